@@ -1,0 +1,18 @@
+"""The real clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+
+class MonotonicClock:
+    """Implements :class:`slotwright.ports.Clock`."""
+
+    def now(self) -> float:
+        """Seconds since some moment before."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the event loop go on meanwhile."""
+        await asyncio.sleep(seconds)

@@ -1,0 +1,202 @@
+"""This machine as a host: folders, processes and ports, all of them real."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from slotwright.adapters.files import host_error, is_draft, make_directory, write_atomically
+from slotwright.adapters.processes import bind_error, free_port, is_running, kill, port_owner
+from slotwright.adapters.supervisors import direct
+from slotwright.errors import HostError
+from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, ProcessId
+from slotwright.model.files import MARKER, NODES_CONF, SERVER_CONF, SERVER_LOG, Launch, NodeFiles
+from slotwright.model.topology import HIGHEST_PORT
+from slotwright.ports import NodeQuery
+
+
+class LocalHost:
+    """Implements :class:`slotwright.ports.Host` for this machine."""
+
+    async def inspect(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostFacts:
+        """Look at folders, processes and ports; a port of a node that runs is not asked about."""
+        nodes = tuple(_node_facts(query, cluster_id) for query in queries)
+        free = _free_bytes(Path(queries[0].directory)) if queries else 0
+        return HostFacts(host, nodes, free)
+
+    async def free_port(self, host: str) -> int:
+        """Asked of the system."""
+        return free_port(host, HIGHEST_PORT)
+
+    async def find(self, directory: str) -> ProcessId | None:
+        """By pid and start time, as the direct supervisor noted them."""
+        return direct.find(Path(directory))
+
+    async def create(self, files: NodeFiles) -> None:
+        """Marker first: from then on the folder is known as ours, whatever happens next."""
+        directory = Path(files.directory)
+        make_directory(directory)
+        write_atomically(directory / MARKER, files.marker)
+        write_atomically(directory / SERVER_CONF, files.server_conf)
+        if files.nodes_conf is not None and not (directory / NODES_CONF).exists():
+            write_atomically(directory / NODES_CONF, files.nodes_conf)
+
+    async def rewrite_conf(self, files: NodeFiles) -> None:
+        """The configuration alone."""
+        write_atomically(Path(files.directory) / SERVER_CONF, files.server_conf)
+
+    async def start(self, launch: Launch) -> ProcessId:
+        """Detached, by the direct supervisor."""
+        return direct.start(launch)
+
+    async def is_running(self, process: ProcessId) -> bool:
+        """Pid and start both."""
+        return is_running(process)
+
+    async def kill(self, process: ProcessId) -> None:
+        """SIGKILL to exactly that process."""
+        kill(process)
+
+    async def log_tail(self, directory: str, most_bytes: int = 8192) -> str:
+        """The last bytes, decoded as well as can be."""
+        try:
+            with (Path(directory) / SERVER_LOG).open("rb") as log:
+                log.seek(max(0, os.fstat(log.fileno()).st_size - most_bytes))
+                return log.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise host_error("read", Path(directory) / SERVER_LOG, error) from error
+
+    async def log_from(self, directory: str, offset: int) -> tuple[str, int]:
+        """At the most 64 KiB at a time."""
+        path = Path(directory) / SERVER_LOG
+        size = _size(path)
+        start = size if offset < 0 else 0 if offset > size else offset
+        if start == size:
+            return "", start
+        with path.open("rb") as log:
+            log.seek(start)
+            data = log.read(65536)
+        return data.decode(errors="replace"), start + len(data)
+
+    async def data_files(self, directory: str) -> tuple[tuple[str, int], ...]:
+        """RDB and AOF files, also those of the multi-part AOF."""
+        folder = Path(directory)
+        found = [path for path in folder.rglob("*") if path.suffix in _DATA_SUFFIXES]
+        return tuple((str(path.relative_to(folder)), path.stat().st_size) for path in sorted(found))
+
+    async def remove(self, directory: str, cluster_id: str, *, keep_data: bool = False) -> None:
+        """The marker goes last, so that a removal that was cut can be taken up again."""
+        folder = Path(directory)
+        if not folder.exists():
+            return
+        is_ours = _marker(folder).get("cluster_id") == cluster_id
+        if not is_ours and any(not is_draft(entry.name) for entry in folder.iterdir()):
+            raise HostError(f"{folder} is not of this cluster: not removed", code="directory-foreign", where=directory)
+        kept = _KEPT_WITH_DATA if keep_data else (MARKER,)
+        try:
+            for entry in folder.iterdir():
+                if not (entry.name in kept or (keep_data and entry.suffix in _DATA_SUFFIXES)):
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            if not keep_data:
+                shutil.rmtree(folder)
+                _remove_if_empty(folder.parent)
+        except OSError as error:
+            raise host_error("remove", folder, error) from error
+
+
+_DATA_SUFFIXES = (".rdb", ".aof", ".manifest")
+_KEPT_WITH_DATA = (MARKER, NODES_CONF, "appendonlydir")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _node_facts(query: NodeQuery, cluster_id: str) -> NodeFacts:
+    folder = Path(query.directory)
+    directory = _directory_fact(folder, cluster_id)
+    ours = directory.state is DirectoryState.OURS
+    process = direct.find(folder) if ours else None
+    if process is not None:
+        return NodeFacts(query.address, directory, process, log_bytes=_size(folder / SERVER_LOG))
+    address = query.address
+    port_error = bind_error(address, address.port)
+    bus_error = bind_error(address, address.bus_port) if query.with_bus else ""
+    return NodeFacts(
+        address,
+        directory,
+        port_error=port_error,
+        port_owner=port_owner(address.host, address.port) if port_error == "in-use" else None,
+        bus_error=bus_error,
+        bus_owner=port_owner(address.host, address.bus_port) if bus_error == "in-use" else None,
+        log_bytes=_size(folder / SERVER_LOG),
+    )
+
+
+def _directory_fact(folder: Path, cluster_id: str) -> DirectoryFact:
+    path = str(folder)
+    try:
+        if not folder.exists():
+            reason = _why_not_writable(folder)
+            state = DirectoryState.UNWRITABLE if reason else DirectoryState.ABSENT
+            return DirectoryFact(path, state, reason=reason)
+        entries = {entry.name for entry in folder.iterdir() if not is_draft(entry.name)}
+    except OSError as error:
+        return DirectoryFact(path, DirectoryState.UNWRITABLE, reason=error.strerror or str(error))
+    marker = _marker(folder)
+    if not entries:
+        state = DirectoryState.EMPTY if os.access(folder, os.W_OK | os.X_OK) else DirectoryState.UNWRITABLE
+        return DirectoryFact(path, state, reason="" if state is DirectoryState.EMPTY else "Permission denied")
+    if not marker:
+        return DirectoryFact(path, DirectoryState.FOREIGN)
+    state = DirectoryState.OURS if marker.get("cluster_id") == cluster_id else DirectoryState.OTHER_CLUSTER
+    return DirectoryFact(
+        path,
+        state,
+        owner=marker.get("name", ""),
+        node_id=marker.get("node_id", ""),
+        has_nodes_conf=NODES_CONF in entries,
+        conf_digest=_digest(folder / SERVER_CONF),
+    )
+
+
+def _marker(folder: Path) -> dict[str, str]:
+    try:
+        found = json.loads((folder / MARKER).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _why_not_writable(folder: Path) -> str:
+    nearest = next(parent for parent in folder.parents if parent.exists())
+    if not nearest.is_dir():
+        return f"{nearest} is not a folder"
+    return "" if os.access(nearest, os.W_OK | os.X_OK) else f"{nearest} can't be written by this user"
+
+
+def _free_bytes(folder: Path) -> int:
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(nearest).free
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,66 @@
+"""One operator at a time: a lock that the system takes back when its holder dies, with the holder's name in it."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from slotwright.adapters.files import host_error, make_directory
+from slotwright.errors import RefusedError
+
+
+@contextmanager
+def hold(path: Path, verb: str, name: str) -> Iterator[None]:
+    """Hold the lock of cluster ``name`` while ``verb`` works.
+
+    Raises RefusedError (code ``locked``) that names the holder; flock(2) frees the lock with its holder's death.
+    """
+    make_directory(path.parent)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise host_error("open", path, error) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _locked(path, name) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(_holder(verb)).encode(), 0)
+        yield
+        if path.exists():
+            os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def _holder(verb: str) -> dict[str, object]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    since = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+    return {"pid": os.getpid(), "verb": verb, "user": user, "host": socket.gethostname(), "since": since}
+
+
+def _locked(path: Path, name: str) -> RefusedError:
+    try:
+        holder = json.loads(path.read_text())
+        who = "`slotwright {verb}`, pid {pid} of {user} on {host}, since {since}".format(**holder)
+    except (OSError, ValueError, KeyError):
+        who = "another slotwright"
+    return RefusedError(
+        f"somebody else is working on {name}",
+        code="locked",
+        where=name,
+        seen=who,
+        left="nothing was changed",
+        hint="wait until it is done, then try again",
+    )

@@ -1,0 +1,148 @@
+"""A connection to a server, over redis-py's asyncio transport.
+
+Only the transport is used: connecting, the RESP parser and packing. Commands are sent as we give them and replies come
+back as the server gave them; redis-py's own retries and reply callbacks stay out of it (a retry would send a mutation
+twice, and its CLUSTER NODES parser merges nodes that share an address).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import redis.exceptions as wire_errors
+from redis.asyncio.connection import Connection as WireConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from slotwright.errors import AuthenticationError, NodeUnreachableError, ServerError
+from slotwright.model.secret import Secret
+from slotwright.model.topology import Address
+from slotwright.ports import Argument, Connection, Reply, ReplyError
+
+ANSWER_TIMEOUT_S = 5.0
+
+
+class RespConnection:
+    """Implements :class:`slotwright.ports.Connection`."""
+
+    def __init__(self, address: Address, wire: WireConnection) -> None:
+        self._address = address
+        self._wire = wire
+        self._turn = asyncio.Lock()
+
+    @property
+    def address(self) -> Address:
+        """What was dialled."""
+        return self._address
+
+    async def call(self, *arguments: Argument, timeout_s: float | None = None) -> Reply:
+        """One command, one reply."""
+        (reply,) = await self._exchange([arguments], timeout_s or ANSWER_TIMEOUT_S)
+        if isinstance(reply, ReplyError):
+            raise reply
+        return reply
+
+    async def pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Reply | ReplyError]:
+        """All commands in one write, all replies in order."""
+        return await self._exchange(commands, ANSWER_TIMEOUT_S)
+
+    async def close(self) -> None:
+        """Hang up without waiting for anybody."""
+        await self._wire.disconnect(nowait=True)
+
+    async def _exchange(self, commands: Sequence[Sequence[Argument]], timeout_s: float) -> list[Reply | ReplyError]:
+        async with self._turn:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._wire.send_packed_command(self._packed(commands), check_health=False)
+                    return [await self._read() for _ in commands]
+            except TimeoutError as error:
+                await self.close()
+                raise NodeUnreachableError(
+                    f"{self._address} did not answer within {timeout_s:g} s",
+                    code="timeout",
+                    where=str(self._address),
+                ) from error
+            except (wire_errors.ConnectionError, OSError) as error:
+                await self.close()
+                raise NodeUnreachableError(
+                    f"{self._address} closed the connection",
+                    code="closed",
+                    where=str(self._address),
+                    seen=str(error),
+                ) from error
+
+    def _packed(self, commands: Sequence[Sequence[Argument]]) -> list[bytes]:
+        return self._wire.pack_commands(cast("Any", commands))
+
+    async def _read(self) -> Reply | ReplyError:
+        try:
+            return cast("Reply", await self._wire.read_response(disconnect_on_error=False))
+        except wire_errors.ResponseError as error:
+            return ReplyError(_error_line(error))
+
+
+def _error_line(error: wire_errors.ResponseError) -> str:
+    """The server's whole line: redis-py strips the word that it made a class of."""
+    prefix = {
+        wire_errors.MovedError: "MOVED ",
+        wire_errors.AskError: "ASK ",
+        wire_errors.BusyLoadingError: "LOADING ",
+        wire_errors.NoPermissionError: "NOPERM ",
+        wire_errors.ReadOnlyError: "READONLY ",
+        wire_errors.ClusterDownError: "CLUSTERDOWN ",
+        wire_errors.TryAgainError: "TRYAGAIN ",
+        wire_errors.NoScriptError: "NOSCRIPT ",
+        wire_errors.ExecAbortError: "EXECABORT ",
+        wire_errors.MasterDownError: "MASTERDOWN ",
+    }.get(type(error), "")
+    text = str(error)
+    return text if text.startswith(prefix) else prefix + text
+
+
+class RespDialer:
+    """Implements :class:`slotwright.ports.Dialer`; ``password`` None sends no AUTH."""
+
+    def __init__(self, password: Secret | None, username: str = "") -> None:
+        self._password = password
+        self._username = username
+
+    async def dial(self, address: Address, *, timeout_s: float = 2.0) -> Connection:
+        """Connect, log in, and make sure that a server of ours speaks."""
+        wire = WireConnection(
+            host=address.host,
+            port=address.port,
+            password=self._password.reveal() if self._password else None,
+            username=self._username or None,
+            protocol=2,
+            socket_connect_timeout=timeout_s,
+            socket_timeout=None,
+            retry=Retry(NoBackoff(), 0),
+            driver_info=None,
+        )
+        try:
+            async with asyncio.timeout(timeout_s):
+                await wire.connect()  # type: ignore[no-untyped-call]
+        except (wire_errors.RedisError, OSError, TimeoutError, ValueError) as error:
+            await wire.disconnect(nowait=True)
+            raise _dial_error(address, error, timeout_s) from error
+        return RespConnection(address, wire)
+
+
+def _dial_error(address: Address, error: Exception, timeout_s: float) -> ServerError:
+    where, text = str(address), str(error)
+    if isinstance(error, (TimeoutError, wire_errors.TimeoutError)):
+        what, code = f"{where} did not answer within {timeout_s:g} s", "timeout"
+    elif isinstance(error, wire_errors.BusyLoadingError):
+        what, code = f"{where} is still loading its data", "loading"
+    elif isinstance(error, wire_errors.AuthenticationError) or "AUTH" in text or "WRONGPASS" in text:
+        return AuthenticationError(f"{where} refuses our password", where=where, seen=text)
+    elif "refused" in text.lower() or isinstance(error.__cause__, ConnectionRefusedError):
+        what, code = f"nothing listens on {where}", "refused"
+    elif isinstance(error, (wire_errors.ConnectionError, OSError)):
+        what, code = f"{where} can't be reached", "unreachable"
+    else:
+        what, code = f"{where} does not speak the protocol of Redis", "not-a-server"
+    return NodeUnreachableError(what, code=code, where=where, seen=text)

@@ -1,0 +1,149 @@
+"""The state directory: one folder a cluster, with its record, its password (0600), its journal and its lock.
+
+::
+
+    STATE/clusters/NAME/record.json     what was decided (model/record.py)
+                        password        the password that the nodes were given
+                        topology.yaml   the file of a demo, which has no other place
+                        journal.jsonl   what was intended and done
+                        lock            who works on it now
+                        nodes/          the nodes' folders, unless the file names another place
+                        rehearsal/      a server being tried; empty between two commands
+
+STATE is ``SLOTWRIGHT_STATE``, or the platform's user state directory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slotwright.adapters.files import make_directory, write_atomically
+from slotwright.errors import HostError
+from slotwright.model.record import ClusterRecord
+from slotwright.model.secret import Secret
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+STATE_VARIABLE = "SLOTWRIGHT_STATE"
+
+
+def state_directory() -> Path:
+    """Where slotwright keeps its state; not made until something is kept."""
+    chosen = os.environ.get(STATE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_state_path
+
+    return user_state_path("slotwright", appauthor=False)
+
+
+class ClusterStore:
+    """The folder of one cluster in the state directory."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.name = name
+        self.folder = root / "clusters" / name
+
+    @property
+    def lock_path(self) -> Path:
+        """Where the holder is named."""
+        return self.folder / "lock"
+
+    @property
+    def journal_path(self) -> Path:
+        """One JSON object a line."""
+        return self.folder / "journal.jsonl"
+
+    @property
+    def topology_path(self) -> Path:
+        """The file of a demo."""
+        return self.folder / "topology.yaml"
+
+    @property
+    def rehearsal_path(self) -> Path:
+        """Where a server is tried."""
+        return self.folder / "rehearsal"
+
+    @property
+    def nodes_path(self) -> Path:
+        """Where the nodes' folders are by default."""
+        return self.folder / "nodes"
+
+    def prepare(self) -> None:
+        """Make the folder, private to this user."""
+        make_directory(self.folder)
+
+    def read_record(self) -> ClusterRecord | None:
+        """None when the cluster isn't known here. Raises HostError for a record that can't be read."""
+        path = self.folder / "record.json"
+        try:
+            return _codec().validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise HostError(
+                f"the record of {self.name} can't be read",
+                code="record-unreadable",
+                where=str(path),
+                seen=str(error).splitlines()[0],
+            ) from error
+
+    def write_record(self, record: ClusterRecord) -> None:
+        """Replace the record, durably."""
+        self.prepare()
+        write_atomically(self.folder / "record.json", _codec().dump_json(record, indent=1))
+
+    def read_password(self) -> Secret | None:
+        """The password that the nodes were given, None when none was."""
+        try:
+            return Secret((self.folder / "password").read_text())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise HostError(
+                f"the password kept for {self.name} can't be read: {error.strerror}",
+                code="password-unreadable",
+                where=str(self.folder / "password"),
+            ) from error
+
+    def write_password(self, password: Secret) -> None:
+        """Keep it, 0600."""
+        self.prepare()
+        write_atomically(self.folder / "password", password.reveal())
+
+    def remove(self, *, keep_nodes: bool = False) -> None:
+        """Forget the cluster: everything that is kept here, and the folders above it where that leaves them empty.
+
+        ``keep_nodes`` leaves the nodes' folders alone.
+        """
+        if not self.folder.exists():
+            return
+        for entry in self.folder.iterdir():
+            if entry.is_dir() and not (keep_nodes and entry == self.nodes_path):
+                shutil.rmtree(entry)
+            elif not entry.is_dir():
+                entry.unlink()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+        for parent in (self.folder.parent, self.folder.parent.parent):
+            try:
+                parent.rmdir()
+            except OSError:
+                return
+
+
+def known_clusters(root: Path) -> tuple[str, ...]:
+    """Names of the clusters that have a record here, sorted."""
+    return tuple(sorted(path.parent.name for path in (root / "clusters").glob("*/record.json")))
+
+
+@cache
+def _codec() -> TypeAdapter[ClusterRecord]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(ClusterRecord)

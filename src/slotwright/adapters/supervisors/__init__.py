@@ -1,0 +1,1 @@
+"""What starts servers and finds them again."""

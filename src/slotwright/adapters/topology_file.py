@@ -1,0 +1,174 @@
+"""The topology file: YAML to a sound :class:`Topology`, with every problem of the file reported at once.
+
+The way: text -> values with lines (``topology_lines``) -> shape (``topology_schema``, pydantic) -> meaning
+(``topology_nodes``, ``topology_settings``, ``topology_password``). Each step reports what it finds and hands
+on what was right, so a file with five faults is mended in one go. Nothing outside these modules knows ruamel
+or pydantic.
+
+What the world makes of the file (addresses of other machines, missing binaries, ports taken) is not decided
+here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from slotwright.adapters.topology_lines import read_document
+from slotwright.adapters.topology_nodes import read_layout
+from slotwright.adapters.topology_password import read_password
+from slotwright.adapters.topology_paths import absolute_path
+from slotwright.adapters.topology_schema import EnginePart, Report, RootPart, nearest, read_part, shown
+from slotwright.adapters.topology_settings import read_settings
+from slotwright.adapters.topology_text import render_topology
+from slotwright.errors import InputError, Problem
+from slotwright.model.secret import Secret
+from slotwright.model.topology import Engine, EngineKind, EngineOrigin, Topology
+
+__all__ = ["LoadedTopology", "load_topology", "parse_topology", "render_topology"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTopology:
+    """A sound topology and where it came from.
+
+    ``path`` is absolute; ``inline_password`` is given exactly when the password's source is INLINE.
+    """
+
+    topology: Topology
+    path: Path
+    warnings: tuple[Problem, ...]
+    inline_password: Secret | None
+
+
+def load_topology(path: Path) -> LoadedTopology:
+    """The topology in the file ``path``; its relative paths are taken from the file's folder.
+
+    Raises :class:`InputError` with a code for each way it can go wrong: ``topology-not-found``,
+    ``topology-is-directory``, ``topology-unreadable``, ``topology-not-text``, ``topology-not-yaml``,
+    ``topology-empty``, ``topology-not-mapping``, or ``bad-topology`` with all problems of the content.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise _not_text(path, error) from None  # its cause would carry the whole file
+    loaded = parse_topology(text, where=str(path), base=path.absolute().parent)
+    return replace(loaded, path=path.absolute())
+
+
+def parse_topology(text: str, *, where: str, base: Path) -> LoadedTopology:
+    """The same from a text: ``where`` names it in messages, ``base`` is the folder of relative paths.
+
+    Raises :class:`InputError` as :func:`load_topology` does for the content.
+    """
+    document = read_document(text, where)
+    report = Report(document)
+    root = read_part(RootPart, document.data, (), report)
+    layout = read_layout(root, report)
+    name = _read_name(root, report)
+    engine = _read_engine(root.engine, base, report)
+    password, inline_password = read_password(root.password, layout.hosts, base, report)
+    settings = read_settings(root.settings or {}, report)
+    data = absolute_path(root.data, base, ("data",), report) if root.data else ""
+    report.raise_if_any()
+    topology = Topology(
+        name=name,
+        engine=engine,
+        hosts=layout.hosts,
+        replicas=layout.replicas,
+        shards=layout.shards,
+        password=password,
+        settings=settings,
+        data_directory=data,
+        mode=layout.mode,
+        allow_colocated_replicas=bool(root.allow_colocated_replicas),
+    )
+    return LoadedTopology(topology, base.absolute() / where, report.warnings(), inline_password)
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """The operating system's refusal in plain words."""
+    where = str(path)
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            hint = "`slotwright init` writes one"
+            return InputError(f"there is no file {path}", code="topology-not-found", where=where, hint=hint)
+        case IsADirectoryError():
+            hint = "name the file in it, for example cluster.yaml"
+            return InputError(f"{path} is a directory", code="topology-is-directory", where=where, hint=hint)
+        case PermissionError():
+            what, hint = f"{path} may not be read by this user", "check its owner and mode with `ls -l`"
+        case _:
+            what, hint = f"{path} can't be read: {error.strerror or 'unknown reason'}", ""
+    return InputError(what, code="topology-unreadable", where=where, hint=hint)
+
+
+def _not_text(path: Path, error: UnicodeDecodeError) -> InputError:
+    line = error.object[: error.start].count(b"\n") + 1
+    return InputError(
+        f"{path} is not UTF-8 text",
+        code="topology-not-text",
+        where=f"{path}:{line}",
+        hint="save it as UTF-8",
+    )
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def _read_name(root: RootPart, report: Report) -> str:
+    """The name is a folder's name too, and a target on the command line."""
+    name = root.name
+    if name is None:
+        report.missing("name", "name: cache")
+        return ""
+    if not _NAME.fullmatch(name):
+        hint = "letters, digits, '-', '_' and '.', starting with a letter or digit, at most 63"
+        report.problem(f"{shown(name)} can't be a name", "name", hint=hint)
+    elif name.lower().endswith((".yaml", ".yml")):
+        report.problem(f"the name {name} would be taken for a file", "name", hint="leave the ending out")
+    return name
+
+
+_REMOTE_ORIGINS = ("package", "archive")
+
+
+def _read_engine(raw: object, base: Path, report: Report) -> Engine:
+    part = EnginePart()
+    match raw:
+        case str():
+            part = read_part(EnginePart, {"kind": raw}, ("engine",), report)
+        case Mapping():
+            part = read_part(EnginePart, raw, ("engine",), report)
+        case None:
+            report.missing("engine", "engine: {kind: valkey, from: embedded}")
+        case _:
+            hint = "engine: {kind: valkey, from: embedded}"
+            report.problem(f"engine must be redis, valkey or a mapping, not {shown(raw)}", "engine", hint=hint)
+    if isinstance(raw, Mapping) and part.kind is None and report.is_clean("engine"):
+        report.problem("engine has no kind", "engine", hint="kind: redis or kind: valkey")
+    origin, directory = _read_origin(part.origin or "path", base, report)
+    return Engine(EngineKind(part.kind or "valkey"), origin, directory)
+
+
+def _read_origin(text: str, base: Path, report: Report) -> tuple[EngineOrigin, str]:
+    """A word, or a directory: whatever holds a '/' or starts with '~' or '.'."""
+    words = (EngineOrigin.EMBEDDED, EngineOrigin.PATH)
+    if text in words:
+        return EngineOrigin(text), ""
+    if "/" in text or text.startswith(("~", ".")):
+        return EngineOrigin.DIRECTORY, absolute_path(text, base, ("engine", "from"), report)
+    if text in _REMOTE_ORIGINS:
+        what, hint = (
+            f"from: {text} comes with remote hosts; not available yet",
+            "from: embedded, path or a directory",
+        )
+    else:
+        what = f"from must be embedded, path or a directory, not {shown(text)}"
+        hint = nearest(text, words) or f"write ./{text} if it is a directory"
+    report.problem(what, "engine", "from", hint=hint)
+    return EngineOrigin.PATH, ""

@@ -1,0 +1,171 @@
+"""The file that ``slotwright init`` writes: short enough to read at once, every key explained beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slotwright.adapters.topology_text import flow_or_block, path_text, scalar, shard_lines
+from slotwright.model.topology import Address, EngineKind, Mode, ShardSpec
+
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class InitAnswers:
+    """What the operator chose.
+
+    ``origin`` is embedded, path or a directory, which holds a ``/`` or starts with ``~`` or ``.``;
+    ``password`` is generate, none, ``env:NAME`` or ``file:PATH``.
+    """
+
+    name: str = "cache"
+    kind: EngineKind = EngineKind.VALKEY
+    origin: str = "embedded"
+    hosts: tuple[str, ...] = ("127.0.1.1", "127.0.1.2", "127.0.1.3")
+    ports: tuple[int, ...] = (7001, 7002)
+    replicas: int = 1
+    password: str = "generate"
+    mode: Mode = Mode.CLUSTER
+
+
+def commented_topology(answers: InitAnswers) -> str:
+    """A commented cluster.yaml; ``parse_topology`` takes it as it stands for answers that it would take.
+
+    Raises :class:`ValueError` for a ``password`` of another form.
+    """
+    paragraphs = [
+        _head(answers),
+        _engine(answers),
+        _nodes(answers),
+        _replicas(answers) if answers.mode is Mode.CLUSTER else _single(),
+        _password(answers),
+        _data(),
+        _settings(answers),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in paragraphs) + "\n"
+
+
+def _head(answers: InitAnswers) -> list[str]:
+    what = "One cluster" if answers.mode is Mode.CLUSTER else "One server"
+    return [
+        f"# {what}, described. `slotwright plan` says what would change, `slotwright up` makes it so.",
+        "# Lines that start with '#' are examples of what else can be said; paths are relative to this file.",
+        "",
+        "# What it is called here: the name of its folder, and what you type after a verb.",
+        f"name: {scalar(answers.name)}",
+    ]
+
+
+def _engine(answers: InitAnswers) -> list[str]:
+    origin = answers.origin if answers.origin in ("embedded", "path") else path_text(answers.origin)
+    return [
+        "# Which server, and where its program comes from:",
+        "#   embedded  the one that was installed with slotwright[embedded]",
+        "#   path      what this machine finds on its PATH",
+        "#   /opt/valkey/bin, or any other directory that holds the programs",
+        f"engine: {{kind: {answers.kind.value}, from: {origin}}}",
+    ]
+
+
+def _nodes(answers: InitAnswers) -> list[str]:
+    hosts = flow_or_block("hosts", tuple(scalar(host) for host in answers.hosts))
+    ports = flow_or_block("ports", tuple(map(str, answers.ports)))
+    if answers.mode is Mode.SINGLE:
+        return ["# Where it listens.", *hosts, *ports]
+    return [
+        "# One node for each host and port. On Linux every 127.0.x.x is this machine, so three addresses",
+        "# stand in for three hosts.",
+        *hosts,
+        "",
+        "# The client ports on every host; the first ones become primaries. The nodes talk to each other on",
+        "# port + 10000, so that one must be free too.",
+        *ports,
+        "",
+        "# Hosts can have labels and ports of their own, instead of the list above. A replica is kept out of",
+        "# its primary's rack where that is possible.",
+        "# hosts:",
+        *_labelled(answers),
+    ]
+
+
+def _labelled(answers: InitAnswers) -> list[str]:
+    ports = ", ".join(map(str, answers.ports))
+    return [
+        f"#   - {{address: {scalar(host)}, rack: r{at + 1}, zone: a, ports: [{ports}]}}"
+        for at, host in enumerate(answers.hosts[:_EXAMPLES])
+    ] + (["#   # and so on"] if len(answers.hosts) > _EXAMPLES else [])
+
+
+def _replicas(answers: InitAnswers) -> list[str]:
+    lines = [
+        "# Copies of each primary. 0 means that a lost node is lost data.",
+        f"replicas: {answers.replicas}",
+        "",
+        "# Who replicates whom is worked out: never on one host if that is possible. To decide it yourself:",
+        *(f"# {line}" for line in shard_lines(_sample_shards(answers))),
+    ]
+    return [
+        *lines,
+        "",
+        "# A replica may share its primary's host only if you say so; losing that host then loses both.",
+        "# allow_colocated_replicas: true",
+    ]
+
+
+def _sample_shards(answers: InitAnswers) -> tuple[ShardSpec, ...]:
+    """Primaries on the first ports, each one's replicas on the hosts that follow; the first few shards."""
+    nodes = [Address(host, port) for port in answers.ports for host in answers.hosts]
+    count = len(nodes) // (1 + answers.replicas)
+    rest = nodes[count:]
+    return tuple(
+        ShardSpec(nodes[at], tuple(rest[turn * count + (at + 1) % count] for turn in range(answers.replicas)))
+        for at in range(min(count, _EXAMPLES))
+    )
+
+
+def _single() -> list[str]:
+    return [
+        "# One stand-alone server, without slots and replicas. Leave this out for a cluster.",
+        "mode: single",
+    ]
+
+
+def _password(answers: InitAnswers) -> list[str]:
+    return [
+        "# Clients and nodes need this password. It never has to stand in this file:",
+        "#   generate            made on the first `up` and kept in a file that only you can read",
+        "#   {env: NAME}         taken from an environment variable",
+        "#   {file: PATH}        taken from a file",
+        "#   none                open to everyone who can reach the port",
+        f"password: {_password_value(answers.password)}",
+    ]
+
+
+def _password_value(answer: str) -> str:
+    if answer in ("generate", "none"):
+        return answer
+    source, _, name = answer.partition(":")
+    if name and source == "env":
+        return f"{{env: {scalar(name)}}}"
+    if name and source == "file":
+        return f"{{file: {path_text(name)}}}"
+    raise ValueError("password is generate, none, env:NAME or file:PATH")
+
+
+def _data() -> list[str]:
+    return [
+        "# Where the nodes keep their data; without it, your user's state directory.",
+        "# data: ./data",
+    ]
+
+
+def _settings(answers: InitAnswers) -> list[str]:
+    timeout = ["#   cluster-node-timeout: 15000      # milliseconds until a silent node counts as lost"]
+    return [
+        "# Anything else goes to the server's configuration as it is; `up` first tries it on the server.",
+        "# settings:",
+        "#   maxmemory: 64mb                  # for each node",
+        "#   maxmemory-policy: allkeys-lru    # what to drop when it is full; without it, writes are refused",
+        *(timeout if answers.mode is Mode.CLUSTER else []),
+        '#   save: ["900 1", "300 10"]        # a list says the directive once for each value',
+    ]

@@ -1,0 +1,81 @@
+"""The public Python API: one function a verb, each a coroutine that takes a :class:`Context` first.
+
+    >>> import asyncio
+    >>> from slotwright import api
+    >>> result = asyncio.run(api.up(api.Context(), Path("cluster.yaml")))      # doctest: +SKIP
+
+Names are loaded when they are first used, so that a verb pays only for what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slotwright.api.context import Context
+    from slotwright.api.deploy import PlanRefusedError, UpResult, plan, up
+    from slotwright.api.inspect import SlotOfKey, check, find_node, find_slots, follow_log, read_log, status
+    from slotwright.api.lifecycle import Destroyed, Farewell, destroy, start, stop
+    from slotwright.api.targets import Target, find_target, is_target, topology_file
+    from slotwright.api.trial import DemoWish, demo
+
+_HOMES = {
+    "Context": "context",
+    "DemoWish": "trial",
+    "demo": "trial",
+    "PlanRefusedError": "deploy",
+    "UpResult": "deploy",
+    "plan": "deploy",
+    "up": "deploy",
+    "SlotOfKey": "inspect",
+    "check": "inspect",
+    "find_node": "inspect",
+    "find_slots": "inspect",
+    "follow_log": "inspect",
+    "read_log": "inspect",
+    "status": "inspect",
+    "Destroyed": "lifecycle",
+    "Farewell": "lifecycle",
+    "destroy": "lifecycle",
+    "start": "lifecycle",
+    "stop": "lifecycle",
+    "Target": "targets",
+    "find_target": "targets",
+    "is_target": "targets",
+    "topology_file": "targets",
+}
+
+__all__ = [
+    "Context",
+    "DemoWish",
+    "Destroyed",
+    "Farewell",
+    "PlanRefusedError",
+    "SlotOfKey",
+    "Target",
+    "UpResult",
+    "check",
+    "demo",
+    "destroy",
+    "find_node",
+    "find_slots",
+    "find_target",
+    "follow_log",
+    "is_target",
+    "plan",
+    "read_log",
+    "start",
+    "status",
+    "stop",
+    "topology_file",
+    "up",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

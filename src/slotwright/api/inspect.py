@@ -1,0 +1,97 @@
+"""status, check, slot and logs: looking, without changing anything but a canary key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from slotwright.api.context import Context
+from slotwright.api.lifecycle import choose_nodes, own_record
+from slotwright.api.targets import Target, find_by_node, find_target, open_verifier
+from slotwright.errors import InputError
+from slotwright.model.cluster import Role
+from slotwright.model.slots import key_slot
+from slotwright.model.survey import SurveyNode
+from slotwright.model.topology import Address, Mode
+from slotwright.operations.roster import Roster
+from slotwright.operations.verify import Verdict
+
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class SlotOfKey:
+    """Where a key lives; ``primary`` None: its slot belongs to nobody."""
+
+    key: bytes
+    slot: int
+    primary: SurveyNode | None
+    replicas: tuple[SurveyNode, ...] = ()
+
+
+async def status(context: Context, target: Target) -> Verdict:
+    """One look at every node, judged but not proved. Raises for a foreign cluster whose seed doesn't answer."""
+    async with Roster(context.login(target.password, "")) as roster:
+        verifier = await open_verifier(context, target, roster)
+        return await verifier.look(with_canaries=False)
+
+
+async def check(context: Context, target: Target, *, with_canaries: bool) -> Verdict:
+    """The proof, or the findings. ``with_canaries``: also write and read a key on every shard."""
+    async with Roster(context.login(target.password, "")) as roster:
+        verifier = await open_verifier(context, target, roster)
+        return await verifier.look(with_canaries=with_canaries)
+
+
+async def find_slots(context: Context, target: Target, keys: Sequence[bytes]) -> tuple[SlotOfKey, ...]:
+    """The slot of each key, and who serves it now."""
+    survey = (await status(context, target)).survey
+    found = []
+    for key in keys:
+        slot = key_slot(key)
+        is_single = survey.mode is Mode.SINGLE
+        owner = next(
+            (node for node in survey.nodes if node.role is Role.PRIMARY and (is_single or slot in node.slots)), None
+        )
+        replicas = tuple(node for node in survey.nodes if owner and node.replica_of == owner.id)
+        found.append(SlotOfKey(key, slot, owner, replicas))
+    return tuple(found)
+
+
+def find_node(context: Context, text: str, target: str | None) -> tuple[Target, Address]:
+    """The cluster and the address that ``text`` (``host:port`` or the beginning of an id) names. Raises InputError."""
+    chosen = find_target(context, target) if target else None
+    if chosen is None:
+        try:
+            chosen = find_by_node(context, Address.parse(text))
+        except ValueError:
+            chosen = find_target(context, None)
+    if chosen is None:
+        raise InputError(
+            f"no cluster known here has a node {text}",
+            code="unknown-node",
+            where=text,
+            hint=f"known here: {', '.join(context.known())}" if context.known() else "",
+        )
+    record, _ = own_record(chosen)
+    return chosen, choose_nodes(record, [text])[0]
+
+
+async def read_log(context: Context, target: Target, address: Address, most_bytes: int = 65536) -> str:
+    """The end of a node's log."""
+    record, _ = own_record(target)
+    return await context.host.log_tail(record.node_directory(address), most_bytes)
+
+
+async def follow_log(context: Context, target: Target, address: Address) -> AsyncIterator[str]:
+    """What is added to a node's log from now on, for ever; a rotated log is followed into the new one."""
+    record, _ = own_record(target)
+    directory = record.node_directory(address)
+    offset = -1
+    while True:
+        text, offset = await context.host.log_from(directory, offset)
+        if text:
+            yield text
+        else:
+            await asyncio.sleep(_POLL_S)

@@ -1,0 +1,198 @@
+"""stop, start and destroy: the life of a cluster that was made here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slotwright.adapters import lock
+from slotwright.adapters.state import ClusterStore
+from slotwright.api.context import Context
+from slotwright.api.targets import Target
+from slotwright.errors import InputError, RefusedError
+from slotwright.model.cluster import Role
+from slotwright.model.events import Began, Ended
+from slotwright.model.plan import AwaitUsable, Plan, StartNode, Step
+from slotwright.model.record import ClusterRecord
+from slotwright.model.topology import Address
+from slotwright.operations.observe import observe
+from slotwright.operations.roster import Roster
+from slotwright.operations.stop import NodeToStop, Stopped, Stopper
+from slotwright.operations.undo import Undo
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """What a destructive verb is about to do: shown before it asks. ``risks`` are sentences of their own."""
+
+    name: str
+    nodes: tuple[Address, ...]
+    running: int
+    keys: int
+    directories: tuple[str, ...]
+    risks: tuple[str, ...] = ()
+    keep_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """What is gone: nodes that had to be ended, folders removed; ``kept`` are folders whose data stayed."""
+
+    name: str
+    nodes: int
+    keys: int
+    kept: tuple[str, ...] = ()
+
+
+if TYPE_CHECKING:
+    from slotwright.api.deploy import UpResult
+
+Agree = Callable[[Farewell], bool]
+
+
+def own_record(target: Target) -> tuple[ClusterRecord, ClusterStore]:
+    """The record and its place; InputError for a cluster that was not made here."""
+    if target.record is None or target.store is None:
+        raise InputError(
+            f"{target.name} was not made by slotwright here: it can be looked at, not changed",
+            code="not-ours",
+            where=target.name,
+        )
+    return target.record, target.store
+
+
+def choose_nodes(record: ClusterRecord, texts: Sequence[str]) -> tuple[Address, ...]:
+    """Addresses for ``host:port`` texts or unique beginnings of ids; all nodes for none. Raises InputError."""
+    if not texts:
+        return tuple(node.address for node in record.blueprint.nodes)
+    chosen = []
+    for text in texts:
+        found = [node.address for node in record.blueprint.nodes if str(node.address) == text]
+        found = found or [node.address for node in record.blueprint.nodes if len(text) > 3 and node.id.startswith(text)]
+        if len(found) != 1:
+            nodes = ", ".join(str(node.address) for node in record.blueprint.nodes[:12])
+            raise InputError(
+                f"{record.name} has no node {text}", code="unknown-node", where=text, hint=f"its nodes are {nodes}"
+            )
+        chosen.append(found[0])
+    return tuple(dict.fromkeys(chosen))
+
+
+async def stop(
+    context: Context, target: Target, texts: Sequence[str] = (), agree: Agree | None = None, *, kill: bool = False
+) -> tuple[Stopped, ...]:
+    """Stop nodes cleanly, or at once with ``kill``. ``agree`` is asked first when service or data is at risk.
+
+    Raises RefusedError (declined, locked) and PartialError (some still run).
+    """
+    record, store = own_record(target)
+    addresses = choose_nodes(record, texts)
+    with lock.hold(store.lock_path, "stop", store.name):
+        async with Roster(context.login(target.password, "")) as roster:
+            nodes = [NodeToStop(address, record.node_directory(address)) for address in addresses]
+            farewell = await _farewell(context, record, roster, addresses, kill=kill)
+            if farewell.running and agree is not None and not agree(farewell):
+                raise RefusedError("not confirmed", code="declined", left="nothing was changed")
+            stopper = Stopper(context.host, roster, context.clock, context.report, is_kill=kill)
+            journal = context.open_journal(store.journal_path)
+            journal.write({"phase": "begin", "verb": "stop", "nodes": [str(address) for address in addresses]})
+            stopped = await stopper.stop(nodes)
+            journal.write({"phase": "end", "verb": "stop", "stopped": len(stopped)})
+            return stopped
+
+
+async def destroy(
+    context: Context, target: Target, agree: Agree | None = None, *, keep_data: bool = False
+) -> Destroyed:
+    """End every node and remove every file of the cluster; with ``keep_data``, save first and leave the data files.
+
+    Raises RefusedError when ``agree`` says no (nothing was changed).
+    """
+    record, store = own_record(target)
+    addresses = choose_nodes(record, ())
+    with lock.hold(store.lock_path, "destroy", store.name):
+        async with Roster(context.login(target.password, "")) as roster:
+            farewell = await _farewell(context, record, roster, addresses, kill=not keep_data, keep_data=keep_data)
+            if agree is not None and not agree(farewell):
+                raise RefusedError("not confirmed", code="declined", left="nothing was changed")
+            if keep_data:
+                nodes = [NodeToStop(address, record.node_directory(address)) for address in addresses]
+                await Stopper(context.host, roster, context.clock, context.report).stop(nodes)
+        text = f"remove {len(addresses)} nodes"
+        context.report(Began("remove", text))
+        await Undo(context.host, context.clock).take_down(record, keep_data=keep_data)
+        store.remove(keep_nodes=keep_data)
+        context.report(Ended("remove", text))
+    return Destroyed(record.name, len(addresses), farewell.keys, farewell.directories if keep_data else ())
+
+
+async def _farewell(
+    context: Context,
+    record: ClusterRecord,
+    roster: Roster,
+    addresses: Sequence[Address],
+    *,
+    kill: bool,
+    keep_data: bool = False,
+) -> Farewell:
+    everyone = [node.address for node in record.blueprint.nodes]
+    processes = {address: await context.host.find(record.node_directory(address)) for address in everyone}
+    running = [address for address in addresses if processes[address] is not None]
+    observation = await observe(roster, [address for address in everyone if processes[address] is not None])
+    keys = sum(
+        view.health.keys
+        for view in observation.views
+        if view.address in running and view.replication.role is Role.PRIMARY
+    )
+    risks = []
+    primaries = [
+        view.address
+        for view in observation.views
+        if view.address in running and view.myself is not None and view.myself.slots
+    ]
+    if primaries and set(addresses) != set(everyone):
+        named = ", ".join(map(str, primaries))
+        what = "is a primary: its" if len(primaries) == 1 else "are primaries: their"
+        risks.append(f"{named} {what} slots are not served until a replica takes over")
+    if kill and running and not keep_data:
+        risks.append("nothing is saved: what is not on disk yet is lost")
+    return Farewell(
+        record.name,
+        tuple(addresses),
+        len(running),
+        keys,
+        tuple(record.node_directory(address) for address in addresses),
+        tuple(risks),
+        keep_data,
+    )
+
+
+async def start(context: Context, target: Target, texts: Sequence[str] = ()) -> UpResult:
+    """Start nodes that don't run, as they were made; then wait until the cluster is usable, if all of it runs.
+
+    Returns the UpResult of what was done. Raises what :func:`slotwright.api.deploy.up` raises.
+    """
+    from slotwright.adapters.topology_file import LoadedTopology
+    from slotwright.api.deploy import at_work, execute, look, make_draft, refuse_unsafe
+    from slotwright.planning.diff import plan_changes
+
+    record, _ = own_record(target)
+    chosen = choose_nodes(record, texts)
+    loaded = LoadedTopology(record.topology, Path(record.topology_path), (), target.password)
+    async with at_work(context, loaded, "start") as work:
+        draft = await make_draft(work)
+        found = plan_changes(draft.desired, await look(work, draft))
+        refuse_unsafe(found)
+        return await execute(work, draft, _only(found, chosen))
+
+
+def _only(found: Plan, chosen: tuple[Address, ...]) -> Plan:
+    """The starts of the chosen nodes; waiting only when no other node stays away."""
+    starts = [step for step in found.steps if isinstance(step, StartNode)]
+    mine = tuple(step for step in starts if step.address in chosen)
+    waves: list[tuple[Step, ...]] = [mine] if mine else []
+    if mine and len(mine) == len(starts):
+        waves.append(tuple(step for step in found.steps if isinstance(step, AwaitUsable)))
+    return Plan(found.name, tuple(waves), (), found.findings, found.digest)

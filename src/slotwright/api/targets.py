@@ -1,0 +1,165 @@
+"""TARGET -> which cluster is meant: a topology file, the name of a cluster known here, or any ``host:port``."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from slotwright.adapters.state import ClusterStore
+from slotwright.api import passwords
+from slotwright.api.context import Context
+from slotwright.errors import AuthenticationError, InputError
+from slotwright.model.expectation import Expectation
+from slotwright.model.record import ClusterRecord
+from slotwright.model.secret import Secret
+from slotwright.model.topology import Address
+from slotwright.operations.observe import discover
+from slotwright.operations.roster import Roster
+from slotwright.operations.verify import Verifier
+
+DEFAULT_FILE = "cluster.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A cluster to look at. ``record`` None: slotwright did not make it, and ``seed`` is where to ask."""
+
+    name: str
+    password: Secret | None = field(repr=False)
+    record: ClusterRecord | None = None
+    store: ClusterStore | None = None
+    seed: Address | None = None
+
+    @property
+    def expectation(self) -> Expectation | None:
+        """What a check holds it against; None for a cluster that is not ours."""
+        if self.record is None:
+            return None
+        settings = self.record.settings
+        if self.password is not None:
+            settings += (("masterauth", self.password.reveal()),)
+        return Expectation(
+            self.record.blueprint,
+            self.record.topology.hosts,
+            settings,
+            self.record.topology.allow_colocated_replicas,
+        )
+
+
+def find_target(context: Context, text: str | None) -> Target:
+    """What ``text`` names; None: ./cluster.yaml, else the only cluster known here.
+
+    Raises InputError (unknown-target, not-created, ...) that says what could be meant.
+    """
+    if text is None:
+        return _default(context)
+    if _looks_like_file(text):
+        return _from_file(context, Path(text))
+    if text in context.known():
+        return _from_name(context, text)
+    try:
+        seed = Address.parse(text)
+    except ValueError:
+        raise _unknown(context, text) from None
+    return _owner_of(context, seed) or Target(text, passwords.for_foreign_cluster(), seed=seed)
+
+
+def find_by_node(context: Context, address: Address) -> Target | None:
+    """The cluster known here that has a node at ``address``."""
+    return _owner_of(context, address)
+
+
+def topology_file(text: str | None) -> Path:
+    """The file that a verb with FILE works on."""
+    return Path(text or DEFAULT_FILE)
+
+
+def is_target(context: Context, text: str) -> bool:
+    """Whether ``text`` can only be a target: a file, a known name or a host:port."""
+    if _looks_like_file(text) or text in context.known():
+        return True
+    try:
+        Address.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+async def open_verifier(context: Context, target: Target, roster: Roster) -> Verifier:
+    """All that is needed to look at ``target``; a foreign cluster's nodes are asked of its seed.
+
+    Raises NodeUnreachableError or AuthenticationError when the seed of a foreign cluster doesn't let us in.
+    """
+    if target.record is not None:
+        addresses = tuple(node.address for node in target.record.blueprint.nodes)
+    else:
+        assert target.seed is not None
+        try:
+            addresses = await discover(roster, target.seed)
+        except AuthenticationError as error:
+            error.hint = f"put its password into the variable {passwords.FOREIGN_VARIABLE}"
+            raise
+    return Verifier(target.name, roster, context.clock, context.login, addresses, context.token(), target.expectation)
+
+
+def _default(context: Context) -> Target:
+    if Path(DEFAULT_FILE).exists():
+        return _from_file(context, Path(DEFAULT_FILE))
+    known = context.known()
+    if len(known) == 1:
+        return _from_name(context, known[0])
+    raise InputError(
+        f"there is no ./{DEFAULT_FILE}, and no cluster was named",
+        code="no-target",
+        hint=f"name one of: {', '.join(known)}" if known else "slotwright demo makes a first cluster",
+    )
+
+
+def _looks_like_file(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or "/" in text or Path(text).is_file()
+
+
+def _from_file(context: Context, path: Path) -> Target:
+    from slotwright.adapters.topology_file import load_topology
+
+    loaded = load_topology(path)
+    store = context.store(loaded.topology.name)
+    record = store.read_record()
+    if record is None:
+        raise InputError(
+            f"{loaded.topology.name} is not up: nothing of it was made here yet",
+            code="not-created",
+            where=str(path),
+            hint=f"slotwright up {path}",
+        )
+    password = passwords.resolve(loaded.topology.password, store, loaded.inline_password)
+    return Target(record.name, password, record, store)
+
+
+def _from_name(context: Context, name: str) -> Target:
+    store = context.store(name)
+    record = store.read_record()
+    if record is None:
+        raise _unknown(context, name)
+    return Target(name, passwords.for_known_cluster(store), record, store)
+
+
+def _owner_of(context: Context, address: Address) -> Target | None:
+    for name in context.known():
+        target = _from_name(context, name)
+        if target.record is not None and address in target.record.topology.addresses:
+            return replace(target, seed=address)
+    return None
+
+
+def _unknown(context: Context, text: str) -> InputError:
+    known = context.known()
+    near = difflib.get_close_matches(text, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}" if known else ""
+    return InputError(
+        f"'{text}' is no file, no cluster known here, and not host:port",
+        code="unknown-target",
+        where=text,
+        hint=hint or "slotwright demo makes a first cluster",
+    )

@@ -1,0 +1,51 @@
+"""``slotwright check``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from slotwright.cli.run import json_option, perform
+from slotwright.errors import ExitCode
+
+if TYPE_CHECKING:
+    from slotwright.api import Context
+    from slotwright.operations.verify import Verdict
+
+
+@click.command(epilog="Example:  slotwright check cluster.yaml        slotwright check 10.0.0.5:6379 --no-canary")
+@click.argument("target", required=False)
+@click.option(
+    "--canary/--no-canary",
+    default=None,
+    help="Write, read and remove a key on every shard; the default for clusters made here, not for others.",
+)
+@json_option
+def command(target: str | None, canary: bool | None, as_json: bool) -> int:
+    """Prove that the cluster is sound, or say what is not: what, where, what it risks, what to do.
+
+    Exit code 0 when there is nothing to be said, 3 when there are findings. TARGET is as for `status`.
+    """
+    from slotwright import api
+
+    is_ours = True
+    wrote = False
+
+    async def verb(context: Context, _: object) -> Verdict:
+        nonlocal is_ours, wrote
+        found = api.find_target(context, target)
+        is_ours = found.record is not None
+        wrote = is_ours if canary is None else canary
+        return await api.check(context, found, with_canaries=wrote)
+
+    verdict = perform(verb, as_json=as_json, quiet=True)
+    if as_json:
+        from slotwright.cli.views.json import print_json, verdict_json
+
+        print_json(verdict_json(verdict))
+    else:
+        from slotwright.cli.views.human import show_findings
+
+        show_findings(verdict, is_ours=is_ours, wrote=wrote)
+    return int(ExitCode.FINDINGS if verdict.findings else ExitCode.DONE)

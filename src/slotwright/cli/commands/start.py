@@ -1,0 +1,57 @@
+"""``slotwright start``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from slotwright.cli.run import json_option, perform
+from slotwright.errors import ExitCode
+
+if TYPE_CHECKING:
+    from slotwright.api import Context, Target, UpResult
+
+
+@click.command(epilog="Example:  slotwright start cluster.yaml        slotwright start demo 127.0.1.1:7001")
+@click.argument("target_and_nodes", nargs=-1, metavar="[FILE] [NODE...]")
+@json_option
+def command(target_and_nodes: tuple[str, ...], as_json: bool) -> int:
+    """Start the nodes of FILE (or of a cluster made here, by name) that don't run, or just the NODEs named.
+
+    They start as they were made; what FILE says since then is `up`'s matter. Ends with a look at the whole cluster.
+    """
+    from slotwright import api
+
+    async def verb(context: Context, _: object) -> UpResult:
+        target, nodes = split_arguments(context, target_and_nodes)
+        return await api.start(context, target, nodes)
+
+    result = perform(verb, as_json=as_json)
+    if as_json:
+        from slotwright.cli.views.json import print_json, up_json
+
+        print_json(up_json(result))
+    else:
+        from slotwright.cli.views.human import show_up
+
+        show_up(result, "start")
+    return int(ExitCode.FINDINGS if result.verdict.findings else ExitCode.DONE)
+
+
+def split_arguments(context: Context, texts: Sequence[str]) -> tuple[Target, tuple[str, ...]]:
+    """``[FILE] [NODE...]``: a first argument that is the address of a known node is a node, not a target."""
+    from slotwright import api
+    from slotwright.api.targets import find_by_node
+    from slotwright.model.topology import Address
+
+    if not texts:
+        return api.find_target(context, None), ()
+    try:
+        owner = find_by_node(context, Address.parse(texts[0]))
+    except ValueError:
+        owner = None
+    if owner is not None:
+        return owner, tuple(texts)
+    return api.find_target(context, texts[0]), tuple(texts[1:])

@@ -1,0 +1,33 @@
+"""``slotwright status``."""
+
+from __future__ import annotations
+
+import click
+
+from slotwright.cli.run import json_option, perform
+
+
+@click.command(epilog="Example:  slotwright status demo        slotwright status 127.0.1.1:7001")
+@click.argument("target", required=False)
+@json_option
+def command(target: str | None, as_json: bool) -> int:
+    """Show the nodes shard by shard, and who serves which slots.
+
+    TARGET is a topology file, the name of a cluster made here, or host:port of any live cluster (its password in
+    SLOTWRIGHT_PASSWORD); ./cluster.yaml unless told.
+    """
+    from slotwright import api
+
+    verdict = perform(
+        lambda context, _: api.status(context, api.find_target(context, target)), as_json=as_json, quiet=True
+    )
+    if as_json:
+        from slotwright.cli.views.json import print_json, survey_json
+
+        print_json(survey_json(verdict.survey))
+    else:
+        from slotwright.cli.views.human import show_survey, show_trouble
+
+        show_survey(verdict.survey)
+        show_trouble(verdict)
+    return 0

@@ -1,0 +1,59 @@
+"""What all verbs share: the options that they have in common, and running a coroutine with progress."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from slotwright.cli.views.progress import Progress
+
+if TYPE_CHECKING:
+    from slotwright.api import Context
+
+Value = TypeVar("Value")
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def json_option(function: Decorated) -> Decorated:
+    """``--json``: the answer as JSON on stdout, progress as JSON lines on stderr."""
+    return click.option("--json", "as_json", is_flag=True, help="Answer in JSON; progress as JSON lines.")(function)
+
+
+def yes_option(function: Decorated) -> Decorated:
+    """``--yes``: no question."""
+    return click.option("-y", "--yes", is_flag=True, help="Don't ask.")(function)
+
+
+def perform(
+    verb: Callable[[Context, Progress], Coroutine[Any, Any, Value]], *, as_json: bool, quiet: bool = False
+) -> Value:
+    """Run ``verb`` with a real context, showing its progress."""
+    from slotwright.api import Context
+
+    with Progress(as_json=as_json, quiet=quiet) as progress:
+        return asyncio.run(verb(Context(report=progress.report), progress))
+
+
+def can_ask() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> bool:
+    """Yes or no, on stderr; Ctrl-C is Ctrl-C."""
+    return click.confirm(question, default=False, err=True)
+
+
+def ask_name(name: str, question: str) -> bool:
+    """A typed confirmation: the name, letter by letter."""
+    answer = click.prompt(f"{question} Type its name ({name}) to go on", default="", show_default=False, err=True)
+    return bool(answer == name)
+
+
+def need_yes(verb: str) -> click.UsageError:
+    """For a destructive verb without a terminal."""
+    return click.UsageError(f"There is no terminal to ask on: {verb} needs --yes.")

@@ -1,0 +1,270 @@
+"""What people read: the answer first, one idea a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slotwright.api import SlotOfKey, UpResult
+from slotwright.cli.views.screen import out, paint, size, table, wrapped
+from slotwright.model.cluster import Link, Role
+from slotwright.model.findings import Finding, Severity
+from slotwright.model.plan import (
+    ApplySettings,
+    AwaitUsable,
+    CreateNode,
+    Plan,
+    RememberFile,
+    SealRecord,
+    StartNode,
+    Step,
+)
+from slotwright.model.slots import SLOT_COUNT
+from slotwright.model.survey import State, Survey, SurveyNode
+from slotwright.model.topology import Address, Mode
+from slotwright.operations.verify import Verdict
+
+_MAP_WIDTH = 64
+_DIGITS = "123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_STATE_STYLE = {State.OK: "good", State.DEGRADED: "warn", State.DOWN: "bad"}
+
+
+def show_survey(survey: Survey) -> None:
+    """`status`: one row a shard, then the nodes that stand outside, then the map of the slots."""
+    out(_headline(survey), "")
+    if survey.mode is Mode.SINGLE:
+        _single_table(survey)
+        return
+    numbers = sorted({node.shard for node in survey.nodes if node.shard is not None})
+    rows = [_shard_row(number, survey) for number in numbers]
+    table(("shard", "slots", "primary", "replica", "keys", "memory", "link"), rows, right=("keys", "memory"))
+    strays = [node for node in survey.nodes if node.shard is None]
+    if strays:
+        out("", "  without a shard: " + ", ".join(_place(node) for node in strays))
+    out("", f"  slots  {slot_map(survey)}   {len(survey.served)} of {SLOT_COUNT}")
+
+
+def _headline(survey: Survey) -> str:
+    versions = sorted({node.version.title for node in survey.nodes if node.version})
+    hosts = len({node.address.host for node in survey.nodes if node.address})
+    state = paint(survey.state.value, _STATE_STYLE[survey.state])
+    parts = [paint(survey.name, "bold"), state, " and ".join(versions) or "version unknown"]
+    if survey.mode is Mode.SINGLE:
+        return " · ".join([*parts, "one stand-alone instance"])
+    per_shard = [len(survey.shard(number)) - 1 for number in {node.shard for node in survey.nodes if node.shard}]
+    replicas = f"{min(per_shard)}" if per_shard and min(per_shard) == max(per_shard) else "different numbers of"
+    nodes = f"{_count(hosts, 'host')}, {_count(len(survey.nodes), 'node')}"
+    shards = f"{_count(survey.shard_count, 'shard')}"
+    if per_shard:
+        shards += f" with {replicas} replica{'' if replicas == '1' else 's'} each"
+    return " · ".join([*parts, nodes, shards])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _shard_row(number: int, survey: Survey) -> tuple[str, ...]:
+    nodes = survey.shard(number)
+    owner = next((node for node in nodes if node.slots), nodes[0])
+    others = [node for node in nodes if node is not owner]
+    return (
+        str(number),
+        "\n".join(owner.slots.texts()[:4]) or "-",
+        _place(owner),
+        "\n".join(_place(node) for node in others) or "-",
+        "-" if owner.keys is None else f"{owner.keys:,}",
+        size(owner.used_bytes),
+        "\n".join(_link(node) for node in others) or "-",
+    )
+
+
+def _place(node: SurveyNode) -> str:
+    if not node.trouble:
+        return node.place
+    return paint(f"{node.place} ({node.trouble})", "warn" if node.trouble == "loading" else "bad")
+
+
+def _link(node: SurveyNode) -> str:
+    if node.trouble:
+        return paint(node.trouble, "bad")
+    if node.role is Role.PRIMARY:
+        return paint("not a replica", "warn")
+    if node.link is not Link.UP:
+        return paint("down", "bad")
+    return "in sync" if not node.lag_bytes else f"{size(node.lag_bytes)} behind"
+
+
+def _single_table(survey: Survey) -> None:
+    rows = [
+        (_place(node), node.role.value, "-" if node.keys is None else f"{node.keys:,}", size(node.used_bytes))
+        for node in survey.nodes
+    ]
+    table(("instance", "role", "keys", "memory"), rows, right=("keys", "memory"))
+
+
+def slot_map(survey: Survey, columns: int = _MAP_WIDTH) -> str:
+    """All slots in ``columns`` characters: the shard's sign where it serves, ``·`` where nobody does."""
+    signs = []
+    for column in range(columns):
+        slot = column * SLOT_COUNT // columns
+        owner = next((node for node in survey.nodes if slot in node.slots), None)
+        if owner is None or slot not in survey.served:
+            signs.append("·")
+        else:
+            signs.append(_DIGITS[((owner.shard or 1) - 1) % len(_DIGITS)])
+    return "".join(signs)
+
+
+def show_trouble(verdict: Verdict) -> None:
+    """Under `status`: that there is more to be said, and where."""
+    if verdict.findings:
+        first = verdict.findings[0]
+        more = f" (and {len(verdict.findings) - 1} more)" if len(verdict.findings) > 1 else ""
+        out("", f"  {first.where}: {first.what}{more}", f"  next   slotwright check {verdict.survey.name}")
+
+
+def show_findings(verdict: Verdict, *, is_ours: bool, wrote: bool) -> None:
+    """`check`: the proof, or what is not well."""
+    survey, findings = verdict.survey, verdict.findings
+    if not findings:
+        out(f"{paint(survey.name, 'bold')}: {paint('sound', 'good')}", "", *proof_lines(verdict, wrote=wrote))
+    else:
+        serious = sum(found.severity is Severity.SERIOUS for found in findings)
+        gravity = f", {serious} of them serious" if serious and len(findings) > 1 else ""
+        gravity = ", serious" if serious and len(findings) == 1 else gravity
+        out(f"{paint(survey.name, 'bold')}: {_count(len(findings), 'finding')}{gravity}", "")
+        show_finding_list(findings)
+    if not is_ours:
+        out("", "  not made by slotwright here: placement and settings could not be held against a file")
+
+
+def show_finding_list(findings: Sequence[Finding]) -> None:
+    """Each with what was seen, what it risks and what to do."""
+    for number, found in enumerate(findings):
+        if number:
+            out("")
+        style = {Severity.SERIOUS: "bad", Severity.WARNING: "warn", Severity.NOTE: "dim"}[found.severity]
+        title = found.severity.value.upper() if found.severity is Severity.SERIOUS else found.severity.value
+        lines = wrapped("", f"{found.what}", 4)
+        head = f"  {paint(f'{title:<8}', style)}  {lines[0].strip()}"
+        out(f"{head}  {paint(found.where, 'bold')}", *lines[1:])
+        for name, text in (("seen", found.seen), ("risk", found.risk), ("remedy", found.remedy)):
+            if text:
+                out(*wrapped(name, text, 12))
+
+
+def proof_lines(verdict: Verdict, *, wrote: bool, took_s: float | None = None) -> list[str]:
+    """What was proved, in figures."""
+    survey = verdict.survey
+    replicas = [node for node in survey.nodes if node.role is Role.REPLICA]
+    in_sync = sum(node.link is Link.UP for node in replicas)
+    reachable = sum(node.is_reachable for node in survey.nodes)
+    start = "proved" if took_s is None else f"proved in {took_s:.1f} s"
+    if survey.mode is Mode.SINGLE:
+        return [
+            f"  {start}: it answers, its data is safe on disk" + (", a key was written and read back" if wrote else "")
+        ]
+    parts = [f"{reachable} of {len(survey.nodes)} nodes agree"]
+    if replicas:
+        parts.append(f"{in_sync} of {len(replicas)} replicas in sync")
+        beside = {found.code for found in verdict.findings} & {"replica-beside-primary"}
+        hosts = {node.address.host for node in survey.nodes if node.address}
+        if not beside and len(hosts) > 1:
+            parts.append("no replica beside its primary")
+    parts.append("a key written and read on each shard" if wrote else "no key written")
+    import textwrap
+
+    return textwrap.wrap(f"{start}: " + ", ".join(parts), 92, initial_indent="  ", subsequent_indent="  ")
+
+
+def show_plan(plan: Plan) -> None:
+    """`plan`: what would be done, and what can't be."""
+    changes = [step for step in plan.steps if not isinstance(step, (AwaitUsable, SealRecord))]
+    if plan.is_empty:
+        out(f"{paint(plan.name, 'bold')}: nothing to do, the world is what the file says")
+    elif changes:
+        out(f"{paint(plan.name, 'bold')}: {_count(len(changes), 'change')}", "")
+    elif plan.steps:
+        out(f"{paint(plan.name, 'bold')}: to be finished", "")
+    else:
+        out(f"{paint(plan.name, 'bold')}: can't be done now", "")
+    for number, line in enumerate(_plan_lines(plan), 1):
+        out(f"  {number:>2}  {line[0]:<9} {line[1]:<32} {line[2]}".rstrip())
+    if plan.refusals:
+        out("", "  refused:")
+        for refusal in plan.refusals:
+            out(*wrapped("", f"{refusal.what}: {refusal.why}", 0))
+            if refusal.hint:
+                out(*wrapped("", refusal.hint, 4))
+    if plan.findings:
+        out("")
+        show_finding_list(plan.findings)
+    if plan.steps and not plan.refusals and not plan.blockers:
+        out("", "  no keys move. apply with: slotwright up")
+    elif not plan.is_empty:
+        out("", "  slotwright up will refuse this, and change nothing")
+
+
+def _plan_lines(plan: Plan) -> list[tuple[str, str, str]]:
+    lines: list[tuple[str, str, str]] = []
+    created = {step.address for step in plan.steps if isinstance(step, CreateNode)}
+    for wave in plan.waves:
+        lines += _wave_lines(wave, created)
+    return lines
+
+
+def _wave_lines(wave: Sequence[Step], created: set[Address]) -> list[tuple[str, str, str]]:
+    lines: list[tuple[str, str, str]] = []
+    grouped: dict[tuple[str, str], int] = {}
+    for step in wave:
+        match step:
+            case CreateNode(address, role, shard):
+                lines.append(("create", str(address), f"{role} of shard {shard}"))
+            case StartNode(address, role, shard, why):
+                if address not in created:
+                    lines.append(("start", str(address), f"{why} ({role} of shard {shard})"))
+            case ApplySettings(_, changes):
+                for change in changes:
+                    key = (change.name, f"{change.old} -> {change.new}")
+                    grouped[key] = grouped.get(key, 0) + 1
+                if not changes:
+                    grouped["its file", "to be written anew"] = grouped.get(("its file", "to be written anew"), 0) + 1
+            case AwaitUsable(nodes):
+                lines.append(("wait", _count(nodes, "node"), "all agree, every replica in sync"))
+            case RememberFile(_, what):
+                lines.append(("keep", "the file", what))
+            case SealRecord():
+                pass
+    if created and any(isinstance(step, StartNode) for step in wave):
+        lines.insert(0, ("start", _count(len(wave), "node"), "detached, side by side"))
+    lines += [
+        ("set", f"{name} {change}", f"{_count(count, 'node')}, no restart") for (name, change), count in grouped.items()
+    ]
+    return lines
+
+
+def show_up(result: UpResult, verb: str) -> None:
+    """`up` and `start`: the cluster, and the proof or the findings."""
+    verdict = result.verdict
+    show_survey(verdict.survey)
+    out("")
+    if verdict.findings:
+        show_finding_list(verdict.findings)
+    else:
+        out(*proof_lines(verdict, wrote=verdict.is_proved, took_s=result.usable_s))
+    if not result.plan.steps:
+        out(f"  nothing was to be {'started' if verb == 'start' else 'changed'}")
+
+
+def show_slots(found: Sequence[SlotOfKey], survey_is_single: bool = False) -> None:
+    """`slot`."""
+    rows = [
+        (
+            each.key.decode(errors="backslashreplace"),
+            str(each.slot),
+            _place(each.primary) if each.primary else paint("nobody", "bad"),
+            ", ".join(_place(node) for node in each.replicas) or "-",
+        )
+        for each in found
+    ]
+    table(("key", "slot", "primary", "replicas"), rows, right=("slot",))

@@ -1,0 +1,1 @@
+"""Values only: frozen dataclasses that know nothing of the world."""

@@ -1,0 +1,174 @@
+"""Observed state: one view per node, as that node told it. Disagreements are kept, never merged away.
+
+A :class:`NodeView` is what one reachable node says of itself and of the others; a :class:`SilentNode` is one that did
+not answer, with the way in which it failed. An :class:`Observation` holds both side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from slotwright.model.slots import SlotSet
+from slotwright.model.topology import Address, EngineKind, Mode
+
+
+class Role(StrEnum):
+    """What a node is in its shard."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServerVersion:
+    """Which server answers: its family and its own version (Valkey's, not the Redis version that it claims)."""
+
+    kind: EngineKind
+    numbers: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self.numbers))
+
+    @property
+    def title(self) -> str:
+        """``Valkey 9.1.2``, for people."""
+        return f"{self.kind.value.capitalize()} {self}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSlot:
+    """A slot that is being moved: ``peer`` is the id of the node at the other end."""
+
+    slot: int
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """One line of CLUSTER NODES: how one node sees another, or itself.
+
+    ``address`` is None for a node without a known address (``noaddr``). ``flags`` are the server's words
+    (``master``, ``fail?``, ``handshake`` ...). ``is_connected`` is the state of the bus link.
+    """
+
+    id: str
+    address: Address | None
+    flags: frozenset[str]
+    role: Role
+    replica_of: str | None
+    epoch: int
+    is_connected: bool
+    slots: SlotSet
+    migrating: tuple[OpenSlot, ...] = ()
+    importing: tuple[OpenSlot, ...] = ()
+
+    @property
+    def is_failed(self) -> bool:
+        """The majority of primaries agreed that it is down."""
+        return "fail" in self.flags
+
+    @property
+    def is_suspected(self) -> bool:
+        """The node that has this view can't reach it."""
+        return "fail?" in self.flags
+
+
+class Link(StrEnum):
+    """A replica's connection to its primary."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """INFO replication. ``offset`` counts bytes: what a primary has sent, or a replica has taken.
+
+    ``link`` is None for a primary. ``down_s`` is how long the link has been down (None: it is up or never was).
+    ``online_replicas`` counts those that a primary feeds now.
+    """
+
+    role: Role
+    offset: int
+    link: Link | None = None
+    down_s: int | None = None
+    is_syncing: bool = False
+    online_replicas: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What INFO says of the process: memory in bytes (``maxmemory_bytes`` 0: no limit), persistence, uptime."""
+
+    pid: int
+    uptime_s: int
+    used_bytes: int
+    maxmemory_bytes: int
+    is_loading: bool
+    last_save_ok: bool
+    last_append_ok: bool
+    has_append_log: bool
+    keys: int
+    connected_clients: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What one node says. ``address`` is the one that we dialled; ``peers`` includes the node itself.
+
+    In a stand-alone instance ``peers`` is empty, ``id`` its run id, and ``state_is_ok`` True.
+    ``settings`` holds the canonical values (CONFIG GET) of the directives that were asked for.
+    """
+
+    address: Address
+    id: str
+    mode: Mode
+    version: ServerVersion
+    state_is_ok: bool
+    current_epoch: int
+    replication: Replication
+    health: Health
+    peers: tuple[PeerView, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def myself(self) -> PeerView | None:
+        """The line in which the node describes itself."""
+        return next((peer for peer in self.peers if peer.id == self.id), None)
+
+    def peer(self, node_id: str) -> PeerView | None:
+        """How this node sees another; None when it doesn't know it."""
+        return next((peer for peer in self.peers if peer.id == node_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SilentNode:
+    """A node without a view. ``code``: refused, timeout, wrong-password, loading, not-a-server, unreachable."""
+
+    address: Address
+    code: str
+    reason: str
+
+
+class LoginFault(StrEnum):
+    """Why a replica's own credentials don't open its primary: it has none, or others than it should."""
+
+    MISSING = "missing"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All nodes that were asked, in the order asked.
+
+    ``login_faults`` name the replicas whose credentials were tried on their primary, in their place, and failed.
+    """
+
+    views: tuple[NodeView, ...]
+    silent: tuple[SilentNode, ...] = ()
+    login_faults: tuple[tuple[Address, LoginFault], ...] = ()
+
+    def view_of(self, address: Address) -> NodeView | None:
+        """The view of the node that was dialled at ``address``."""
+        return next((view for view in self.views if view.address == address), None)

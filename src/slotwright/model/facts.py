@@ -1,0 +1,78 @@
+"""Facts of a host: what stands in the way of a node, and which of ours runs already. Collected, not judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from slotwright.model.topology import Address
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A process that can't be mistaken for another: its pid, and when it started in the host's own counting.
+
+    ``started`` is opaque: two values are equal exactly when it is one process (boot id and start ticks on Linux).
+    """
+
+    pid: int
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortOwner:
+    """Who listens on a port; ``pid`` is 0 and ``command`` "" where the system doesn't tell us."""
+
+    pid: int
+    command: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} ({self.command})" if self.pid else "a process that this user may not see"
+
+
+class DirectoryState(StrEnum):
+    """What was found where a node's folder should be."""
+
+    ABSENT = "absent"
+    EMPTY = "empty"
+    OURS = "ours"
+    OTHER_CLUSTER = "other-cluster"
+    FOREIGN = "foreign"
+    UNWRITABLE = "unwritable"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryFact:
+    """``owner`` is the name of the cluster in the marker, ``reason`` the system's words where it can't be written."""
+
+    path: str
+    state: DirectoryState
+    owner: str = ""
+    node_id: str = ""
+    has_nodes_conf: bool = False
+    conf_digest: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """``process`` is ours and alive, or None. ``port_error`` is the system's word when the address can't be bound:
+    "in-use", "not-local", "denied" or ""; the same for the bus."""
+
+    address: Address
+    directory: DirectoryFact
+    process: ProcessId | None = None
+    port_error: str = ""
+    port_owner: PortOwner | None = None
+    bus_error: str = ""
+    bus_owner: PortOwner | None = None
+    log_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """One host's facts; ``free_bytes`` is the room on the disk that the node folders will lie on."""
+
+    host: str
+    nodes: tuple[NodeFacts, ...]
+    free_bytes: int

@@ -1,0 +1,123 @@
+"""A plan: what would be done, step by step, and what can't be done now, with the reason.
+
+The plan is the contract between deciding and doing. Steps that stand in one wave may run side by side; a wave starts
+when the one before it is done. ``digest`` is taken from what the plan was made from, so that a stale one is noticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slotwright.model.cluster import Role
+from slotwright.model.findings import Finding, Severity
+from slotwright.model.topology import Address
+
+
+@dataclass(frozen=True, slots=True)
+class CreateNode:
+    """Make the node's folder with its marker, its configuration and its part of the cluster's map."""
+
+    address: Address
+    role: Role
+    shard: int
+
+    kind = "create"
+
+
+@dataclass(frozen=True, slots=True)
+class StartNode:
+    """Start the server of a folder that is ready. ``is_forming``: with the timings of a formation."""
+
+    address: Address
+    role: Role
+    shard: int
+    why: str
+    is_forming: bool = False
+
+    kind = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """A directive that runs with another value than it should; values are canonical, secrets print as ``***``."""
+
+    name: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplySettings:
+    """Change settings on a running node (CONFIG SET), write its configuration anew, and read both back."""
+
+    address: Address
+    changes: tuple[SettingChange, ...]
+    rewrite_only: bool = False
+
+    kind = "set"
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitUsable:
+    """Wait until the servers say that the cluster is usable."""
+
+    nodes: int
+
+    kind = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class SealRecord:
+    """Remember that the cluster is formed: from now on no node is ever made anew by itself."""
+
+    name: str
+
+    kind = "seal"
+
+
+@dataclass(frozen=True, slots=True)
+class RememberFile:
+    """The file says something new that no server has to be told; keep it."""
+
+    name: str
+    what: str
+
+    kind = "remember"
+
+
+Step = CreateNode | StartNode | ApplySettings | AwaitUsable | SealRecord | RememberFile
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something that the file asks for and that can't be done now: ``what``, ``why``, and the way there."""
+
+    what: str
+    why: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What ``up`` would do to ``name``. Empty waves and no refusals: the world is what the file says."""
+
+    name: str
+    waves: tuple[tuple[Step, ...], ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    digest: str = ""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps in order."""
+        return tuple(step for wave in self.waves for step in wave)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to do and nothing refused."""
+        return not self.steps and not self.refusals and not self.blockers
+
+    @property
+    def blockers(self) -> tuple[Finding, ...]:
+        """The findings that forbid going on."""
+        return tuple(found for found in self.findings if found.severity is Severity.SERIOUS)

@@ -1,0 +1,49 @@
+"""What slotwright remembers of a cluster between two commands: the blueprint, the file and where things lie.
+
+The record never says what *is*: that is asked of the servers each time. It holds no secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from slotwright.model.blueprint import Blueprint
+from slotwright.model.topology import Address, Topology
+
+
+class Stage(StrEnum):
+    """FORMING until the servers proved the cluster once; FORMED from then on."""
+
+    FORMING = "forming"
+    FORMED = "formed"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRecord:
+    """``topology_path`` is the absolute path of the file last applied ("" for a demo); ``data_root`` holds one folder
+    a node; ``binary`` is the server's path and ``version`` its title ("Valkey 9.1.2"); ``settings`` are the canonical
+    values of the file's settings, passwords left out."""
+
+    blueprint: Blueprint
+    topology: Topology
+    stage: Stage
+    topology_path: str
+    data_root: str
+    binary: str
+    version: str
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self.blueprint.name
+
+    def node_directory(self, address: Address) -> str:
+        """The folder of the node at ``address``."""
+        return f"{self.data_root}/{directory_name(address)}"
+
+
+def directory_name(address: Address) -> str:
+    """``127.0.1.1-7001``: one folder a node, readable and safe in every file system."""
+    return f"{address.host.replace(':', '_')}-{address.port}"

@@ -1,0 +1,73 @@
+"""The cluster as a whole, drawn from all views: what `status` shows and what diagnosis judges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from slotwright.model.cluster import Link, Role, ServerVersion
+from slotwright.model.slots import SlotSet
+from slotwright.model.topology import Address, Mode
+
+
+class State(StrEnum):
+    """OK: whole. DEGRADED: every slot is served, but something is missing. DOWN: some slot is not served."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyNode:
+    """One node. What an unreachable node would have to tell itself is None.
+
+    ``slots`` are those that it owns, served or not. ``trouble`` is "" or says why it isn't well: "down", "failed",
+    "hangs", "loading", "wrong password". ``shard`` counts from 1 in order of slots; None: no shard known.
+    ``lag_bytes`` is what a replica hasn't taken yet of what its primary had sent when both were asked.
+    """
+
+    id: str
+    address: Address | None
+    role: Role
+    slots: SlotSet
+    replica_of: str | None
+    shard: int | None
+    is_reachable: bool
+    trouble: str = ""
+    link: Link | None = None
+    lag_bytes: int | None = None
+    keys: int | None = None
+    used_bytes: int | None = None
+    version: ServerVersion | None = None
+    is_planned: bool = True
+
+    @property
+    def place(self) -> str:
+        """``host:port``, or the id where no address is known."""
+        return str(self.address) if self.address else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """``served`` are the slots with a primary that answers us (or that its peers reach); nodes stand shard by shard,
+    the primary first, then those without a shard."""
+
+    name: str
+    mode: Mode
+    state: State
+    served: SlotSet
+    nodes: tuple[SurveyNode, ...]
+
+    @property
+    def shard_count(self) -> int:
+        """Shards that own slots."""
+        return len({node.shard for node in self.nodes if node.role is Role.PRIMARY and node.slots})
+
+    def shard(self, number: int) -> tuple[SurveyNode, ...]:
+        """The nodes of a shard, the primary first."""
+        return tuple(node for node in self.nodes if node.shard == number)
+
+    def primary_of(self, node: SurveyNode) -> SurveyNode | None:
+        """The primary that a replica follows."""
+        return next((other for other in self.nodes if other.id == node.replica_of), None)

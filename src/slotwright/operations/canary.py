@@ -1,0 +1,105 @@
+"""The proof that a client works: a key written and read back on every shard, as a client would, then removed.
+
+The first node asked is one that does not own the slot, so that the way there leads through MOVED, to the address that
+the cluster itself tells its clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from slotwright.errors import ServerError
+from slotwright.model.cluster import Role
+from slotwright.model.findings import Finding, Severity
+from slotwright.model.slots import key_in
+from slotwright.model.survey import Survey, SurveyNode
+from slotwright.model.topology import Address, Mode
+from slotwright.operations.roster import Roster
+from slotwright.ports import Argument, Reply, ReplyError
+
+LIFETIME_MS = 60_000
+_HOPS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What one canary came to: the reply, and the address that gave it."""
+
+    reply: Reply
+    address: Address
+
+
+async def fly_canaries(roster: Roster, survey: Survey, token: str) -> tuple[Finding, ...]:
+    """Findings for the shards where it failed; none when all are proved. ``token`` makes the keys this run's own.
+
+    Shards whose primary doesn't answer us are left out: that is a finding already.
+    """
+    primaries = [
+        node
+        for node in survey.nodes
+        if node.role is Role.PRIMARY and node.is_reachable and (node.slots or survey.mode is Mode.SINGLE)
+    ]
+    results = await asyncio.gather(*(_fly(roster, survey, node, token) for node in primaries))
+    return tuple(found for found in results if found)
+
+
+async def _fly(roster: Roster, survey: Survey, owner: SurveyNode, token: str) -> Finding | None:
+    if owner.address is None:
+        return _finding(owner, "its address is unknown")
+    tag = key_in(owner.slots, "slotwright").decode() if owner.slots else "slotwright"
+    key, value = f"{{{tag}}}:canary:{token}", token
+    entry = _entry(survey, owner)
+    try:
+        written = await follow(roster, entry, ("SET", key, value, "NX", "PX", LIFETIME_MS))
+        if written.reply != b"OK":
+            return _finding(owner, f"the write answered {written.reply!r}")
+        try:
+            read = await follow(roster, entry, ("GET", key))
+        finally:
+            await follow(roster, entry, ("DEL", key))
+    except (ServerError, ReplyError) as error:
+        return _finding(owner, str(error))
+    if read.reply != value.encode():
+        return _finding(owner, "the key read back is not the key written")
+    if written.address != owner.address:
+        return _finding(owner, f"the write was led to {written.address}")
+    return None
+
+
+async def follow(roster: Roster, entry: Address, command: tuple[Argument, ...]) -> Walk:
+    """Send ``command``, going where MOVED leads. Raises ReplyError after too many hops, and what a dial raises."""
+    address = entry
+    last: ReplyError | None = None
+    for _ in range(_HOPS):
+        connection = await roster.connection(address)
+        try:
+            return Walk(await connection.call(*command), address)
+        except ReplyError as error:
+            if error.code != "MOVED":
+                raise
+            last = error
+            host, _, port = str(error).split()[2].rpartition(":")
+            address = Address(host or address.host, int(port))
+    raise ReplyError(f"ERR redirected {_HOPS} times: {last}")
+
+
+def _entry(survey: Survey, owner: SurveyNode) -> Address:
+    """Another primary where there is one, so that the owner is found by redirection."""
+    for node in survey.nodes:
+        if node.id != owner.id and node.is_reachable and node.address and node.role is Role.PRIMARY and node.slots:
+            return node.address
+    assert owner.address is not None
+    return owner.address
+
+
+def _finding(owner: SurveyNode, seen: str) -> Finding:
+    return Finding(
+        "canary-failed",
+        Severity.SERIOUS,
+        owner.place,
+        f"a key could not be written and read back on shard {owner.shard}",
+        "look at the other findings first; then at the node's log",
+        seen=seen,
+        risk="clients fail the same way",
+    )

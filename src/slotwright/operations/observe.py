@@ -1,0 +1,160 @@
+"""Ask every node for its own view, all at once, each within its own time: a dead one costs the others nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
+
+from slotwright.errors import AuthenticationError, ServerError
+from slotwright.model.cluster import Link, LoginFault, NodeView, Observation, SilentNode
+from slotwright.model.secret import Secret
+from slotwright.model.topology import Address, Mode
+from slotwright.operations.roster import Roster
+from slotwright.ports import Dialer, Reply, ReplyError
+from slotwright.wire.cluster_nodes import parse_cluster_nodes
+from slotwright.wire.flavor import version_from_info
+from slotwright.wire.info import health, parse_info, replication
+
+LoginDialer = Callable[[Secret | None, str], Dialer]
+"""Makes a dialer for a password and a user name."""
+
+
+async def observe(
+    roster: Roster, addresses: Sequence[Address], settings: Iterable[str] = (), *, timeout_s: float = 2.0
+) -> Observation:
+    """The views of all ``addresses``; ``settings`` are the directives whose values to ask for as well."""
+    names = tuple(settings)
+    found = await asyncio.gather(*(_look(roster, address, names, timeout_s) for address in addresses))
+    return Observation(
+        tuple(view for view in found if isinstance(view, NodeView)),
+        tuple(silent for silent in found if isinstance(silent, SilentNode)),
+    )
+
+
+async def discover(roster: Roster, seed: Address) -> tuple[Address, ...]:
+    """All addresses that the node at ``seed`` knows, itself first; just itself for a stand-alone instance.
+
+    Raises what dialling raises.
+    """
+    connection = await roster.connection(seed)
+    try:
+        text = await connection.call("CLUSTER", "NODES")
+    except ReplyError:
+        return (seed,)
+    peers = parse_cluster_nodes(_text(text), seed)
+    known = [peer.address for peer in peers if peer.address and "myself" not in peer.flags]
+    return (seed, *sorted(address for address in known if address != seed))
+
+
+async def _look(roster: Roster, address: Address, names: tuple[str, ...], timeout_s: float) -> NodeView | SilentNode:
+    try:
+        connection = await roster.connection(address, timeout_s=timeout_s)
+        commands: list[tuple[str, ...]] = [("INFO",), ("CLUSTER", "MYID"), ("CLUSTER", "INFO"), ("CLUSTER", "NODES")]
+        commands += [("CONFIG", "GET", name) for name in names]
+        replies = await connection.pipeline(commands)
+        return _view(address, replies, names)
+    except AuthenticationError as error:
+        return SilentNode(address, "wrong-password", error.what)
+    except ServerError as error:
+        await roster.drop(address)
+        return SilentNode(address, error.code, error.what)
+    except ReplyError as error:
+        # INFO is answered while a server loads (since 2.8); NOAUTH means that it wants a password and got none.
+        code = {"NOAUTH": "wrong-password", "LOADING": "loading"}.get(error.code, "not-a-server")
+        reasons = {"wrong-password": f"{address} wants a password", "loading": f"{address} is loading its data"}
+        return SilentNode(address, code, reasons.get(code, f"{address} answered: {error}"))
+
+
+def _view(address: Address, replies: list[Reply | ReplyError], names: tuple[str, ...]) -> NodeView:
+    info_reply, my_id, cluster_info, cluster_nodes, *values = replies
+    if isinstance(info_reply, ReplyError):
+        raise info_reply
+    info = parse_info(_text(info_reply))
+    if isinstance(my_id, ReplyError) and my_id.code == "LOADING":
+        raise my_id
+    is_cluster = info.get("cluster_enabled") == "1" and not isinstance(cluster_nodes, ReplyError)
+    state = parse_info("" if isinstance(cluster_info, ReplyError) else _text(cluster_info))
+    return NodeView(
+        address=address,
+        id=info.get("run_id", "") if not is_cluster or isinstance(my_id, ReplyError) else _text(my_id),
+        mode=Mode.CLUSTER if is_cluster else Mode.SINGLE,
+        version=version_from_info(info),
+        state_is_ok=not is_cluster or state.get("cluster_state") == "ok",
+        current_epoch=int(state.get("cluster_current_epoch", "0")),
+        replication=replication(info),
+        health=health(info),
+        peers=parse_cluster_nodes(_text(cast("Reply", cluster_nodes)), address) if is_cluster else (),
+        settings=tuple(
+            (name, value)
+            for name, reply in zip(names, values, strict=True)
+            if (value := setting_value(reply)) is not None
+        ),
+    )
+
+
+def setting_value(reply: Reply | ReplyError) -> str | None:
+    """The value in a reply to CONFIG GET with one full name; None when the server has no such directive."""
+    if isinstance(reply, list) and len(reply) >= 2:
+        return _text(reply[1])
+    return None
+
+
+async def find_login_faults(roster: Roster, observation: Observation, login: LoginDialer) -> Observation:
+    """The same observation with the cause of dead links: each such replica's own credentials tried on its primary."""
+    faults = await asyncio.gather(
+        *(
+            _login_fault(roster, view, observation, login)
+            for view in observation.views
+            if view.replication.link is Link.DOWN
+        )
+    )
+    return Observation(observation.views, observation.silent, tuple(fault for fault in faults if fault))
+
+
+async def _login_fault(
+    roster: Roster, view: NodeView, observation: Observation, login: LoginDialer
+) -> tuple[Address, LoginFault] | None:
+    mine = view.myself
+    primary = view.peer(mine.replica_of) if mine and mine.replica_of else None
+    if primary is None or primary.address is None or observation.view_of(primary.address) is None:
+        return None
+    connection = await roster.connection(view.address)
+    names = ("masterauth", "masteruser")
+    try:
+        replies = await connection.pipeline([("CONFIG", "GET", name) for name in names])
+    except ServerError:
+        return None
+    values = [setting_value(reply) for reply in replies]
+    if values[0] is None:
+        return None
+    password = values[0]
+    error = await _try_login(roster, primary.address, login(Secret(password) if password else None, values[1] or ""))
+    if error is None:
+        return None
+    return view.address, LoginFault.REJECTED if password else LoginFault.MISSING
+
+
+async def _try_login(roster: Roster, address: Address, dialer: Dialer) -> str | None:
+    """None when the credentials suffice for what a replica does; else the server's word."""
+    try:
+        connection = await dialer.dial(address)
+    except AuthenticationError as error:
+        return error.seen or error.what
+    except ServerError:
+        return None
+    try:
+        await connection.call("REPLCONF", "capa", "eof")
+    except ReplyError as error:
+        return str(error)
+    except ServerError:
+        return None
+    finally:
+        await connection.close()
+    return None
+
+
+def _text(reply: Reply | ReplyError) -> str:
+    if not isinstance(reply, bytes):
+        raise ReplyError(f"ERR unexpected reply of type {type(reply).__name__}")
+    return reply.decode(errors="replace")

@@ -1,0 +1,43 @@
+"""Taking nodes away: for a cluster that never came to be, and for ``destroy``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from slotwright.model.facts import ProcessId
+from slotwright.model.record import ClusterRecord
+from slotwright.model.topology import Address
+from slotwright.operations.observe import observe
+from slotwright.operations.rehearse import await_gone
+from slotwright.operations.roster import Roster
+from slotwright.ports import Clock, Host
+
+
+async def count_keys(roster: Roster, addresses: Sequence[Address]) -> int:
+    """Keys in the nodes that answer, replicas' copies included."""
+    observation = await observe(roster, addresses)
+    return sum(view.health.keys for view in observation.views)
+
+
+class Undo:
+    """Ends processes and removes folders."""
+
+    def __init__(self, host: Host, clock: Clock) -> None:
+        self._host = host
+        self._clock = clock
+
+    async def take_down(self, record: ClusterRecord, *, keep_data: bool = False) -> tuple[ProcessId, ...]:
+        """Kill what still runs of the cluster, then remove its folders (or all but their data). Returns the killed.
+
+        Raises HostError for a process that can't be ended or a folder that can't be removed.
+        """
+        directories = [record.node_directory(node.address) for node in record.blueprint.nodes]
+        found = await asyncio.gather(*(self._host.find(directory) for directory in directories))
+        running = [process for process in found if process is not None]
+        for process in running:
+            await self._host.kill(process)
+        await await_gone(self._host, self._clock, running)
+        for directory in directories:
+            await self._host.remove(directory, record.blueprint.cluster_id, keep_data=keep_data)
+        return tuple(running)

@@ -1,0 +1,145 @@
+"""The verdict: what the servers say afterwards, never what was sent.
+
+*Usable* means: no finding at all in a fresh look at every node, every replica's offset caught up with its primary's,
+and a key written and read back on every shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from slotwright.errors import ServerError, SlotwrightError
+from slotwright.model.cluster import Link, NodeView, Observation, Role
+from slotwright.model.events import Moved, Report
+from slotwright.model.expectation import Expectation
+from slotwright.model.findings import Finding, Severity, by_gravity
+from slotwright.model.survey import State, Survey
+from slotwright.model.topology import Address, Mode
+from slotwright.operations.canary import fly_canaries
+from slotwright.operations.observe import LoginDialer, find_login_faults, observe
+from slotwright.operations.roster import Roster
+from slotwright.planning.diagnosis import Case, diagnose
+from slotwright.planning.survey import take_survey
+from slotwright.ports import Clock, Reply, ReplyError
+
+_POLL_S = 0.02
+_LOADING_PATIENCE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One look at the cluster, judged. ``is_proved``: a client wrote and read on every shard."""
+
+    survey: Survey
+    observation: Observation
+    findings: tuple[Finding, ...]
+    is_proved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Looks and judges. ``expected`` None: a cluster without a file; ``token`` makes the canary keys unique."""
+
+    name: str
+    roster: Roster
+    clock: Clock
+    login: LoginDialer
+    addresses: tuple[Address, ...]
+    token: str
+    expected: Expectation | None = None
+
+    async def look(self, *, with_canaries: bool, timeout_s: float = 2.0) -> Verdict:
+        """Observe, find causes, judge, and prove if asked to and if there is anything to be proved."""
+        names = [name for name, _ in self.expected.settings] if self.expected else []
+        observation = await observe(self.roster, self.addresses, names, timeout_s=timeout_s)
+        if any(view.replication.link is Link.DOWN for view in observation.views):
+            observation = await find_login_faults(self.roster, observation, self.login)
+        survey = take_survey(self.name, observation, self.expected.blueprint if self.expected else None)
+        findings = diagnose(Case(survey, observation, self.expected))
+        is_proved = False
+        if with_canaries and survey.state is not State.DOWN:
+            failed = await fly_canaries(self.roster, survey, self.token)
+            findings, is_proved = by_gravity(findings + failed), not failed
+        return Verdict(survey, observation, findings, is_proved)
+
+    async def await_usable(self, report: Report) -> None:
+        """Wait until it is usable, as far as settings that a formation lowers allow.
+
+        Raises ServerError (code not-usable) with the findings that were left when the patience ended.
+        """
+        patience_s = 30.0 + 0.5 * len(self.addresses)
+        started = self.clock.now()
+        while True:
+            waiting_for = await self._not_ready()
+            if not waiting_for:
+                verdict = await self.look(with_canaries=False)
+                left = [found for found in verdict.findings if not _is_bearable(found)]
+                if not left:
+                    failed = await fly_canaries(self.roster, verdict.survey, self.token)
+                    if not failed and not await self._not_caught_up(verdict.survey):
+                        return
+                    left = list(failed)
+                waiting_for = f"{left[0].where}: {left[0].what}" if left else "a replica has not caught up"
+            report(Moved("usable", waiting_for))
+            waited = self.clock.now() - started
+            is_loading = "loading" in waiting_for
+            if waited > (_LOADING_PATIENCE_S if is_loading else patience_s):
+                raise await self._give_up(waiting_for, waited)
+            await self.clock.sleep(_POLL_S)
+
+    async def _not_ready(self) -> str:
+        """A cheap look, most of the waiting: "" when each node says ok and every replica's link is up."""
+        words = await asyncio.gather(*(self._word_of(address) for address in self.addresses))
+        return next((word for word in words if word), "")
+
+    async def _word_of(self, address: Address) -> str:
+        try:
+            connection = await self.roster.connection(address)
+            info, state = await connection.pipeline([("INFO", "replication"), ("CLUSTER", "INFO")])
+        except SlotwrightError as error:
+            await self.roster.drop(address)
+            return error.what
+        if isinstance(info, ReplyError):
+            return f"{address} is loading its data" if info.code == "LOADING" else f"{address}: {info}"
+        if _holds(info, b"role:slave") and not _holds(info, b"master_link_status:up"):
+            return f"{address}: the replica is not in sync yet"
+        is_cluster = not self.expected or self.expected.blueprint.mode is Mode.CLUSTER
+        if is_cluster and not _holds(state, b"cluster_state:ok"):
+            return f"{address}: the cluster is not ok yet"
+        return ""
+
+    async def _not_caught_up(self, survey: Survey) -> bool:
+        """Whether a replica has less than what its primary had sent when it was asked before."""
+        primaries = [node.address for node in survey.nodes if node.role is Role.PRIMARY and node.address]
+        first = await observe(self.roster, primaries)
+        sent = {view.id: view.replication.offset for view in first.views}
+        followers = {node.address: node.replica_of for node in survey.nodes if node.role is Role.REPLICA}
+        second = await observe(self.roster, [address for address in followers if address])
+        return any(_is_behind(view, followers[view.address] or "", sent) for view in second.views)
+
+    async def _give_up(self, waiting_for: str, waited: float) -> ServerError:
+        verdict = await self.look(with_canaries=False)
+        seen = "; ".join(_told(verdict.findings)) or waiting_for
+        return ServerError(
+            f"{self.name} is not usable after {waited:.0f} s", code="not-usable", where=self.name, seen=seen
+        )
+
+
+def _is_bearable(found: Finding) -> bool:
+    """Settings are put right after the waiting; notes (a failover happened) don't make a cluster unusable."""
+    return found.code == "settings-differ" or found.severity is Severity.NOTE
+
+
+def _told(findings: tuple[Finding, ...]) -> Iterator[str]:
+    for found in findings[:3]:
+        yield f"{found.where}: {found.what}" + (f" ({found.seen})" if found.seen else "")
+
+
+def _holds(reply: Reply | ReplyError, text: bytes) -> bool:
+    return isinstance(reply, bytes) and text in reply
+
+
+def _is_behind(view: NodeView, primary: str, sent: dict[str, int]) -> bool:
+    return view.replication.link is not Link.UP or view.replication.offset < sent.get(primary, 0)

@@ -1,0 +1,417 @@
+"""Observation -> findings. Nothing is asked and nothing is changed here; cause is told apart from consequence.
+
+Every judge below takes the same :class:`Case` and yields what it finds. No finding at all means: every node answers,
+says that the cluster is ok and sees it as all others do; all slots are served; every replica is in sync with its
+primary and stands on another host; and, where there is a file, roles and settings are those of the file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from slotwright.model.cluster import Link, LoginFault, NodeView, Observation, Role
+from slotwright.model.expectation import Expectation
+from slotwright.model.findings import Finding, Severity, by_gravity
+from slotwright.model.slots import SLOT_COUNT
+from slotwright.model.survey import Survey, SurveyNode
+from slotwright.model.topology import Mode
+from slotwright.wire.server_conf import SECRET_DIRECTIVES
+
+LAG_LIMIT_BYTES = 1024 * 1024
+MEMORY_LIMIT = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What there is to judge; ``expected`` None: a cluster without a file."""
+
+    survey: Survey
+    observation: Observation
+    expected: Expectation | None = None
+
+    def views(self) -> Iterator[tuple[SurveyNode, NodeView]]:
+        """The nodes that answered, with what they said."""
+        for node in self.survey.nodes:
+            view = self.observation.view_of(node.address) if node.address else None
+            if view is not None:
+                yield node, view
+
+
+Judge = Callable[[Case], Iterator[Finding]]
+
+
+def diagnose(case: Case) -> tuple[Finding, ...]:
+    """All findings, gravest first."""
+    judges = _ALWAYS + (_IN_A_CLUSTER if case.survey.mode is Mode.CLUSTER else ())
+    return by_gravity(tuple(found for judge in judges for found in judge(case)))
+
+
+def silent_nodes(case: Case) -> Iterator[Finding]:
+    """Nodes that don't answer; what follows from that for their shard is said here too."""
+    reasons = {silent.address: silent.reason for silent in case.observation.silent}
+    for node in case.survey.nodes:
+        if node.is_reachable and node.trouble != "failed":
+            continue
+        reason = reasons.get(node.address, "") if node.address else ""
+        lost = case.survey.mode is Mode.SINGLE or (node.role is Role.PRIMARY and bool(node.slots))
+        yield Finding(
+            "node-down" if node.trouble != "wrong password" else "wrong-password",
+            Severity.SERIOUS if lost or node.trouble == "wrong password" else Severity.WARNING,
+            node.place,
+            _silence(node),
+            _silence_remedy(node, case),
+            seen=reason,
+            risk=_silence_risk(node, case),
+        )
+
+
+def _silence(node: SurveyNode) -> str:
+    role = f"{node.role} of shard {node.shard}" if node.shard else node.role.value
+    said = {
+        "hangs": f"the {role} is there but does not answer",
+        "wrong password": f"the {role} refuses our password",
+        "failed": f"the {role} is held failed by the other nodes",
+        "not asked": f"the {role} was not asked: its address is unknown",
+    }
+    return said.get(node.trouble, f"the {role} is down")
+
+
+def _silence_risk(node: SurveyNode, case: Case) -> str:
+    if case.survey.mode is Mode.SINGLE:
+        return "nothing is served"
+    if node.slots and node.role is Role.PRIMARY:
+        return f"slots {node.slots} are not served"
+    if node.shard and _copies(case, node.shard) == 0:
+        return f"shard {node.shard} has no copy: one more death loses it"
+    return "less redundancy than planned"
+
+
+def _silence_remedy(node: SurveyNode, case: Case) -> str:
+    if node.trouble == "wrong password":
+        return "give the password that the cluster was made with"
+    if not node.is_planned:
+        return "start it again, or have it forgotten with CLUSTER FORGET on every node"
+    if node.trouble == "hangs":
+        return f"look at its host; if it stays so: slotwright stop {case.survey.name} {node.place}, then start"
+    if case.expected is None:
+        return "start its server again"
+    return f"slotwright start {case.survey.name} {node.place}"
+
+
+def _copies(case: Case, shard: int) -> int:
+    return sum(
+        node.role is Role.REPLICA and node.is_reachable and node.link is Link.UP for node in case.survey.shard(shard)
+    )
+
+
+def uncovered_slots(case: Case) -> Iterator[Finding]:
+    """Slots that no primary owns at all; those of a dead owner are told with the owner."""
+    owned = sum(len(node.slots) for node in case.survey.nodes)
+    if owned < SLOT_COUNT:
+        yield Finding(
+            "slots-uncovered",
+            Severity.SERIOUS,
+            case.survey.name,
+            f"{SLOT_COUNT - owned} of {SLOT_COUNT} slots belong to nobody",
+            "give them an owner again: the node that had them, if it can come back",
+            risk="their keys can't be reached; with full coverage required, no key can",
+        )
+
+
+def states(case: Case) -> Iterator[Finding]:
+    """Nodes that say cluster_state:fail though every slot has a live owner."""
+    if len(case.survey.served) < SLOT_COUNT:
+        return
+    for node, view in case.views():
+        if not view.state_is_ok and not view.health.is_loading:
+            yield Finding(
+                "cluster-state-fail",
+                Severity.SERIOUS,
+                node.place,
+                "the node says that the cluster is down",
+                "wait a few seconds; if it stays so, look at its links to the other primaries",
+                seen="cluster_state:fail",
+                risk="it refuses its clients",
+            )
+
+
+def views_disagree(case: Case) -> Iterator[Finding]:
+    """One finding a node that sees owners, roles or members otherwise than the survey does."""
+    truth = {node.id: (node.role, node.slots, node.replica_of) for node in case.survey.nodes if node.is_reachable}
+    for node, view in case.views():
+        seen = {peer.id: (peer.role, peer.slots, peer.replica_of) for peer in view.peers}
+        wrong = sorted(node_id for node_id in truth if seen.get(node_id) != truth[node_id])
+        if wrong:
+            yield Finding(
+                "views-disagree",
+                Severity.SERIOUS,
+                node.place,
+                f"the node sees {len(wrong)} of {len(truth)} nodes otherwise than they see themselves",
+                "wait for gossip to settle; if it stays so, compare CLUSTER NODES of the nodes named",
+                seen=_disagreement(case, wrong[0], seen),
+                risk="clients are sent to the wrong node",
+            )
+
+
+def _disagreement(case: Case, node_id: str, seen: Mapping[str, tuple[object, ...]]) -> str:
+    node = next(node for node in case.survey.nodes if node.id == node_id)
+    if node_id not in seen:
+        return f"doesn't know {node.place}"
+    role, slots, _ = seen[node_id]
+    return f"has {node.place} as {role} of {slots or 'no slots'}, itself says {node.role} of {node.slots or 'no slots'}"
+
+
+def epochs(case: Case) -> Iterator[Finding]:
+    """Two primaries with slots and one config epoch."""
+    held = [(view.myself.epoch, node) for node, view in case.views() if view.myself and node.slots]
+    counted = Counter(epoch for epoch, _ in held)
+    for epoch, times in sorted(counted.items()):
+        if times > 1:
+            places = " and ".join(node.place for number, node in held if number == epoch)
+            yield Finding(
+                "epoch-collision",
+                Severity.WARNING,
+                places,
+                f"{times} primaries share the config epoch {epoch}",
+                "the servers settle it themselves within seconds; if not, CLUSTER BUMPEPOCH on one of them",
+                risk="a conflict over a slot could not be decided",
+            )
+
+
+def open_slots(case: Case) -> Iterator[Finding]:
+    """Slots that are being moved, or were when the mover died."""
+    for node, view in case.views():
+        mine = view.myself
+        if mine is None or not (mine.migrating or mine.importing):
+            continue
+        told = [f"{slot.slot} migrating" for slot in mine.migrating]
+        told += [f"{slot.slot} importing" for slot in mine.importing]
+        yield Finding(
+            "open-slot",
+            Severity.WARNING,
+            node.place,
+            f"{len(told)} slots are being moved, or were when the mover died",
+            "finish or undo the move; until then leave the slots alone",
+            seen=", ".join(told[:5]),
+            risk="clients pay a second round trip, multi-key commands fail",
+        )
+
+
+def replica_links(case: Case) -> Iterator[Finding]:
+    """Replicas that are not in sync, with the cause where it is known."""
+    faults = dict(case.observation.login_faults)
+    dead = {node.id for node in case.survey.nodes if not node.is_reachable}
+    for node, view in case.views():
+        if node.link is not Link.DOWN or node.replica_of in dead:
+            continue
+        fault = faults.get(view.address)
+        if fault is not None:
+            yield _login_finding(node, fault)
+            continue
+        state = "is copying its primary's data" if view.replication.is_syncing else "has lost its primary"
+        yield Finding(
+            "replica-link-down",
+            Severity.NOTE if view.replication.is_syncing else Severity.SERIOUS,
+            node.place,
+            f"the replica of shard {node.shard} {state}",
+            "wait for the copy to end"
+            if view.replication.is_syncing
+            else f"read its log: slotwright logs {node.place}",
+            seen=f"link down for {view.replication.down_s} s" if view.replication.down_s else "",
+            risk=f"shard {node.shard} has one copy less",
+        )
+
+
+def _login_finding(node: SurveyNode, fault: LoginFault) -> Finding:
+    missing = fault is LoginFault.MISSING
+    return Finding(
+        "replica-auth-missing" if missing else "replica-auth-rejected",
+        Severity.SERIOUS,
+        node.place,
+        "the replica has no password for its primary" if missing else "the replica's password for its primary is wrong",
+        "slotwright up sets masterauth from the file; by hand: CONFIG SET masterauth, nothing restarts",
+        seen="masterauth is empty" if missing else "its masterauth was tried on the primary and refused",
+        risk=f"shard {node.shard} has one copy less; the replica reconnects for ever and its log fills the disk",
+    )
+
+
+def lagging_replicas(case: Case) -> Iterator[Finding]:
+    """Replicas that are far behind."""
+    for node in case.survey.nodes:
+        if (node.lag_bytes or 0) > LAG_LIMIT_BYTES:
+            yield Finding(
+                "replica-lagging",
+                Severity.WARNING,
+                node.place,
+                f"the replica is {(node.lag_bytes or 0) / 1048576:.1f} MB behind its primary",
+                "look at its network and its disk",
+                risk="that much is lost if the primary dies now",
+            )
+
+
+def bare_primaries(case: Case) -> Iterator[Finding]:
+    """Shards without any replica, where the cluster has replicas elsewhere or the file wants them."""
+    wants = any(node.role is Role.REPLICA for node in case.survey.nodes) or (
+        case.expected is not None and any(shard.replicas for shard in case.expected.blueprint.shards)
+    )
+    for node in case.survey.nodes:
+        if not wants or not node.slots or node.shard is None:
+            continue
+        if all(other.role is Role.PRIMARY for other in case.survey.shard(node.shard)):
+            yield Finding(
+                "shard-without-replica",
+                Severity.WARNING,
+                node.place,
+                f"shard {node.shard} has no replica",
+                "give it one: CLUSTER REPLICATE on a node without slots",
+                risk="the shard is lost with this node",
+            )
+
+
+def colocated_replicas(case: Case) -> Iterator[Finding]:
+    """A replica on its primary's host, or in its rack though the racks would allow better."""
+    if case.expected is not None and case.expected.allow_colocated_replicas:
+        return
+    for node in case.survey.nodes:
+        primary = case.survey.primary_of(node)
+        if primary is None or node.address is None or primary.address is None:
+            continue
+        if node.address.host == primary.address.host and not _is_one_machine(case):
+            yield Finding(
+                "replica-beside-primary",
+                Severity.WARNING,
+                node.place,
+                f"the replica of shard {node.shard} is on its primary's host",
+                "move one of them to another host",
+                risk=f"the death of {node.address.host} takes the whole shard",
+            )
+
+
+def _is_one_machine(case: Case) -> bool:
+    return len({node.address.host for node in case.survey.nodes if node.address}) == 1
+
+
+def moved_roles(case: Case) -> Iterator[Finding]:
+    """Primaries that are not where the file wants them: a failover happened."""
+    if case.expected is None:
+        return
+    actual = {node.id: node for node in case.survey.nodes}
+    for planned in case.expected.blueprint.nodes:
+        node = actual.get(planned.id)
+        if node is not None and node.is_reachable and not node.trouble and node.role is not planned.role:
+            yield Finding(
+                "role-moved",
+                Severity.NOTE,
+                node.place,
+                f"a {planned.role} by the file, a {node.role} now: a failover happened",
+                "none needed; to bring it back: CLUSTER FAILOVER on the planned primary",
+            )
+
+
+def strangers(case: Case) -> Iterator[Finding]:
+    """Nodes that the file doesn't know, or other ids at the file's addresses."""
+    if case.expected is None:
+        return
+    for node in case.survey.nodes:
+        if not node.is_planned:
+            yield Finding(
+                "unknown-node",
+                Severity.WARNING,
+                node.place,
+                f"the cluster has a node that the file doesn't name ({node.id[:8]})",
+                "find out who added it; the cluster bus has no password",
+                risk="it takes part in votes, and may hold data",
+            )
+
+
+def settings_differ(case: Case) -> Iterator[Finding]:
+    """Settings that run with another value than the file gives."""
+    if case.expected is None or not case.expected.settings:
+        return
+    wanted = dict(case.expected.settings)
+    for node, view in case.views():
+        wrong = [(name, value) for name, value in view.settings if wanted.get(name, value) != value]
+        if wrong:
+            told = ", ".join(_difference(name, value, wanted[name]) for name, value in wrong)
+            yield Finding(
+                "settings-differ",
+                Severity.WARNING,
+                node.place,
+                f"{len(wrong)} settings are not those of the file",
+                "slotwright up",
+                seen=told,
+            )
+
+
+def _difference(name: str, now: str, wanted: str) -> str:
+    return f"{name} differs" if name in SECRET_DIRECTIVES else f"{name} is {now}, the file says {wanted}"
+
+
+def persistence(case: Case) -> Iterator[Finding]:
+    """Saves or appends that fail."""
+    for node, view in case.views():
+        for is_ok, what in ((view.health.last_save_ok, "save"), (view.health.last_append_ok, "append to its log")):
+            if not is_ok:
+                yield Finding(
+                    "persistence-failing",
+                    Severity.SERIOUS,
+                    node.place,
+                    f"the node could not {what} the last time",
+                    f"look at its disk and its log: slotwright logs {node.place}",
+                    risk="it refuses writes (MISCONF), and a restart loses what was not saved",
+                )
+
+
+def memory(case: Case) -> Iterator[Finding]:
+    """Memory near its limit."""
+    for node, view in case.views():
+        used, most = view.health.used_bytes, view.health.maxmemory_bytes
+        if most and used > MEMORY_LIMIT * most:
+            yield Finding(
+                "memory-near-limit",
+                Severity.WARNING,
+                node.place,
+                f"{used / 1048576:.0f} MB used of maxmemory {most / 1048576:.0f} MB",
+                "raise maxmemory in the file and run slotwright up, or add shards",
+                risk="keys are evicted, or writes refused, as maxmemory-policy says",
+            )
+
+
+def loading(case: Case) -> Iterator[Finding]:
+    """Nodes that are reading their data."""
+    for node in case.survey.nodes:
+        if node.is_reachable and node.trouble == "loading":
+            yield Finding("loading", Severity.NOTE, node.place, "the node is loading its data", "wait")
+
+
+def versions(case: Case) -> Iterator[Finding]:
+    """More than one server version."""
+    found = sorted({view.version for _, view in case.views()})
+    if len(found) > 1:
+        yield Finding(
+            "versions-mixed",
+            Severity.NOTE,
+            case.survey.name,
+            f"{len(found)} server versions run",
+            "finish the upgrade",
+            seen=", ".join(version.title for version in found),
+        )
+
+
+_ALWAYS: tuple[Judge, ...] = (silent_nodes, persistence, memory, loading, settings_differ)
+_IN_A_CLUSTER: tuple[Judge, ...] = (
+    uncovered_slots,
+    states,
+    views_disagree,
+    epochs,
+    open_slots,
+    replica_links,
+    lagging_replicas,
+    bare_primaries,
+    colocated_replicas,
+    moved_roles,
+    strangers,
+    versions,
+)

@@ -1,0 +1,303 @@
+"""Desired x observed -> plan. Made again after any cut, it goes on from what is there.
+
+A node's way is: no folder -> created -> started -> in the cluster -> with the settings of the file. Each node is put
+where it stands on that way by what was observed alone. What would need more than this (other nodes, other shards,
+another engine, a restart) is refused with the reason, and then nothing at all is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from slotwright.model.blueprint import Blueprint, BlueprintNode
+from slotwright.model.cluster import NodeView, Observation
+from slotwright.model.facts import DirectoryState, HostFacts, NodeFacts
+from slotwright.model.findings import Finding, Severity
+from slotwright.model.plan import (
+    ApplySettings,
+    AwaitUsable,
+    CreateNode,
+    Plan,
+    Refusal,
+    RememberFile,
+    SealRecord,
+    SettingChange,
+    StartNode,
+    Step,
+)
+from slotwright.model.record import ClusterRecord, Stage
+from slotwright.model.topology import Address, Mode, Topology
+from slotwright.planning.preflight import judge_hosts
+from slotwright.wire.server_conf import SECRET_DIRECTIVES
+
+FORMATION_OVERRIDES: tuple[tuple[str, str], ...] = (("repl-diskless-sync-delay", "0"),)
+"""What a formation lowers: a first full sync needs no wait for further replicas (replication.c, syncCommand)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What should be. ``settings`` are canonical values as the very binary gives them (secrets inside);
+    ``live`` the directives that it lets change while it runs; ``conf_digests`` those of the configurations."""
+
+    topology: Topology
+    blueprint: Blueprint
+    version: str
+    settings: dict[str, str] = field(repr=False)
+    live: frozenset[str] = frozenset()
+    conf_digests: dict[Address, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is. ``record`` None: the cluster isn't known here yet."""
+
+    record: ClusterRecord | None
+    hosts: tuple[HostFacts, ...]
+    observation: Observation
+
+    def facts_of(self, address: Address) -> NodeFacts:
+        """The facts of one node."""
+        return next(node for host in self.hosts for node in host.nodes if node.address == address)
+
+
+def plan_changes(desired: Desired, world: World) -> Plan:
+    """The way from ``world`` to ``desired``; with refusals or serious findings the plan must not be executed."""
+    refusals = tuple(_refusals(desired, world))
+    intruders = tuple(_intruders(desired, world))
+    named = {found.where for found in intruders}
+    in_the_way = judge_hosts(world.hosts, desired.topology.mode)
+    findings = desired.findings + intruders
+    findings += tuple(found for found in in_the_way if found.code != "port-taken" or found.where not in named)
+    waves = () if refusals else tuple(tuple(wave) for wave in _waves(desired, world) if wave)
+    return Plan(desired.topology.name, waves, refusals, findings, _digest(desired, world))
+
+
+def _waves(desired: Desired, world: World) -> Iterator[list[Step]]:
+    stage = world.record.stage if world.record else Stage.FORMING
+    nodes = desired.blueprint.nodes
+    create = [node for node in nodes if _needs_creation(world.facts_of(node.address), desired.topology.mode)]
+    start = [node for node in nodes if world.facts_of(node.address).process is None]
+    yield [CreateNode(node.address, node.role, node.shard) for node in create]
+    yield [
+        StartNode(node.address, node.role, node.shard, _why(node, create, stage), stage is Stage.FORMING)
+        for node in start
+    ]
+    changes = list(_setting_steps(desired, world))
+    if stage is Stage.FORMED:
+        yield changes
+    if start or stage is Stage.FORMING:
+        yield [AwaitUsable(len(nodes))]
+    if stage is Stage.FORMING:
+        yield [*changes, *_restoring(desired, start)]
+        yield [SealRecord(desired.topology.name)]
+    elif world.record is not None and world.record.topology != desired.topology:
+        yield [RememberFile(desired.topology.name, "keep the file's new text")]
+
+
+def _needs_creation(facts: NodeFacts, mode: Mode) -> bool:
+    found = facts.directory
+    if facts.process is not None:
+        return False
+    if found.state is not DirectoryState.OURS:
+        return True
+    return not found.conf_digest or (mode is Mode.CLUSTER and not found.has_nodes_conf)
+
+
+def _why(node: BlueprintNode, created: list[BlueprintNode], stage: Stage) -> str:
+    if node in created or stage is Stage.FORMING:
+        return "new"
+    return "its process is gone"
+
+
+def _restoring(desired: Desired, started: list[BlueprintNode]) -> Iterator[Step]:
+    """The timings that the formation lowers on the nodes started now are put back."""
+    changes = tuple(
+        SettingChange(name, lowered, desired.settings[name])
+        for name, lowered in FORMATION_OVERRIDES
+        if name in desired.settings and desired.settings[name] != lowered
+    )
+    if changes and desired.topology.mode is Mode.CLUSTER:
+        for node in started:
+            yield ApplySettings(node.address, changes)
+
+
+def _setting_steps(desired: Desired, world: World) -> Iterator[Step]:
+    for node in desired.blueprint.nodes:
+        view = world.observation.view_of(node.address)
+        if view is None:
+            continue
+        changes = tuple(_changes(desired, view))
+        digest = world.facts_of(node.address).directory.conf_digest
+        if changes or digest != desired.conf_digests.get(node.address, digest):
+            yield ApplySettings(node.address, changes, rewrite_only=not changes)
+
+
+def _changes(desired: Desired, view: NodeView) -> Iterator[SettingChange]:
+    for name, value in view.settings:
+        wanted = desired.settings.get(name, value)
+        if wanted != value:
+            is_secret = name in SECRET_DIRECTIVES
+            yield SettingChange(name, "***" if is_secret else value, "***" if is_secret else wanted)
+
+
+def _refusals(desired: Desired, world: World) -> Iterator[Refusal]:
+    record = world.record
+    if record is None:
+        return
+    yield from _topology_refusals(desired.topology, record)
+    if record.version != desired.version:
+        yield Refusal(
+            f"{record.version} -> {desired.version}",
+            "the cluster runs another server version; rolling upgrades come later",
+            "name the binaries of the running version in the file",
+        )
+    if record.stage is Stage.FORMED:
+        yield from _lost_directories(desired, world)
+    yield from _restart_refusals(desired, world)
+
+
+def _topology_refusals(wanted: Topology, record: ClusterRecord) -> Iterator[Refusal]:
+    have = record.topology
+    added = [str(address) for address in wanted.addresses if address not in have.addresses]
+    gone = [str(address) for address in have.addresses if address not in wanted.addresses]
+    back = "undo that change in the file, or destroy the cluster and make it anew"
+    if added:
+        yield Refusal(f"add {', '.join(added)}", "adding nodes to a cluster (scaling) comes later", back)
+    if gone:
+        yield Refusal(f"remove {', '.join(gone)}", "taking nodes out of a cluster (scaling) comes later", back)
+    if wanted.mode is not have.mode:
+        yield Refusal(f"mode {have.mode} -> {wanted.mode}", "turning one into the other comes later", back)
+    if wanted.replicas != have.replicas:
+        yield Refusal(
+            f"replicas {have.replicas} -> {wanted.replicas}", "changing the number of replicas comes later", back
+        )
+    if wanted.shards != have.shards:
+        yield Refusal("other explicit shards", "moving roles between nodes comes later", back)
+    if wanted.engine.kind is not have.engine.kind:
+        yield Refusal(f"engine {have.engine.kind} -> {wanted.engine.kind}", "changing the server comes later", back)
+    if wanted.data_directory != have.data_directory:
+        yield Refusal(
+            f"data {have.data_directory or 'the default place'} -> {wanted.data_directory or 'the default place'}",
+            "moving the nodes' folders comes later",
+            back,
+        )
+
+
+def _lost_directories(desired: Desired, world: World) -> Iterator[Refusal]:
+    for node in desired.blueprint.nodes:
+        facts = world.facts_of(node.address)
+        if _needs_creation(facts, desired.topology.mode):
+            yield Refusal(
+                f"make {node.address} anew",
+                f"its folder {facts.directory.path} or the map in it is gone, and with it what the cluster knows it by",
+                "put the folder back; replacing a node comes later",
+            )
+
+
+def _restart_refusals(desired: Desired, world: World) -> Iterator[Refusal]:
+    """Settings that the server takes only at its start, on nodes that run."""
+    names = {
+        change.name
+        for node in desired.blueprint.nodes
+        if (view := world.observation.view_of(node.address)) is not None
+        for change in _changes(desired, view)
+        if change.name not in desired.live
+    }
+    names |= _hidden_changes(desired, world)
+    for name in sorted(names):
+        yield Refusal(
+            f"set {name}",
+            "the server takes it only at its start; rolling restarts come later",
+            f"slotwright stop {desired.topology.name}, then slotwright up (the cluster is away meanwhile)",
+        )
+
+
+def _hidden_changes(desired: Desired, world: World) -> set[str]:
+    """Directives that CONFIG GET doesn't show (rename-command, loadmodule): told by the file's text alone."""
+    if world.record is None or not world.observation.views:
+        return set()
+    before, after = world.record.topology.settings, desired.topology.settings
+    touched = {name for name, _ in set(before) ^ set(after)}
+    shown = set(desired.settings) | {"primaryauth", "primaryuser"}
+    return touched - shown
+
+
+def _intruders(desired: Desired, world: World) -> Iterator[Finding]:
+    """Servers at our addresses that don't answer, or that answer as somebody else."""
+    for silent in world.observation.silent:
+        facts = world.facts_of(silent.address)
+        if silent.code == "wrong-password":
+            yield Finding(
+                "wrong-password",
+                Severity.SERIOUS,
+                str(silent.address),
+                silent.reason,
+                "give the password that the cluster was made with; changing it comes later"
+                if facts.process
+                else "stop the server that is there, or choose another port in the file",
+                seen="" if facts.process else f"port taken by {facts.port_owner}",
+            )
+        elif facts.process is not None and silent.code != "loading":
+            yield Finding(
+                "node-not-answering",
+                Severity.SERIOUS,
+                str(silent.address),
+                "the node runs but does not answer",
+                f"slotwright logs {silent.address}; slotwright stop {desired.topology.name} {silent.address}",
+                seen=silent.reason,
+            )
+    for view in world.observation.views:
+        owner = world.facts_of(view.address).port_owner
+        if world.facts_of(view.address).process is None:
+            yield from _squatter(view, f"port taken by {owner}" if owner else "")
+        elif desired.topology.mode is Mode.CLUSTER and view.id != desired.blueprint.node_at(view.address).id:
+            yield _other_member(view, "")
+
+
+def _squatter(view: NodeView, seen: str) -> Iterator[Finding]:
+    """A server that slotwright did not start, where a node of the file should be."""
+    if len(view.peers) > 1 or any(peer.slots for peer in view.peers):
+        yield _other_member(view, seen)
+    elif view.health.keys:
+        yield Finding(
+            "node-not-empty",
+            Severity.SERIOUS,
+            str(view.address),
+            f"a {view.version.title} with {view.health.keys} keys runs there, not started by slotwright",
+            "choose another port in the file; slotwright changes nothing in it",
+            seen=seen,
+            risk="its keys would be lost",
+        )
+
+
+def _other_member(view: NodeView, seen: str) -> Finding:
+    return Finding(
+        "node-of-another-cluster",
+        Severity.SERIOUS,
+        str(view.address),
+        f"a member of another cluster answers there ({len(view.peers)} nodes, id {view.id[:8]})",
+        "choose another port in the file; slotwright changes nothing in it",
+        seen=seen,
+    )
+
+
+def _digest(desired: Desired, world: World) -> str:
+    """Over what the plan depends on; memory, clients and offsets may move without making it stale."""
+    seen = [
+        (
+            str(node.address),
+            node.directory.state,
+            node.process,
+            node.port_error,
+            node.bus_error,
+            node.directory.conf_digest,
+        )
+        for host in world.hosts
+        for node in host.nodes
+    ]
+    views = [(str(view.address), view.id, sorted(view.settings)) for view in world.observation.views]
+    text = repr((seen, views, desired.topology, world.record and world.record.stage))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

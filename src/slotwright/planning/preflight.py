@@ -1,0 +1,107 @@
+"""Facts of the hosts -> findings that forbid going on: a SERIOUS one stops `up` before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slotwright.model.facts import DirectoryState, HostFacts, NodeFacts, PortOwner
+from slotwright.model.findings import Finding, Severity, by_gravity
+from slotwright.model.topology import Mode
+
+NODE_ROOM_BYTES = 16 * 1024 * 1024
+
+
+def judge_hosts(hosts: tuple[HostFacts, ...], mode: Mode) -> tuple[Finding, ...]:
+    """What stands in the way of the nodes that don't run yet."""
+    found = [finding for host in hosts for node in host.nodes for finding in _judge_node(node, mode)]
+    found += [finding for host in hosts for finding in _judge_room(host)]
+    return by_gravity(tuple(_without_repeats(found)))
+
+
+def _without_repeats(findings: list[Finding]) -> Iterator[Finding]:
+    """One finding a host where all its addresses are foreign, not one a port."""
+    seen: set[tuple[str, str]] = set()
+    for finding in findings:
+        key = (finding.code, finding.where)
+        if key not in seen:
+            seen.add(key)
+            yield finding
+
+
+def _judge_node(node: NodeFacts, mode: Mode) -> Iterator[Finding]:
+    yield from _judge_directory(node)
+    if node.process is not None:
+        return
+    yield from _judge_port(node, node.address.port, "port", node.port_error, node.port_owner)
+    if mode is Mode.CLUSTER and node.port_error != "not-local":
+        yield from _judge_port(node, node.address.bus_port, "bus-port", node.bus_error, node.bus_owner)
+
+
+def _judge_port(node: NodeFacts, port: int, name: str, error: str, owner: PortOwner | None) -> Iterator[Finding]:
+    called = "the cluster bus port" if name == "bus-port" else "port"
+    if error == "in-use":
+        yield Finding(
+            f"{name}-taken",
+            Severity.SERIOUS,
+            str(node.address),
+            f"{called} {port} is taken by {owner}",
+            "stop that process, or choose another port in the file",
+        )
+    elif error == "not-local":
+        yield Finding(
+            "address-not-local",
+            Severity.SERIOUS,
+            node.address.host,
+            f"{node.address.host} is not an address of this machine",
+            "use an address of this machine (127.0.x.x on Linux); remote hosts come later",
+        )
+    elif error == "denied":
+        yield Finding(
+            f"{name}-denied",
+            Severity.SERIOUS,
+            str(node.address),
+            f"this user may not listen on {called} {port}",
+            "choose a port above 1023",
+        )
+
+
+def _judge_directory(node: NodeFacts) -> Iterator[Finding]:
+    fact = node.directory
+    if fact.state is DirectoryState.UNWRITABLE:
+        yield Finding(
+            "directory-not-writable",
+            Severity.SERIOUS,
+            str(node.address),
+            f"its folder {fact.path} can't be made or written: {fact.reason}",
+            "make it writable for this user, or choose another place with `data:` in the file",
+        )
+    elif fact.state is DirectoryState.OTHER_CLUSTER:
+        yield Finding(
+            "directory-of-another-cluster",
+            Severity.SERIOUS,
+            str(node.address),
+            f"its folder {fact.path} belongs to another cluster{f' ({fact.owner})' if fact.owner else ''}",
+            "choose another place with `data:` in the file, or destroy that cluster first",
+        )
+    elif fact.state is DirectoryState.FOREIGN:
+        yield Finding(
+            "directory-not-empty",
+            Severity.SERIOUS,
+            str(node.address),
+            f"its folder {fact.path} holds files that slotwright did not make",
+            "choose another place with `data:` in the file, or move those files away",
+        )
+
+
+def _judge_room(host: HostFacts) -> Iterator[Finding]:
+    idle = [node for node in host.nodes if node.process is None]
+    needed = NODE_ROOM_BYTES * len(idle)
+    if idle and host.free_bytes < needed and idle[0].directory.state is not DirectoryState.UNWRITABLE:
+        yield Finding(
+            "disk-full",
+            Severity.SERIOUS,
+            host.host,
+            f"only {host.free_bytes / 1048576:.0f} MB are free where {idle[0].directory.path} would be",
+            "free some room there, or choose another place with `data:` in the file",
+            seen=f"{len(idle)} nodes need {needed / 1048576:.0f} MB to start with",
+        )

@@ -1,0 +1,232 @@
+"""All views -> one survey. A reachable node's word on itself counts most; of a silent one, what the others say.
+
+Where two primaries claim one slot the higher epoch is believed, as the servers do (cluster.c,
+clusterUpdateSlotsConfigWith). That they disagree at all is a finding of its own, made in ``diagnosis``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from slotwright.model.blueprint import Blueprint
+from slotwright.model.cluster import Link, NodeView, Observation, PeerView, Role, SilentNode
+from slotwright.model.slots import SlotRange, SlotSet
+from slotwright.model.survey import State, Survey, SurveyNode
+from slotwright.model.topology import Address, Mode
+
+_TROUBLES = {
+    "refused": "down",
+    "unreachable": "unreachable",
+    "timeout": "hangs",
+    "closed": "down",
+    "loading": "loading",
+    "wrong-password": "wrong password",
+    "not-a-server": "not a server",
+}
+
+
+def take_survey(name: str, observation: Observation, blueprint: Blueprint | None) -> Survey:
+    """``blueprint`` None: a cluster that slotwright did not make."""
+    if _is_single(observation, blueprint):
+        return _single(name, observation, blueprint)
+    lines = _believed_lines(observation)
+    lines |= {node_id: line for node_id, line in _planned_lines(blueprint).items() if _is_missing(line, lines)}
+    owners = _owners(lines)
+    shards = _shard_numbers(lines, owners, blueprint)
+    planned = {node.id for node in blueprint.nodes} if blueprint else set(lines)
+    nodes = tuple(
+        _node(line, owners.get(line.id, SlotSet()), shards, observation, lines, line.id in planned)
+        for line in lines.values()
+    )
+    nodes = tuple(sorted(nodes, key=_order))
+    served = SlotSet.of(
+        piece for node in nodes if node.role is Role.PRIMARY and not node.trouble for piece in node.slots.ranges
+    )
+    return Survey(name, Mode.CLUSTER, _state(nodes, served, observation), served, nodes)
+
+
+def _is_single(observation: Observation, blueprint: Blueprint | None) -> bool:
+    if blueprint is not None:
+        return blueprint.mode is Mode.SINGLE
+    return bool(observation.views) and all(view.mode is Mode.SINGLE for view in observation.views)
+
+
+def _single(name: str, observation: Observation, blueprint: Blueprint | None) -> Survey:
+    everything = SlotSet((SlotRange(0, 16383),))
+    nodes = [
+        SurveyNode(
+            id=view.id,
+            address=view.address,
+            role=view.replication.role,
+            slots=SlotSet(),
+            replica_of=None,
+            shard=1,
+            is_reachable=True,
+            link=view.replication.link,
+            keys=view.health.keys,
+            used_bytes=view.health.used_bytes,
+            version=view.version,
+            trouble="loading" if view.health.is_loading else "",
+        )
+        for view in observation.views
+    ]
+    ids = {node.address: node.id for node in blueprint.nodes} if blueprint else {}
+    nodes += [
+        SurveyNode(
+            id=ids.get(silent.address, ""),
+            address=silent.address,
+            role=Role.PRIMARY,
+            slots=SlotSet(),
+            replica_of=None,
+            shard=1,
+            is_reachable=False,
+            trouble=_trouble(silent),
+        )
+        for silent in observation.silent
+    ]
+    state = State.DOWN if any(node.trouble for node in nodes) or not nodes else State.OK
+    return Survey(name, Mode.SINGLE, state, SlotSet() if state is State.DOWN else everything, tuple(nodes))
+
+
+def _believed_lines(observation: Observation) -> dict[str, PeerView]:
+    """Id -> the line that is believed: the node's own, else what most of the views say."""
+    lines: dict[str, PeerView] = {}
+    heard: dict[str, list[PeerView]] = {}
+    for view in observation.views:
+        for peer in view.peers:
+            if "handshake" not in peer.flags:
+                heard.setdefault(peer.id, []).append(peer)
+    for node_id, said in heard.items():
+        counted = Counter((line.role, line.replica_of, line.slots, line.epoch) for line in said)
+        most = max(counted.items(), key=lambda item: (item[1], item[0][3]))[0]
+        best = next(line for line in said if (line.role, line.replica_of, line.slots, line.epoch) == most)
+        failed = any(line.is_failed for line in said)
+        addressed = next((line.address for line in said if line.address), None)
+        flags = best.flags | {"fail"} if failed else best.flags
+        lines[node_id] = replace(best, flags=flags, address=best.address or addressed)
+    for view in observation.views:
+        if view.myself is not None:
+            lines[view.id] = replace(view.myself, address=view.myself.address or view.address)
+    return lines
+
+
+def _planned_lines(blueprint: Blueprint | None) -> dict[str, PeerView]:
+    """What the blueprint would have, for nodes that nobody speaks of."""
+    if blueprint is None:
+        return {}
+    return {
+        node.id: PeerView(
+            id=node.id,
+            address=node.address,
+            flags=frozenset({"absent"}),
+            role=node.role,
+            replica_of=None if node.role is Role.PRIMARY else shard.primary.id,
+            epoch=node.epoch,
+            is_connected=False,
+            slots=shard.slots if node.role is Role.PRIMARY else SlotSet(),
+        )
+        for shard in blueprint.shards
+        for node in shard.nodes
+    }
+
+
+def _is_missing(line: PeerView, lines: dict[str, PeerView]) -> bool:
+    return line.id not in lines
+
+
+def _owners(lines: dict[str, PeerView]) -> dict[str, SlotSet]:
+    """Id -> the slots that it owns, every slot once: the higher epoch wins, then the smaller id."""
+    taken = SlotSet()
+    owners: dict[str, SlotSet] = {}
+    primaries = [line for line in lines.values() if line.role is Role.PRIMARY and line.slots]
+    # A word of the blueprint alone ("absent") counts less than any that a server said.
+    for line in sorted(primaries, key=lambda line: ("absent" in line.flags, -line.epoch, line.id)):
+        owners[line.id] = line.slots - taken
+        taken = taken | line.slots
+    return owners
+
+
+def _shard_numbers(
+    lines: dict[str, PeerView], owners: dict[str, SlotSet], blueprint: Blueprint | None
+) -> dict[str, int]:
+    """Id -> number of its shard, counted in order of the first slot; replicas get their primary's."""
+    holders = sorted((slots.ranges[0].first, node_id) for node_id, slots in owners.items() if slots)
+    numbers = {node_id: number for number, (_, node_id) in enumerate(holders, 1)}
+    for line in lines.values():
+        if line.role is Role.REPLICA and line.replica_of in numbers:
+            numbers[line.id] = numbers[line.replica_of]
+    if blueprint is not None and len(holders) == len(blueprint.shards):
+        for node in blueprint.nodes:
+            numbers.setdefault(node.id, node.shard)
+    return numbers
+
+
+def _node(
+    line: PeerView,
+    slots: SlotSet,
+    shards: dict[str, int],
+    observation: Observation,
+    lines: dict[str, PeerView],
+    is_planned: bool,
+) -> SurveyNode:
+    view = _view_by_id(observation, line.id)
+    base = SurveyNode(
+        id=line.id,
+        address=view.address if view else line.address,
+        role=line.role,
+        slots=slots,
+        replica_of=line.replica_of,
+        shard=shards.get(line.id),
+        is_reachable=view is not None,
+        is_planned=is_planned,
+    )
+    if view is None:
+        return replace(base, trouble=_silent_trouble(line, observation))
+    return replace(
+        base,
+        trouble="loading" if view.health.is_loading else "failed" if line.is_failed else "",
+        link=view.replication.link,
+        lag_bytes=_lag(view, _view_by_id(observation, line.replica_of or "")),
+        keys=view.health.keys,
+        used_bytes=view.health.used_bytes,
+        version=view.version,
+    )
+
+
+def _silent_trouble(line: PeerView, observation: Observation) -> str:
+    for silent in observation.silent:
+        if silent.address == line.address:
+            return _trouble(silent)
+    return "failed" if line.is_failed else "down" if "absent" in line.flags else "not asked"
+
+
+def _trouble(silent: SilentNode) -> str:
+    return _TROUBLES.get(silent.code, silent.code)
+
+
+def _lag(view: NodeView, primary: NodeView | None) -> int | None:
+    if view.replication.role is not Role.REPLICA or primary is None or view.replication.link is not Link.UP:
+        return None
+    return max(0, primary.replication.offset - view.replication.offset)
+
+
+def _view_by_id(observation: Observation, node_id: str) -> NodeView | None:
+    return next((view for view in observation.views if view.id == node_id), None)
+
+
+def _order(node: SurveyNode) -> tuple[int, bool, Address]:
+    return (node.shard or 1 << 20, node.role is Role.REPLICA, node.address or Address("", 0))
+
+
+def _state(nodes: tuple[SurveyNode, ...], served: SlotSet, observation: Observation) -> State:
+    saying_fail = sum(not view.state_is_ok for view in observation.views if view.mode is Mode.CLUSTER)
+    if len(served) < 16384 or 2 * saying_fail > len(observation.views):
+        return State.DOWN
+    broken = any(node.trouble or node.link is Link.DOWN for node in nodes)
+    bare = any(
+        node.slots and not any(other.replica_of == node.id and not other.trouble for other in nodes)
+        for node in nodes
+        if any(other.role is Role.REPLICA for other in nodes)
+    )
+    return State.DEGRADED if broken or bare or saying_fail else State.OK

@@ -1,0 +1,143 @@
+"""The ports: what the use cases need from the world, as protocols. Adapters implement them; tests fake them by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from slotwright.model.facts import HostFacts, ProcessId
+from slotwright.model.files import Launch, NodeFiles
+from slotwright.model.topology import Address
+
+Argument = str | bytes | int
+Reply = bytes | int | None | list["Reply"]
+
+
+class ReplyError(Exception):
+    """An error reply. ``str()`` is the server's line, ``code`` its first word (``MOVED``, ``NOAUTH``, ``ERR``)."""
+
+    @property
+    def code(self) -> str:
+        """The first word."""
+        return str(self).partition(" ")[0]
+
+
+class Connection(Protocol):
+    """One connection to a server. Nothing is ever sent twice.
+
+    Any method may raise :class:`slotwright.errors.NodeUnreachableError`: whether the last command took effect is
+    then unknown.
+    """
+
+    @property
+    def address(self) -> Address:
+        """What was dialled."""
+        ...
+
+    async def call(self, *arguments: Argument, timeout_s: float | None = None) -> Reply:
+        """One command's reply; an error reply is raised as :class:`ReplyError`."""
+        ...
+
+    async def pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Reply | ReplyError]:
+        """Several commands in one round trip; error replies stand in the list."""
+        ...
+
+    async def close(self) -> None:
+        """Hang up; never raises."""
+        ...
+
+
+class Dialer(Protocol):
+    """Makes connections, with the password that it was built with."""
+
+    async def dial(self, address: Address, *, timeout_s: float = 2.0) -> Connection:
+        """Connect and log in.
+
+        Raises NodeUnreachableError (``code`` refused, timeout, loading, not-a-server) or AuthenticationError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodeQuery:
+    """What to look for on a host: a node's address and the folder that should be its own."""
+
+    address: Address
+    directory: str
+    with_bus: bool = True
+
+
+class Host(Protocol):
+    """A machine that nodes live on: its folders and its processes."""
+
+    async def inspect(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostFacts:
+        """Facts in one pass, changing nothing. ``cluster_id`` "" means: no folder is ours yet."""
+        ...
+
+    async def free_port(self, host: str) -> int:
+        """A port of ``host`` that is free now together with its bus port."""
+        ...
+
+    async def find(self, directory: str) -> ProcessId | None:
+        """The live process of the node whose folder this is."""
+        ...
+
+    async def create(self, files: NodeFiles) -> None:
+        """Make the folder (0700) and write its files (0600), each by temp + fsync + rename; the map only when there
+        is none yet. Raises :class:`slotwright.errors.HostError`."""
+        ...
+
+    async def rewrite_conf(self, files: NodeFiles) -> None:
+        """Write the configuration anew, nothing else."""
+        ...
+
+    async def start(self, launch: Launch) -> ProcessId:
+        """Start the server detached; returns as soon as the process exists, with its identity kept in the folder."""
+        ...
+
+    async def is_running(self, process: ProcessId) -> bool:
+        """Whether exactly that process is alive (a zombie is not)."""
+        ...
+
+    async def kill(self, process: ProcessId) -> None:
+        """End exactly that process at once; nothing happens when it is gone."""
+        ...
+
+    async def log_tail(self, directory: str, most_bytes: int = 8192) -> str:
+        """The end of the server's log, "" when there is none."""
+        ...
+
+    async def log_from(self, directory: str, offset: int) -> tuple[str, int]:
+        """What stands in the log from byte ``offset`` on (negative: from its end), and the offset to go on from. A log
+        that is shorter than that was rotated, and is read from its start."""
+        ...
+
+    async def data_files(self, directory: str) -> tuple[tuple[str, int], ...]:
+        """Names and sizes of the data files (RDB, AOF) below the folder."""
+        ...
+
+    async def remove(self, directory: str, cluster_id: str, *, keep_data: bool = False) -> None:
+        """Remove the node's folder with all that is in it, only if its marker names ``cluster_id``; the folder above
+        it goes too when that leaves it empty. ``keep_data``: data files, map and marker stay."""
+        ...
+
+
+class Journal(Protocol):
+    """What was intended and what came of it, on disk before the next thing happens."""
+
+    def write(self, entry: Mapping[str, object]) -> None:
+        """Append and fsync."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that a test can hold it."""
+
+    def now(self) -> float:
+        """Seconds of a clock that never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let that much time pass."""
+        ...

@@ -1,0 +1,1 @@
+"""Text <-> model, pure: what servers print, and what they are given to read."""

@@ -1,0 +1,42 @@
+"""Engine name and version -> what that server can do. Decisions ask for a capability, never for a number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from slotwright.model.cluster import ServerVersion
+from slotwright.model.topology import EngineKind
+
+_VERSION_LINE = re.compile(r"^(Redis|Valkey) server v=(\d+(?:\.\d+)*)", re.IGNORECASE)
+
+OLDEST = (6, 2)
+
+
+def parse_version_output(text: str) -> ServerVersion | None:
+    """From what ``redis-server --version`` prints (``Valkey server v=9.1.2 sha=...``); None for anything else."""
+    found = _VERSION_LINE.match(text.strip())
+    if not found:
+        return None
+    return ServerVersion(EngineKind(found[1].lower()), _numbers(found[2]))
+
+
+def version_from_info(info: Mapping[str, str]) -> ServerVersion:
+    """From INFO server. Valkey says ``redis_version:7.2.4`` to please old clients: its own name comes first."""
+    if info.get("server_name") == "valkey" or "valkey_version" in info:
+        return ServerVersion(EngineKind.VALKEY, _numbers(info["valkey_version"]))
+    return ServerVersion(EngineKind.REDIS, _numbers(info.get("redis_version", "0")))
+
+
+def has_shard_ids(version: ServerVersion) -> bool:
+    """Nodes keep a shard id in nodes.conf: Redis since 7.2 (cluster.c, auxFieldHandlers), every Valkey."""
+    return version.kind is EngineKind.VALKEY or version.numbers >= (7, 2)
+
+
+def is_supported(version: ServerVersion) -> bool:
+    """The oldest server that is tested is 6.2."""
+    return version.numbers >= OLDEST
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
