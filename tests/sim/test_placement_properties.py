@@ -20,9 +20,7 @@ ENGINE = Engine(EngineKind.REDIS, EngineOrigin.EMBEDDED)
 LABELS = st.sampled_from(["", "a", "b", "c"])
 
 
-def _hosts(
-    sizes: list[int], racks: list[str] | None = None, zones: list[str] | None = None
-) -> tuple[HostSpec, ...]:
+def _hosts(sizes: list[int], racks: list[str] | None = None, zones: list[str] | None = None) -> tuple[HostSpec, ...]:
     return tuple(
         HostSpec(
             f"h{number}",
@@ -68,9 +66,7 @@ def small(draw: st.DrawFn, replicas: int, most_nodes: int) -> Topology:
 
 
 def _beside(placement: Placement) -> int:
-    return sum(
-        replica.host == shard.primary.host for shard in placement.shards for replica in shard.replicas
-    )
+    return sum(replica.host == shard.primary.host for shard in placement.shards for replica in shard.replicas)
 
 
 def _primaries(placement: Placement) -> Counter[str]:
@@ -141,9 +137,7 @@ def test_findings_say_what_the_shards_show(topology: Topology) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 3), st.data())
-def test_primaries_are_even_over_hosts_of_one_size(
-    count: int, size: int, replicas: int, data: st.DataObject
-) -> None:
+def test_primaries_are_even_over_hosts_of_one_size(count: int, size: int, replicas: int, data: st.DataObject) -> None:
     racks = data.draw(st.lists(LABELS, min_size=count, max_size=count))
     placement = place(Topology("even", ENGINE, _hosts([size] * count, racks), replicas))
     assume(placement.shards)
@@ -276,9 +270,7 @@ def _splits(units: int, parts: int) -> list[tuple[int, ...]]:
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(3, 8), st.integers(3, 6), st.integers(1, 2))
-def test_one_host_never_has_two_nodes_of_a_shard_when_hosts_are_alike(
-    count: int, size: int, replicas: int
-) -> None:
+def test_one_host_never_has_two_nodes_of_a_shard_when_hosts_are_alike(count: int, size: int, replicas: int) -> None:
     placement = place(Topology("apart", ENGINE, _hosts([size] * count), replicas))
     assume(placement.shards)
     extra = sum(map(len, (shard.replicas for shard in placement.shards))) - replicas * len(placement.shards)

@@ -33,9 +33,7 @@ def shard(primary: str, *replicas: str) -> ShardSpec:
     return ShardSpec(at(primary), tuple(map(at, replicas)))
 
 
-def topology(
-    *hosts: HostSpec, replicas: int = 1, shards: tuple[ShardSpec, ...] = (), allow: bool = False
-) -> Topology:
+def topology(*hosts: HostSpec, replicas: int = 1, shards: tuple[ShardSpec, ...] = (), allow: bool = False) -> Topology:
     return Topology("demo", ENGINE, hosts, replicas, shards, allow_colocated_replicas=allow)
 
 
@@ -124,6 +122,12 @@ def test_a_fat_host_gives_up_primaries_for_the_host_rule() -> None:
     """With two replicas a shard, six of nine nodes can be away from every primary only when none is one."""
     placement = place(topology(host("big", 6), host("h2", 1), host("h3", 1), host("h4", 1), replicas=2))
     assert [shard.primary.host for shard in placement.shards] == ["h2", "h3", "h4"]
+    assert placement.findings == ()
+
+
+def test_a_host_whose_explicit_shard_needs_the_others_gets_no_more_primaries() -> None:
+    placement = place(topology(host("h1", 5), host("h2", 4), replicas=2, shards=(shard("h1:7001"),)))
+    assert [planned.primary.host for planned in placement.shards] == ["h1", "h2", "h2"]
     assert placement.findings == ()
 
 

@@ -131,6 +131,14 @@ class RespDialer:
         return RespConnection(address, wire)
 
 
+def _is_refusal(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _dial_error(address: Address, error: Exception, timeout_s: float) -> ServerError:
     where, text = str(address), str(error)
     if isinstance(error, (TimeoutError, wire_errors.TimeoutError)):
@@ -139,7 +147,7 @@ def _dial_error(address: Address, error: Exception, timeout_s: float) -> ServerE
         what, code = f"{where} is still loading its data", "loading"
     elif isinstance(error, wire_errors.AuthenticationError) or "AUTH" in text or "WRONGPASS" in text:
         return AuthenticationError(f"{where} refuses our password", where=where, seen=text)
-    elif "refused" in text.lower() or isinstance(error.__cause__, ConnectionRefusedError):
+    elif _is_refusal(error):
         what, code = f"nothing listens on {where}", "refused"
     elif isinstance(error, (wire_errors.ConnectionError, OSError)):
         what, code = f"{where} can't be reached", "unreachable"

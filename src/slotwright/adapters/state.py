@@ -17,17 +17,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import msgspec
 
 from slotwright.adapters.files import make_directory, write_atomically
 from slotwright.errors import HostError
 from slotwright.model.record import ClusterRecord
 from slotwright.model.secret import Secret
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 STATE_VARIABLE = "SLOTWRIGHT_STATE"
 
@@ -82,7 +79,7 @@ class ClusterStore:
         """None when the cluster isn't known here. Raises HostError for a record that can't be read."""
         path = self.folder / "record.json"
         try:
-            return _codec().validate_json(path.read_bytes())
+            return msgspec.json.decode(path.read_bytes(), type=ClusterRecord)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -96,7 +93,7 @@ class ClusterStore:
     def write_record(self, record: ClusterRecord) -> None:
         """Replace the record, durably."""
         self.prepare()
-        write_atomically(self.folder / "record.json", _codec().dump_json(record, indent=1))
+        write_atomically(self.folder / "record.json", msgspec.json.format(msgspec.json.encode(record), indent=1))
 
     def read_password(self) -> Secret | None:
         """The password that the nodes were given, None when none was."""
@@ -140,10 +137,3 @@ class ClusterStore:
 def known_clusters(root: Path) -> tuple[str, ...]:
     """Names of the clusters that have a record here, sorted."""
     return tuple(sorted(path.parent.name for path in (root / "clusters").glob("*/record.json")))
-
-
-@cache
-def _codec() -> TypeAdapter[ClusterRecord]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(ClusterRecord)

@@ -313,7 +313,7 @@ async def _prove(context: Context, verifier: Verifier) -> Verdict:
     text = "prove: every node agrees, every replica in sync, a key written and read on every shard"
     context.report(Began("prove", text))
     verdict = await verifier.look(with_canaries=True)
-    context.report(Ended("prove", text, is_ok=not verdict.findings))
+    context.report(Ended("prove", text, is_ok=verdict.is_ok))
     return verdict
 
 

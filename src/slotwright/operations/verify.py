@@ -37,6 +37,11 @@ class Verdict:
     findings: tuple[Finding, ...]
     is_proved: bool
 
+    @property
+    def is_ok(self) -> bool:
+        """Nothing that anybody should act on: notes alone don't count."""
+        return all(found.severity is Severity.NOTE for found in self.findings)
+
 
 @dataclass(frozen=True, slots=True)
 class Verifier:

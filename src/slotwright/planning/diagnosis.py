@@ -294,19 +294,19 @@ def _is_one_machine(case: Case) -> bool:
 
 
 def moved_roles(case: Case) -> Iterator[Finding]:
-    """Primaries that are not where the file wants them: a failover happened."""
+    """Shards whose primary is not the one that the file wants: a failover happened."""
     if case.expected is None:
         return
-    actual = {node.id: node for node in case.survey.nodes}
-    for planned in case.expected.blueprint.nodes:
-        node = actual.get(planned.id)
-        if node is not None and node.is_reachable and not node.trouble and node.role is not planned.role:
+    for shard in case.expected.blueprint.shards:
+        ids = {node.id for node in shard.nodes}
+        owner = next((node for node in case.survey.nodes if node.slots and node.id in ids), None)
+        if owner is not None and owner.id != shard.primary.id and owner.is_reachable:
             yield Finding(
                 "role-moved",
                 Severity.NOTE,
-                node.place,
-                f"a {planned.role} by the file, a {node.role} now: a failover happened",
-                "none needed; to bring it back: CLUSTER FAILOVER on the planned primary",
+                owner.place,
+                f"a failover made it the primary of shard {shard.number}, in place of {shard.primary.address}",
+                f"none needed; to bring it back: CLUSTER FAILOVER on {shard.primary.address}",
             )
 
 

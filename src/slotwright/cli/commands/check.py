@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(target: str | None, canary: bool | None, as_json: bool) -> int:
     """Prove that the cluster is sound, or say what is not: what, where, what it risks, what to do.
 
-    Exit code 0 when there is nothing to be said, 3 when there are findings. TARGET is as for `status`.
+    Exit code 0 when it is sound (notes don't count), 3 when it is not. TARGET is as for `status`.
     """
     from slotwright import api
 
@@ -48,4 +48,4 @@ def command(target: str | None, canary: bool | None, as_json: bool) -> int:
         from slotwright.cli.views.human import show_findings
 
         show_findings(verdict, is_ours=is_ours, wrote=wrote)
-    return int(ExitCode.FINDINGS if verdict.findings else ExitCode.DONE)
+    return int(ExitCode.DONE if verdict.is_ok else ExitCode.FINDINGS)

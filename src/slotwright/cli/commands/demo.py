@@ -49,7 +49,7 @@ def command(
         show_up(result, "demo")
         out("", *connect_lines(result.verdict.survey))
         out("  next   slotwright status demo        slotwright destroy demo")
-    return int(ExitCode.FINDINGS if result.verdict.findings else ExitCode.DONE)
+    return int(ExitCode.DONE if result.verdict.is_ok else ExitCode.FINDINGS)
 
 
 def _engine(kind: str | None, origin: str | None) -> Engine | None:

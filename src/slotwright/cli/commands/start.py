@@ -37,7 +37,7 @@ def command(target_and_nodes: tuple[str, ...], as_json: bool) -> int:
         from slotwright.cli.views.human import show_up
 
         show_up(result, "start")
-    return int(ExitCode.FINDINGS if result.verdict.findings else ExitCode.DONE)
+    return int(ExitCode.DONE if result.verdict.is_ok else ExitCode.FINDINGS)
 
 
 def split_arguments(context: Context, texts: Sequence[str]) -> tuple[Target, tuple[str, ...]]:

@@ -53,4 +53,4 @@ def command(file: str | None, yes: bool, as_json: bool) -> int:
             from slotwright.cli.views.screen import out
 
             out("", *connect_lines(result.verdict.survey, result.record))
-    return int(ExitCode.FINDINGS if result.verdict.findings else ExitCode.DONE)
+    return int(ExitCode.DONE if result.verdict.is_ok else ExitCode.FINDINGS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from slotwright.api import Destroyed, Farewell
 from slotwright.cli.views.screen import out, paint, size, table
-from slotwright.operations.stop import Stopped
+
+if TYPE_CHECKING:
+    from slotwright.api import Destroyed, Farewell
+    from slotwright.operations.stop import Stopped
 
 
 def show_stop(farewell: Farewell) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from slotwright.api import SlotOfKey, UpResult
 from slotwright.cli.views.screen import out, paint, size, table, wrapped
 from slotwright.model.cluster import Link, Role
 from slotwright.model.findings import Finding, Severity
@@ -21,7 +21,10 @@ from slotwright.model.plan import (
 from slotwright.model.slots import SLOT_COUNT
 from slotwright.model.survey import State, Survey, SurveyNode
 from slotwright.model.topology import Address, Mode
-from slotwright.operations.verify import Verdict
+
+if TYPE_CHECKING:
+    from slotwright.api import SlotOfKey, UpResult
+    from slotwright.operations.verify import Verdict
 
 _MAP_WIDTH = 64
 _DIGITS = "123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -126,8 +129,11 @@ def show_trouble(verdict: Verdict) -> None:
 def show_findings(verdict: Verdict, *, is_ours: bool, wrote: bool) -> None:
     """`check`: the proof, or what is not well."""
     survey, findings = verdict.survey, verdict.findings
-    if not findings:
+    if verdict.is_ok:
         out(f"{paint(survey.name, 'bold')}: {paint('sound', 'good')}", "", *proof_lines(verdict, wrote=wrote))
+        if findings:
+            out("")
+            show_finding_list(findings)
     else:
         serious = sum(found.severity is Severity.SERIOUS for found in findings)
         gravity = f", {serious} of them serious" if serious and len(findings) > 1 else ""
@@ -248,10 +254,11 @@ def show_up(result: UpResult, verb: str) -> None:
     verdict = result.verdict
     show_survey(verdict.survey)
     out("")
-    if verdict.findings:
-        show_finding_list(verdict.findings)
-    else:
+    if verdict.is_ok:
         out(*proof_lines(verdict, wrote=verdict.is_proved, took_s=result.usable_s))
+    if verdict.findings:
+        out(*([""] if verdict.is_ok else []))
+        show_finding_list(verdict.findings)
     if not result.plan.steps:
         out(f"  nothing was to be {'started' if verb == 'start' else 'changed'}")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from slotwright.api import SlotOfKey, UpResult
 from slotwright.model.findings import Finding
 from slotwright.model.plan import ApplySettings, Plan, Refusal, StartNode, Step
 from slotwright.model.survey import Survey, SurveyNode
-from slotwright.operations.verify import Verdict
+
+if TYPE_CHECKING:
+    from slotwright.api import SlotOfKey, UpResult
+    from slotwright.operations.verify import Verdict
 
 FORMAT = 1
 
@@ -68,10 +70,10 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """`check`."""
     return {
         "name": verdict.survey.name,
-        "ok": not verdict.findings,
+        "ok": verdict.is_ok,
         "state": verdict.survey.state.value,
         "slots_covered": len(verdict.survey.served),
-        "proved": verdict.is_proved and not verdict.findings,
+        "proved": verdict.is_proved and verdict.is_ok,
         "findings": [finding_json(found) for found in verdict.findings],
     }
 
