@@ -286,9 +286,7 @@ def test_an_inline_password_is_taken_with_a_warning(password: str) -> None:
     assert loaded.topology.password == PasswordRef(PasswordSource.INLINE)
     assert loaded.inline_password == Secret("hunter2 %")
     assert "hunter2" not in repr(loaded)
-    assert [(one.where, "written in the file" in one.what) for one in loaded.warnings] == [
-        ("cluster.yaml:5", True)
-    ]
+    assert [(one.where, "written in the file" in one.what) for one in loaded.warnings] == [("cluster.yaml:5", True)]
     assert "generate" in loaded.warnings[0].hint
 
 
@@ -807,12 +805,8 @@ def test_an_inline_password_is_not_rendered() -> None:
 
 SAFE_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\0"), max_size=20)
 LABELS = st.one_of(st.just(""), SAFE_TEXT.filter(bool))
-SEGMENTS = st.text(
-    st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="/"), min_size=1
-)
-PATHS = st.lists(SEGMENTS.filter(lambda text: text != "."), max_size=3).map(
-    lambda parts: str(Path("/", *parts))
-)
+SEGMENTS = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="/"), min_size=1)
+PATHS = st.lists(SEGMENTS.filter(lambda text: text != "."), max_size=3).map(lambda parts: str(Path("/", *parts)))
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True).filter(
     lambda text: not text.lower().endswith((".yaml", ".yml"))
 )
@@ -825,9 +819,7 @@ DIRECTIVES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,12}", fullmatch=True).filter(
     lambda name: decided_by_slotwright(name) is None
 )
 ENGINES = st.one_of(
-    st.builds(
-        Engine, st.sampled_from(EngineKind), st.sampled_from([EngineOrigin.EMBEDDED, EngineOrigin.PATH])
-    ),
+    st.builds(Engine, st.sampled_from(EngineKind), st.sampled_from([EngineOrigin.EMBEDDED, EngineOrigin.PATH])),
     st.builds(Engine, st.sampled_from(EngineKind), st.just(EngineOrigin.DIRECTORY), PATHS),
 )
 PASSWORDS = st.one_of(

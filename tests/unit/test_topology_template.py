@@ -153,9 +153,7 @@ def test_many_hosts_stand_one_a_line_and_only_some_are_examples() -> None:
     ports=st.lists(st.integers(1, 9999), min_size=1, max_size=6, unique=True),
     data=st.data(),
 )
-def test_the_file_says_what_was_answered(
-    name: str, hosts: list[str], ports: list[int], data: st.DataObject
-) -> None:
+def test_the_file_says_what_was_answered(name: str, hosts: list[str], ports: list[int], data: st.DataObject) -> None:
     replicas = data.draw(st.integers(0, len(hosts) * len(ports) // 3 - 1))
     answers = InitAnswers(name=name, hosts=tuple(hosts), ports=tuple(ports), replicas=replicas)
     text = commented_topology(answers)

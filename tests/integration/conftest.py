@@ -1,0 +1,179 @@
+"""A state directory, addresses and a command of each test's own; what it started is ended by pid, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from slotwright.adapters.supervisors import direct
+from tests.engines import ENGINES, TestEngine
+
+
+@dataclass
+class Outcome:
+    """What a run of the command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.out)
+
+
+@dataclass
+class Lab:
+    """One test's own world: three loopback hosts, a state directory, and the command."""
+
+    folder: Path
+    hosts: tuple[str, str, str]
+    environment: dict[str, str]
+    taken: set[int] = field(default_factory=set)
+
+    @property
+    def state(self) -> Path:
+        return Path(self.environment["SLOTWRIGHT_STATE"])
+
+    def free_port(self) -> int:
+        """A port that is free, with its bus port, on all three hosts."""
+        while True:
+            with socket.socket() as probe:
+                probe.bind((self.hosts[0], 0))
+                port = probe.getsockname()[1]
+            if (
+                port > 55535
+                or port in self.taken
+                or not all(self._is_free(h, p) for h in self.hosts for p in (port, port + 10000))
+            ):
+                continue
+            self.taken.add(port)
+            return port
+
+    @staticmethod
+    def _is_free(host: str, port: int) -> bool:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                return False
+        return True
+
+    def run(
+        self, *arguments: str, timeout: float = 90, env: dict[str, str] | None = None, input: str | None = None
+    ) -> Outcome:
+        """The command as a whole process, as a user runs it."""
+        done = subprocess.run(
+            [sys.executable, "-m", "slotwright", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=self.folder,
+            env=self.environment | (env or {}),
+            input=input,
+            stdin=None if input is not None else subprocess.DEVNULL,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def popen(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "slotwright", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=self.environment | (env or {}),
+            stdin=subprocess.DEVNULL,
+        )
+
+    def write(self, text: str, name: str = "cluster.yaml") -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def topology(
+        self,
+        engine: TestEngine,
+        *,
+        name: str = "cache",
+        settings: str = "{}",
+        password: str = "generate",
+        extra: str = "",
+        ports: tuple[int, ...] = (),
+        replicas: int = 1,
+        file: str = "cluster.yaml",
+    ) -> Path:
+        """The origin story's shape: three hosts with two ports each."""
+        chosen = ports or (self.free_port(), self.free_port())
+        return self.write(
+            f"name: {name}\n"
+            f"engine: {{kind: {engine.kind}, from: {engine.directory}}}\n"
+            f"hosts: [{', '.join(self.hosts)}]\n"
+            f"ports: [{', '.join(map(str, chosen))}]\n"
+            f"replicas: {replicas}\npassword: {password}\nsettings: {settings}\n{extra}",
+            file,
+        )
+
+    def password(self, name: str = "cache") -> str | None:
+        path = self.state / "clusters" / name / "password"
+        return path.read_text() if path.exists() else None
+
+    def client(self, address: str, password: str | None = None) -> Redis:
+        host, port = address.rsplit(":", 1)
+        return Redis(host, int(port), password=password, socket_timeout=5)
+
+    def processes(self) -> dict[str, int]:
+        """Folder name -> pid of every node that runs, of any cluster of this test."""
+        found = {}
+        for note in [*self.folder.rglob("process.json"), *self.folder.rglob("server.pid")]:
+            process = direct.find(note.parent)
+            if process is not None:
+                found[note.parent.name] = process.pid
+        return found
+
+    def kill(self, address: str, sign: int = signal.SIGKILL) -> None:
+        """Signal the node at ``host:port``."""
+        os.kill(self.processes()[address.replace(":", "-")], sign)
+
+    def wait(self, condition: Callable[[], object], what: str, timeout: float = 40) -> object:
+        """Wait until ``condition`` is true, and return what it gave."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            found = condition()
+            if found:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"waited {timeout} s for: {what}")
+
+
+@pytest.fixture
+def lab(tmp_path: Path, worker_id: str) -> Iterator[Lab]:
+    block = 10 + (int(worker_id[2:]) if worker_id.startswith("gw") else 90)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLOTWRIGHT", "CACHE"))}
+    environment |= {"SLOTWRIGHT_STATE": str(tmp_path / "state"), "NO_COLOR": "1"}
+    lab = Lab(tmp_path, (f"127.0.{block}.1", f"127.0.{block}.2", f"127.0.{block}.3"), environment)
+    yield lab
+    for pid in lab.processes().values():
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def embedded() -> TestEngine:
+    """The embedded default."""
+    engine = ENGINES[-1]
+    if engine.directory is None:
+        pytest.skip("no embedded Valkey on this machine")
+    return engine
