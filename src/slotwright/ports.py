@@ -108,6 +108,10 @@ class Host(Protocol):
         """The end of the server's log, "" when there is none."""
         ...
 
+    async def rotate_log(self, directory: str) -> None:
+        """Move a log that has grown over the limit aside; the server opens a new one with its next line."""
+        ...
+
     async def log_from(self, directory: str, offset: int) -> tuple[str, int]:
         """What stands in the log from byte ``offset`` on (negative: from its end), and the offset to go on from. A log
         that is shorter than that was rotated, and is read from its start."""

@@ -72,7 +72,7 @@ class Lab:
         return True
 
     def run(
-        self, *arguments: str, timeout: float = 90, env: dict[str, str] | None = None, input: str | None = None
+        self, *arguments: str, timeout: float = 90, env: dict[str, str] | None = None, stdin: str | None = None
     ) -> Outcome:
         """The command as a whole process, as a user runs it."""
         done = subprocess.run(
@@ -82,8 +82,8 @@ class Lab:
             timeout=timeout,
             cwd=self.folder,
             env=self.environment | (env or {}),
-            input=input,
-            stdin=None if input is not None else subprocess.DEVNULL,
+            input=stdin,
+            stdin=None if stdin is not None else subprocess.DEVNULL,
             check=False,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)

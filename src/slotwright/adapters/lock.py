@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from slotwright.adapters.files import host_error, make_directory
-from slotwright.errors import RefusedError
+from slotwright.errors import HostError, RefusedError
 
 
 @contextmanager
@@ -22,7 +22,11 @@ def hold(path: Path, verb: str, name: str) -> Iterator[None]:
 
     Raises RefusedError (code ``locked``) that names the holder; flock(2) frees the lock with its holder's death.
     """
-    make_directory(path.parent)
+    try:
+        make_directory(path.parent)
+    except HostError as error:
+        error.hint = "choose another place for slotwright's state with the variable SLOTWRIGHT_STATE"
+        raise
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:

@@ -71,6 +71,11 @@ class ClusterStore:
         """Where the nodes' folders are by default."""
         return self.folder / "nodes"
 
+    @property
+    def password_path(self) -> Path:
+        """The password that the nodes were given, 0600; not there where none was."""
+        return self.folder / "password"
+
     def prepare(self) -> None:
         """Make the folder, private to this user."""
         make_directory(self.folder)
@@ -98,20 +103,20 @@ class ClusterStore:
     def read_password(self) -> Secret | None:
         """The password that the nodes were given, None when none was."""
         try:
-            return Secret((self.folder / "password").read_text())
+            return Secret(self.password_path.read_text())
         except FileNotFoundError:
             return None
         except OSError as error:
             raise HostError(
                 f"the password kept for {self.name} can't be read: {error.strerror}",
                 code="password-unreadable",
-                where=str(self.folder / "password"),
+                where=str(self.password_path),
             ) from error
 
     def write_password(self, password: Secret) -> None:
         """Keep it, 0600."""
         self.prepare()
-        write_atomically(self.folder / "password", password.reveal())
+        write_atomically(self.password_path, password.reveal())
 
     def remove(self, *, keep_nodes: bool = False) -> None:
         """Forget the cluster: everything that is kept here, and the folders above it where that leaves them empty.

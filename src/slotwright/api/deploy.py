@@ -112,6 +112,9 @@ async def at_work(context: Context, loaded: LoadedTopology, verb: str) -> AsyncI
             password = passwords.resolve(loaded.topology.password, store, loaded.inline_password)
             async with Roster(context.login(password, "")) as roster:
                 yield Work(context, loaded, store, roster, password)
+        except asyncio.CancelledError:
+            # Executing has its own word for this; here, nothing was begun yet.
+            raise OperatorInterruptError("interrupted", where=store.name, left="nothing was changed") from None
         finally:
             if store.read_record() is None and not (had_file and store.topology_path.exists()):
                 store.remove()
@@ -294,6 +297,8 @@ async def execute(work: Work, draft: Draft, found: Plan) -> UpResult:
         if found.steps:
             journal.write({"phase": "begin", "verb": "up", "steps": len(found.steps), "digest": found.digest})
         await executor.execute(found)
+        for file in draft.files.values():
+            await context.host.rotate_log(file.directory)
         verdict = await _prove(context, verifier)
         first = executor.progress.first_start
         usable_s = None if first is None else context.clock.now() - first
@@ -310,7 +315,7 @@ async def execute(work: Work, draft: Draft, found: Plan) -> UpResult:
 
 
 async def _prove(context: Context, verifier: Verifier) -> Verdict:
-    text = "prove: every node agrees, every replica in sync, a key written and read on every shard"
+    text = "prove: all nodes agree, replicas in sync, a key written and read on every shard"
     context.report(Began("prove", text))
     verdict = await verifier.look(with_canaries=True)
     context.report(Ended("prove", text, is_ok=verdict.is_ok))

@@ -32,13 +32,14 @@ class SlotOfKey:
 
 async def status(context: Context, target: Target) -> Verdict:
     """One look at every node, judged but not proved. Raises for a foreign cluster whose seed doesn't answer."""
-    async with Roster(context.login(target.password, "")) as roster:
-        verifier = await open_verifier(context, target, roster)
-        return await verifier.look(with_canaries=False)
+    return await check(context, target, with_canaries=False)
 
 
 async def check(context: Context, target: Target, *, with_canaries: bool) -> Verdict:
-    """The proof, or the findings. ``with_canaries``: also write and read a key on every shard."""
+    """The proof, or the findings. ``with_canaries``: also write and read a key on every shard.
+
+    Raises AuthenticationError when no node lets us in, and what :func:`open_verifier` raises.
+    """
     async with Roster(context.login(target.password, "")) as roster:
         verifier = await open_verifier(context, target, roster)
         return await verifier.look(with_canaries=with_canaries)

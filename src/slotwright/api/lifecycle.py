@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from slotwright.adapters import lock
 from slotwright.adapters.state import ClusterStore
 from slotwright.api.context import Context
 from slotwright.api.targets import Target
-from slotwright.errors import InputError, RefusedError
+from slotwright.errors import InputError, OperatorInterruptError, RefusedError
 from slotwright.model.cluster import Role
 from slotwright.model.events import Began, Ended
 from slotwright.model.plan import AwaitUsable, Plan, StartNode, Step
@@ -98,7 +99,10 @@ async def stop(
             stopper = Stopper(context.host, roster, context.clock, context.report, is_kill=kill)
             journal = context.open_journal(store.journal_path)
             journal.write({"phase": "begin", "verb": "stop", "nodes": [str(address) for address in addresses]})
-            stopped = await stopper.stop(nodes)
+            try:
+                stopped = await stopper.stop(nodes)
+            except asyncio.CancelledError:
+                raise await _interrupted(context, record, f"slotwright stop {store.name}") from None
             journal.write({"phase": "end", "verb": "stop", "stopped": len(stopped)})
             return stopped
 
@@ -122,10 +126,24 @@ async def destroy(
                 await Stopper(context.host, roster, context.clock, context.report).stop(nodes)
         text = f"remove {len(addresses)} nodes"
         context.report(Began("remove", text))
-        await Undo(context.host, context.clock).take_down(record, keep_data=keep_data)
+        try:
+            await Undo(context.host, context.clock).take_down(record, keep_data=keep_data)
+        except asyncio.CancelledError:
+            raise await _interrupted(context, record, f"slotwright destroy {store.name}") from None
         store.remove(keep_nodes=keep_data)
         context.report(Ended("remove", text))
     return Destroyed(record.name, len(addresses), farewell.keys, farewell.directories if keep_data else ())
+
+
+async def _interrupted(context: Context, record: ClusterRecord, again: str) -> OperatorInterruptError:
+    everyone = [record.node_directory(node.address) for node in record.blueprint.nodes]
+    running = [directory for directory in everyone if await context.host.find(directory)]
+    return OperatorInterruptError(
+        "interrupted",
+        where=record.name,
+        left=f"{len(running)} of {len(everyone)} nodes still run; those that were told to stop go on stopping",
+        hint=f"{again} finishes it; slotwright start {record.name} starts the others again",
+    )
 
 
 async def _farewell(

@@ -95,8 +95,12 @@ def _run(arguments: list[str]) -> int:
         return int(code or 0)
     except click.exceptions.Exit as leave:
         return leave.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
+        # Ctrl-C or the end of input at a question: verbs ask before they change anything.
         return _fail({"code": "interrupted", "what": "interrupted", "left": "nothing was changed"}, wants_json, 130)
+    except KeyboardInterrupt:
+        fields = {"code": "interrupted", "what": "interrupted", "hint": "slotwright status tells what is there"}
+        return _fail(fields, wants_json, int(ExitCode.INTERRUPTED))
     except click.ClickException as error:
         return _usage(error, wants_json)
     except SlotwrightError as error:

@@ -12,6 +12,8 @@ import click
 from slotwright.cli.views.progress import Progress
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from slotwright.api import Context
 
 Value = TypeVar("Value")
@@ -36,6 +38,37 @@ def perform(
 
     with Progress(as_json=as_json, quiet=quiet) as progress:
         return asyncio.run(verb(Context(report=progress.report), progress))
+
+
+def complete_target(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the clusters made here, and YAML files."""
+    from pathlib import Path
+
+    from click.shell_completion import CompletionItem
+
+    from slotwright.adapters.state import known_clusters, state_directory
+
+    texts = [*known_clusters(state_directory()), *(str(path) for path in sorted(Path().glob("*.y*ml")))]
+    return [CompletionItem(text) for text in texts if text.startswith(incomplete)]
+
+
+def complete_node(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Addresses of the nodes made here."""
+    from click.shell_completion import CompletionItem
+
+    from slotwright.api import Context
+
+    world = Context()
+    records = [world.store(name).read_record() for name in world.known()]
+    texts = [str(node.address) for record in records if record for node in record.blueprint.nodes]
+    return [CompletionItem(text) for text in texts if text.startswith(incomplete)]
+
+
+def complete_target_or_node(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Either."""
+    return complete_target(context, parameter, incomplete) + complete_node(context, parameter, incomplete)
 
 
 def can_ask() -> bool:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from slotwright.errors import ServerError, SlotwrightError
+from slotwright.errors import AuthenticationError, ServerError, SlotwrightError
 from slotwright.model.cluster import Link, NodeView, Observation, Role
 from slotwright.model.events import Moved, Report
 from slotwright.model.expectation import Expectation
@@ -59,6 +59,7 @@ class Verifier:
         """Observe, find causes, judge, and prove if asked to and if there is anything to be proved."""
         names = [name for name, _ in self.expected.settings] if self.expected else []
         observation = await observe(self.roster, self.addresses, names, timeout_s=timeout_s)
+        _refuse_if_locked_out(self.name, observation)
         if any(view.replication.link is Link.DOWN for view in observation.views):
             observation = await find_login_faults(self.roster, observation, self.login)
         survey = take_survey(self.name, observation, self.expected.blueprint if self.expected else None)
@@ -129,6 +130,19 @@ class Verifier:
         seen = "; ".join(_told(verdict.findings)) or waiting_for
         return ServerError(
             f"{self.name} is not usable after {waited:.0f} s", code="not-usable", where=self.name, seen=seen
+        )
+
+
+def _refuse_if_locked_out(name: str, observation: Observation) -> None:
+    """Nobody lets us in: that tells nothing of the cluster, so nothing is claimed of it."""
+    if observation.views or not observation.silent:
+        return
+    if all(silent.code == "wrong-password" for silent in observation.silent):
+        raise AuthenticationError(
+            f"every node of {name} refuses our password",
+            where=str(observation.silent[0].address),
+            seen=observation.silent[0].reason,
+            hint="give the password that the cluster was made with",
         )
 
 

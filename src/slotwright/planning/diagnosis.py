@@ -271,7 +271,7 @@ def bare_primaries(case: Case) -> Iterator[Finding]:
 
 
 def colocated_replicas(case: Case) -> Iterator[Finding]:
-    """A replica on its primary's host, or in its rack though the racks would allow better."""
+    """A replica on its primary's host, also when a failover made it so."""
     if case.expected is not None and case.expected.allow_colocated_replicas:
         return
     for node in case.survey.nodes:
@@ -339,7 +339,7 @@ def settings_differ(case: Case) -> Iterator[Finding]:
                 "settings-differ",
                 Severity.WARNING,
                 node.place,
-                f"{len(wrong)} settings are not those of the file",
+                "a setting is not that of the file" if len(wrong) == 1 else f"{len(wrong)} settings are not the file's",
                 "slotwright up",
                 seen=told,
             )

@@ -129,18 +129,31 @@ def _setting_steps(desired: Desired, world: World) -> Iterator[Step]:
         view = world.observation.view_of(node.address)
         if view is None:
             continue
-        changes = tuple(_changes(desired, view))
+        changes = tuple(_changes(desired, world, view))
         digest = world.facts_of(node.address).directory.conf_digest
         if changes or digest != desired.conf_digests.get(node.address, digest):
             yield ApplySettings(node.address, changes, rewrite_only=not changes)
 
 
-def _changes(desired: Desired, view: NodeView) -> Iterator[SettingChange]:
+def _changes(desired: Desired, world: World, view: NodeView) -> Iterator[SettingChange]:
     for name, value in view.settings:
         wanted = desired.settings.get(name, value)
         if wanted != value:
-            is_secret = name in SECRET_DIRECTIVES
-            yield SettingChange(name, "***" if is_secret else value, "***" if is_secret else wanted)
+            yield SettingChange(
+                name, _as_written(name, value, desired, world), _as_written(name, wanted, desired, world)
+            )
+
+
+def _as_written(name: str, value: str, desired: Desired, world: World) -> str:
+    """``64mb`` rather than ``67108864`` where a file, the new or the kept one, has it so; a secret as ``***``."""
+    if name in SECRET_DIRECTIVES:
+        return "***"
+    texts = dict(desired.topology.settings)
+    if name in texts and desired.settings.get(name) == value:
+        return texts[name]
+    if world.record is not None and dict(world.record.settings).get(name) == value:
+        return dict(world.record.topology.settings).get(name, value)
+    return value
 
 
 def _refusals(desired: Desired, world: World) -> Iterator[Refusal]:
@@ -203,7 +216,7 @@ def _restart_refusals(desired: Desired, world: World) -> Iterator[Refusal]:
         change.name
         for node in desired.blueprint.nodes
         if (view := world.observation.view_of(node.address)) is not None
-        for change in _changes(desired, view)
+        for change in _changes(desired, world, view)
         if change.name not in desired.live
     }
     names |= _hidden_changes(desired, world)
@@ -227,20 +240,19 @@ def _hidden_changes(desired: Desired, world: World) -> set[str]:
 
 def _intruders(desired: Desired, world: World) -> Iterator[Finding]:
     """Servers at our addresses that don't answer, or that answer as somebody else."""
+    yield from _locked_out(world)
     for silent in world.observation.silent:
         facts = world.facts_of(silent.address)
-        if silent.code == "wrong-password":
+        if silent.code == "wrong-password" and facts.process is None:
             yield Finding(
                 "wrong-password",
                 Severity.SERIOUS,
                 str(silent.address),
-                silent.reason,
-                "give the password that the cluster was made with; changing it comes later"
-                if facts.process
-                else "stop the server that is there, or choose another port in the file",
-                seen="" if facts.process else f"port taken by {facts.port_owner}",
+                f"a server that refuses our password is at {silent.address}",
+                "stop the server that is there, or choose another port in the file",
+                seen=f"port taken by {facts.port_owner}",
             )
-        elif facts.process is not None and silent.code != "loading":
+        elif silent.code != "wrong-password" and facts.process is not None and silent.code != "loading":
             yield Finding(
                 "node-not-answering",
                 Severity.SERIOUS,
@@ -255,6 +267,24 @@ def _intruders(desired: Desired, world: World) -> Iterator[Finding]:
             yield from _squatter(view, f"port taken by {owner}" if owner else "")
         elif desired.topology.mode is Mode.CLUSTER and view.id != desired.blueprint.node_at(view.address).id:
             yield _other_member(view, "")
+
+
+def _locked_out(world: World) -> Iterator[Finding]:
+    """Our own nodes that refuse the password of the file: one finding, however many they are."""
+    shut = [
+        silent.address
+        for silent in world.observation.silent
+        if silent.code == "wrong-password" and world.facts_of(silent.address).process is not None
+    ]
+    if shut:
+        more = f" and {len(shut) - 1} more nodes refuse" if len(shut) > 1 else " refuses"
+        yield Finding(
+            "wrong-password",
+            Severity.SERIOUS,
+            str(shut[0]),
+            f"{shut[0]}{more} the password of the file",
+            "give the password that the cluster was made with; changing it comes later",
+        )
 
 
 def _squatter(view: NodeView, seen: str) -> Iterator[Finding]:

@@ -33,7 +33,9 @@ def _judge_node(node: NodeFacts, mode: Mode) -> Iterator[Finding]:
     if node.process is not None:
         return
     yield from _judge_port(node, node.address.port, "port", node.port_error, node.port_owner)
-    if mode is Mode.CLUSTER and node.port_error != "not-local":
+    # One server that is in the way takes both ports: it is told once.
+    is_same = node.port_owner is not None and node.port_owner == node.bus_owner
+    if mode is Mode.CLUSTER and node.port_error != "not-local" and not is_same:
         yield from _judge_port(node, node.address.bus_port, "bus-port", node.bus_error, node.bus_owner)
 
 

@@ -73,6 +73,10 @@ class LocalHost:
         except OSError as error:
             raise host_error("read", Path(directory) / SERVER_LOG, error) from error
 
+    async def rotate_log(self, directory: str) -> None:
+        """The last three of 16 MiB are kept."""
+        direct.rotate_log(Path(directory) / SERVER_LOG)
+
     async def log_from(self, directory: str, offset: int) -> tuple[str, int]:
         """At the most 64 KiB at a time."""
         path = Path(directory) / SERVER_LOG

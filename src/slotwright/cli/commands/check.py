@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slotwright.cli.run import json_option, perform
+from slotwright.cli.run import complete_target, json_option, perform
 from slotwright.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example:  slotwright check cluster.yaml        slotwright check 10.0.0.5:6379 --no-canary")
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=complete_target)
 @click.option(
     "--canary/--no-canary",
     default=None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slotwright.cli.run import ask_name, can_ask, json_option, need_yes, perform, yes_option
+from slotwright.cli.run import ask_name, can_ask, complete_target, json_option, need_yes, perform, yes_option
 
 if TYPE_CHECKING:
     from slotwright.api import Context, Destroyed, Farewell
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example:  slotwright destroy demo        slotwright destroy cluster.yaml --keep-data")
-@click.argument("target", required=False, metavar="[FILE]")
+@click.argument("target", required=False, metavar="[FILE]", shell_complete=complete_target)
 @click.option("--keep-data", is_flag=True, help="Save first, and leave the data files where they are.")
 @yes_option
 @json_option

@@ -6,11 +6,11 @@ import json
 
 import click
 
-from slotwright.cli.run import json_option, perform
+from slotwright.cli.run import complete_node, json_option, perform
 
 
 @click.command(epilog="Example:  slotwright logs 127.0.1.1:7001 -f")
-@click.argument("node")
+@click.argument("node", shell_complete=complete_node)
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is added, until Ctrl-C.")
 @click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(0), help="How many lines at first.")
 @click.option("--target", help="The cluster, where the node alone doesn't tell.")

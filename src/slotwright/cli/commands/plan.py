@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from slotwright.cli.run import json_option, perform
+from slotwright.cli.run import complete_target, json_option, perform
 from slotwright.errors import ExitCode
 
 
 @click.command(epilog="Example:  slotwright plan cluster.yaml")
-@click.argument("file", required=False)
+@click.argument("file", required=False, shell_complete=complete_target)
 @json_option
 def command(file: str | None, as_json: bool) -> int:
     """Show what `up` would do to make the world what FILE (./cluster.yaml) says. Nothing is changed.

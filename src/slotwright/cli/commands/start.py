@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slotwright.cli.run import json_option, perform
+from slotwright.cli.run import complete_target_or_node, json_option, perform
 from slotwright.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example:  slotwright start cluster.yaml        slotwright start demo 127.0.1.1:7001")
-@click.argument("target_and_nodes", nargs=-1, metavar="[FILE] [NODE...]")
+@click.argument("target_and_nodes", nargs=-1, metavar="[FILE] [NODE...]", shell_complete=complete_target_or_node)
 @json_option
 def command(target_and_nodes: tuple[str, ...], as_json: bool) -> int:
     """Start the nodes of FILE (or of a cluster made here, by name) that don't run, or just the NODEs named.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from slotwright.cli.run import json_option, perform
+from slotwright.cli.run import complete_target, json_option, perform
 
 
 @click.command(epilog="Example:  slotwright status demo        slotwright status 127.0.1.1:7001")
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=complete_target)
 @json_option
 def command(target: str | None, as_json: bool) -> int:
     """Show the nodes shard by shard, and who serves which slots.

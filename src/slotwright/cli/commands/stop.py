@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slotwright.cli.run import ask, can_ask, json_option, need_yes, perform, yes_option
+from slotwright.cli.run import ask, can_ask, complete_target_or_node, json_option, need_yes, perform, yes_option
 
 if TYPE_CHECKING:
     from slotwright.api import Context, Farewell
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example:  slotwright stop cluster.yaml 127.0.1.1:7001")
-@click.argument("target_and_nodes", nargs=-1, metavar="[FILE] [NODE...]")
+@click.argument("target_and_nodes", nargs=-1, metavar="[FILE] [NODE...]", shell_complete=complete_target_or_node)
 @click.option("--kill", is_flag=True, help="End at once, without a save.")
 @yes_option
 @json_option

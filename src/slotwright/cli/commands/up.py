@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slotwright.cli.run import ask, can_ask, json_option, perform, yes_option
+from slotwright.cli.run import ask, can_ask, complete_target, json_option, perform, yes_option
 from slotwright.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example:  slotwright up cluster.yaml --yes")
-@click.argument("file", required=False)
+@click.argument("file", required=False, shell_complete=complete_target)
 @yes_option
 @json_option
 def command(file: str | None, yes: bool, as_json: bool) -> int:
@@ -48,9 +48,10 @@ def command(file: str | None, yes: bool, as_json: bool) -> int:
         from slotwright.cli.views.human import show_up
 
         show_up(result, "up")
-        if result.plan.steps:
+        if result.usable_s is not None:
             from slotwright.cli.views.connect import connect_lines
             from slotwright.cli.views.screen import out
 
-            out("", *connect_lines(result.verdict.survey, result.record))
+            kept = api.Context().store(result.record.name).password_path
+            out("", *connect_lines(result.verdict.survey, result.record.topology.password, str(kept)))
     return int(ExitCode.DONE if result.verdict.is_ok else ExitCode.FINDINGS)

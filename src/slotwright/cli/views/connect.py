@@ -1,44 +1,69 @@
-"""How to talk to the cluster: lines that can be pasted as they are."""
+"""How to talk to the cluster: lines that can be pasted as they are. They name where the password is, never itself."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from slotwright.model.cluster import Role
 from slotwright.model.survey import Survey
-from slotwright.model.topology import Address, Mode, PasswordSource
+from slotwright.model.topology import Address, Mode, PasswordRef, PasswordSource
 
-if TYPE_CHECKING:
-    from slotwright.model.record import ClusterRecord
+_OPEN = PasswordRef(PasswordSource.NONE)
 
 
-def connect_lines(survey: Survey, record: ClusterRecord | None = None) -> list[str]:
-    """A command line client where one is installed, and a line of Python that needs nothing more."""
+def connect_lines(survey: Survey, password: PasswordRef = _OPEN, kept: str = "") -> list[str]:
+    """A command line client where one is installed, and a line of Python that needs nothing more.
+
+    ``kept`` is the file that the password was kept in, for one that was generated.
+    """
     node = next(
         (node for node in survey.nodes if node.role is Role.PRIMARY and node.is_reachable and node.address), None
     )
     if node is None or node.address is None:
         return []
-    address = node.address
     lines = []
-    with_password = record is not None and record.topology.password.source is not PasswordSource.NONE
     client = next((name for name in ("valkey-cli", "redis-cli") if shutil.which(name)), "")
     if client:
-        prefix = f"REDISCLI_AUTH={_password_words(record)} " if with_password else ""
         cluster = "" if survey.mode is Mode.SINGLE else "-c "
-        lines.append(f"{prefix}{client} {cluster}-h {address.host} -p {address.port}")
-    if not with_password:
-        lines.append(_python_line(address, survey.mode))
+        lines.append(
+            f"{_shell_password(password, kept)}{client} {cluster}-h {node.address.host} -p {node.address.port}"
+        )
+    lines.append(_python_line(node.address, survey.mode, _python_password(password, kept)))
     return [f"  {'try' if number == 0 else '   '}    {line}" for number, line in enumerate(lines)]
 
 
-def _python_line(address: Address, mode: Mode) -> str:
+def _shell_password(password: PasswordRef, kept: str) -> str:
+    match password.source:
+        case PasswordSource.NONE:
+            return ""
+        case PasswordSource.ENVIRONMENT:
+            return f'REDISCLI_AUTH="${password.name}" '
+        case PasswordSource.FILE:
+            return f'REDISCLI_AUTH="$(cat {shlex.quote(password.name)})" '
+        case _:
+            return f'REDISCLI_AUTH="$(cat {shlex.quote(kept)})" '
+
+
+def _python_password(password: PasswordRef, kept: str) -> str:
+    match password.source:
+        case PasswordSource.NONE:
+            return ""
+        case PasswordSource.ENVIRONMENT:
+            return f", password=__import__('os').environ['{password.name}']"
+        case PasswordSource.FILE:
+            return f", password=open({password.name!r}).read().rstrip()"
+        case _:
+            return f", password=open({kept!r}).read()"
+
+
+def _python_line(address: Address, mode: Mode, password: str) -> str:
     module, name = ("redis", "Redis") if mode is Mode.SINGLE else ("redis.cluster", "RedisCluster")
     code = (
-        f"from {module} import {name} as R; r = R('{address.host}', {address.port}); r.set('k', 'v'); print(r.get('k'))"
+        f"from {module} import {name} as R; r = R(host='{address.host}', port={address.port}{password}); "
+        "r.set('k', 'v'); print(r.get('k'))"
     )
     return f'{_python()} -c "{code}"'
 
@@ -50,13 +75,3 @@ def _python() -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def _password_words(record: ClusterRecord | None) -> str:
-    assert record is not None
-    reference = record.topology.password
-    if reference.source is PasswordSource.ENVIRONMENT:
-        return f'"${reference.name}"'
-    if reference.source is PasswordSource.FILE:
-        return f'"$(cat {reference.name})"'
-    return "..."

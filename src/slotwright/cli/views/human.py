@@ -185,7 +185,7 @@ def proof_lines(verdict: Verdict, *, wrote: bool, took_s: float | None = None) -
 
 def show_plan(plan: Plan) -> None:
     """`plan`: what would be done, and what can't be."""
-    changes = [step for step in plan.steps if not isinstance(step, (AwaitUsable, SealRecord))]
+    changes = [step for step in plan.steps if not isinstance(step, (AwaitUsable, SealRecord, RememberFile))]
     if plan.is_empty:
         out(f"{paint(plan.name, 'bold')}: nothing to do, the world is what the file says")
     elif changes:
@@ -193,7 +193,7 @@ def show_plan(plan: Plan) -> None:
     elif plan.steps:
         out(f"{paint(plan.name, 'bold')}: to be finished", "")
     else:
-        out(f"{paint(plan.name, 'bold')}: can't be done now", "")
+        out(f"{paint(plan.name, 'bold')}: can't be done now")
     for number, line in enumerate(_plan_lines(plan), 1):
         out(f"  {number:>2}  {line[0]:<9} {line[1]:<32} {line[2]}".rstrip())
     if plan.refusals:
