@@ -70,7 +70,8 @@ def _path(engine: Engine) -> Path:
                 code="binary-missing",
                 hint=f"install it, or write `from: /folder/of/{name}` or `from: embedded` in the file",
             )
-        return Path(found).resolve()
+        # Not resolved: Debian's redis-server is a link to a binary that looks at the name it was called by.
+        return Path(found).absolute()
     path = Path(engine.directory) / name
     if not path.is_file():
         raise HostError(f"there is no {name} in {engine.directory}", code="binary-missing", where=str(path))

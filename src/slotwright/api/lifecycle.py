@@ -124,7 +124,7 @@ async def destroy(
             if keep_data:
                 nodes = [NodeToStop(address, record.node_directory(address)) for address in addresses]
                 await Stopper(context.host, roster, context.clock, context.report).stop(nodes)
-        text = f"remove {len(addresses)} nodes"
+        text = f"remove {len(addresses)} node{'' if len(addresses) == 1 else 's'}"
         context.report(Began("remove", text))
         try:
             await Undo(context.host, context.clock).take_down(record, keep_data=keep_data)

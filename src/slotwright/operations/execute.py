@@ -177,11 +177,13 @@ def describe_wave(wave: tuple[Step, ...]) -> str:
     nodes = f"{len(wave)} node{'s' if len(wave) > 1 else ''}"
     match wave[0]:
         case CreateNode():
-            return f"create {nodes}: folder, configuration, map of the cluster"
+            return f"create {nodes}: folder, configuration, place in the cluster"
         case StartNode():
             return f"start {nodes}"
+        case AwaitUsable(1):
+            return "wait until the node is ready"
         case AwaitUsable(total):
-            return f"wait until {total} node{'s' if total > 1 else ''} agree and every replica is in sync"
+            return f"wait until {total} nodes agree and every replica is in sync"
         case ApplySettings() if count["set"] == len(wave):
             names = sorted({change.name for step in wave if isinstance(step, ApplySettings) for change in step.changes})
             return f"set {', '.join(names) or 'the configuration files'} on {nodes}, and read back"

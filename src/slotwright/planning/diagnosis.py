@@ -60,15 +60,16 @@ def silent_nodes(case: Case) -> Iterator[Finding]:
             "node-down" if node.trouble != "wrong password" else "wrong-password",
             Severity.SERIOUS if lost or node.trouble == "wrong password" else Severity.WARNING,
             node.place,
-            _silence(node),
+            _silence(node, case),
             _silence_remedy(node, case),
             seen=reason,
             risk=_silence_risk(node, case),
         )
 
 
-def _silence(node: SurveyNode) -> str:
+def _silence(node: SurveyNode, case: Case) -> str:
     role = f"{node.role} of shard {node.shard}" if node.shard else node.role.value
+    role = "instance" if case.survey.mode is Mode.SINGLE else role
     said = {
         "hangs": f"the {role} is there but does not answer",
         "wrong password": f"the {role} refuses our password",

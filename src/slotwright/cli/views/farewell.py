@@ -80,7 +80,8 @@ def stopped_json(node: Stopped) -> dict[str, Any]:
 
 def show_destroyed(gone: Destroyed) -> None:
     """After `destroy`."""
-    out(f"{gone.name} is gone: {gone.nodes} nodes ended" + ("" if gone.kept else ", no process and no file is left"))
+    nodes = f"{gone.nodes} node{'' if gone.nodes == 1 else 's'}"
+    out(f"{gone.name} is gone: {nodes} ended" + ("" if gone.kept else ", no process and no file is left"))
     for directory in gone.kept:
         out(f"  data kept in {directory}")
 

@@ -168,7 +168,7 @@ def proof_lines(verdict: Verdict, *, wrote: bool, took_s: float | None = None) -
     start = "proved" if took_s is None else f"proved in {took_s:.1f} s"
     if survey.mode is Mode.SINGLE:
         return [
-            f"  {start}: it answers, its data is safe on disk" + (", a key was written and read back" if wrote else "")
+            f"  {start}: it answers, its last save went well" + (", a key was written and read back" if wrote else "")
         ]
     parts = [f"{reachable} of {len(survey.nodes)} nodes agree"]
     if replicas:
