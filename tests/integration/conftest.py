@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,15 @@ class Outcome:
     @property
     def json(self) -> dict:
         return json.loads(self.out)
+
+    @property
+    def error(self) -> dict:
+        """The one error object that stdout is under ``--json``; its four documented fields are always there."""
+        found = self.json
+        assert list(found) == ["error"], self.out
+        assert {"code", "what", "where", "hint"} <= set(found["error"]), self.out
+        assert all(isinstance(found["error"][name], str) for name in ("code", "what", "where", "hint"))
+        return found["error"]
 
 
 @dataclass
@@ -144,6 +154,33 @@ class Lab:
                 found[note.parent.name] = process.pid
         return found
 
+    def servers(self) -> dict[int, str]:
+        """Pid -> command line of everything that works in this test's folder or was started with a file of it, also
+        when its folder is gone: what slotwright should have ended is seen here whether it knows of it or not."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+                place = str((entry / "cwd").readlink())
+            except OSError:
+                continue
+            conf = len(words) > 1 and words[1].startswith(f"{self.folder}/") and words[1].endswith("server.conf")
+            if conf or place.startswith(f"{self.folder}/"):
+                found[int(entry.name)] = " ".join(words)
+        return found
+
+    def files(self) -> list[str]:
+        """Every file below the test's folder."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if not path.is_dir())
+
+    def assert_nothing_is_left(self, *but: str) -> None:
+        """No process, no state, and no file but those that the test itself wrote."""
+        assert self.servers() == {}
+        assert not self.state.exists(), self.files()
+        assert self.files() == sorted(("cluster.yaml", *but))
+
     def kill(self, address: str, sign: int = signal.SIGKILL) -> None:
         """Signal the node at ``host:port``."""
         os.kill(self.processes()[address.replace(":", "-")], sign)
@@ -159,15 +196,32 @@ class Lab:
         raise AssertionError(f"waited {timeout} s for: {what}")
 
 
+@contextmanager
+def open_lab(folder: Path, worker: str) -> Iterator[Lab]:
+    """A lab in ``folder``; whatever it started is ended with it."""
+    block = 10 + (int(worker[2:]) if worker.startswith("gw") else 90)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLOTWRIGHT", "CACHE"))}
+    environment |= {"SLOTWRIGHT_STATE": str(folder / "state"), "NO_COLOR": "1"}
+    lab = Lab(folder, (f"127.0.{block}.1", f"127.0.{block}.2", f"127.0.{block}.3"), environment)
+    try:
+        yield lab
+    finally:
+        for pid in {*lab.processes().values(), *lab.servers()}:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 @pytest.fixture
 def lab(tmp_path: Path, worker_id: str) -> Iterator[Lab]:
-    block = 10 + (int(worker_id[2:]) if worker_id.startswith("gw") else 90)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLOTWRIGHT", "CACHE"))}
-    environment |= {"SLOTWRIGHT_STATE": str(tmp_path / "state"), "NO_COLOR": "1"}
-    lab = Lab(tmp_path, (f"127.0.{block}.1", f"127.0.{block}.2", f"127.0.{block}.3"), environment)
-    yield lab
-    for pid in lab.processes().values():
-        os.kill(pid, signal.SIGKILL)
+    with open_lab(tmp_path, worker_id) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Lab]:
+    """A lab for all tests of a module: for those that only look."""
+    with open_lab(tmp_path_factory.mktemp("shared"), worker_id) as lab:
+        yield lab
 
 
 @pytest.fixture(scope="session")

@@ -80,26 +80,16 @@ class RespConnection:
     async def _read(self) -> Reply | ReplyError:
         try:
             return cast("Reply", await self._wire.read_response(disconnect_on_error=False))
-        except wire_errors.ResponseError as error:
+        except wire_errors.RedisError as error:
+            # To redis-py some error replies are connection errors, though the server said them on a sound connection.
+            if error.status_code is None and not isinstance(error, wire_errors.ResponseError):
+                raise
             return ReplyError(_error_line(error))
 
 
-def _error_line(error: wire_errors.ResponseError) -> str:
-    """The server's whole line: redis-py strips the word that it made a class of."""
-    prefix = {
-        wire_errors.MovedError: "MOVED ",
-        wire_errors.AskError: "ASK ",
-        wire_errors.BusyLoadingError: "LOADING ",
-        wire_errors.NoPermissionError: "NOPERM ",
-        wire_errors.ReadOnlyError: "READONLY ",
-        wire_errors.ClusterDownError: "CLUSTERDOWN ",
-        wire_errors.TryAgainError: "TRYAGAIN ",
-        wire_errors.NoScriptError: "NOSCRIPT ",
-        wire_errors.ExecAbortError: "EXECABORT ",
-        wire_errors.MasterDownError: "MASTERDOWN ",
-    }.get(type(error), "")
-    text = str(error)
-    return text if text.startswith(prefix) else prefix + text
+def _error_line(error: wire_errors.RedisError) -> str:
+    """The server's whole line: redis-py takes the first word off where it has a class for it."""
+    return f"{error.status_code} {error}" if error.status_code else str(error)
 
 
 class RespDialer:

@@ -35,12 +35,14 @@ async def observe(
 async def discover(roster: Roster, seed: Address) -> tuple[Address, ...]:
     """All addresses that the node at ``seed`` knows, itself first; just itself for a stand-alone instance.
 
-    Raises what dialling raises.
+    Raises what dialling raises, and AuthenticationError where the node wants a password and got none.
     """
     connection = await roster.connection(seed)
     try:
         text = await connection.call("CLUSTER", "NODES")
-    except ReplyError:
+    except ReplyError as error:
+        if error.code == "NOAUTH":
+            raise AuthenticationError(f"{seed} wants a password", where=str(seed), seen=str(error)) from error
         return (seed,)
     peers = parse_cluster_nodes(_text(text), seed)
     known = [peer.address for peer in peers if peer.address and "myself" not in peer.flags]

@@ -209,7 +209,7 @@ def replica_links(case: Case) -> Iterator[Finding]:
             continue
         fault = faults.get(view.address)
         if fault is not None:
-            yield _login_finding(node, fault)
+            yield _login_finding(case, node, fault)
             continue
         state = "is copying its primary's data" if view.replication.is_syncing else "has lost its primary"
         yield Finding(
@@ -217,22 +217,27 @@ def replica_links(case: Case) -> Iterator[Finding]:
             Severity.NOTE if view.replication.is_syncing else Severity.SERIOUS,
             node.place,
             f"the replica of shard {node.shard} {state}",
-            "wait for the copy to end"
-            if view.replication.is_syncing
-            else f"read its log: slotwright logs {node.place}",
+            "wait for the copy to end" if view.replication.is_syncing else _log_remedy(case, node),
             seen=f"link down for {view.replication.down_s} s" if view.replication.down_s else "",
             risk=f"shard {node.shard} has one copy less",
         )
 
 
-def _login_finding(node: SurveyNode, fault: LoginFault) -> Finding:
+def _log_remedy(case: Case, node: SurveyNode) -> str:
+    """Where its log is; for a cluster that is not ours we can't know."""
+    return "read its log" + (f": slotwright logs {node.place}" if case.expected else "")
+
+
+def _login_finding(case: Case, node: SurveyNode, fault: LoginFault) -> Finding:
     missing = fault is LoginFault.MISSING
     return Finding(
         "replica-auth-missing" if missing else "replica-auth-rejected",
         Severity.SERIOUS,
         node.place,
         "the replica has no password for its primary" if missing else "the replica's password for its primary is wrong",
-        "slotwright up sets masterauth from the file; by hand: CONFIG SET masterauth, nothing restarts",
+        "slotwright up (sets masterauth from the file; nothing restarts)"
+        if case.expected
+        else "CONFIG SET masterauth on it, then CONFIG REWRITE; nothing restarts",
         seen="masterauth is empty" if missing else "its masterauth was tried on the primary and refused",
         risk=f"shard {node.shard} has one copy less; the replica reconnects for ever and its log fills the disk",
     )
@@ -360,7 +365,7 @@ def persistence(case: Case) -> Iterator[Finding]:
                     Severity.SERIOUS,
                     node.place,
                     f"the node could not {what} the last time",
-                    f"look at its disk and its log: slotwright logs {node.place}",
+                    "look at its disk; " + _log_remedy(case, node),
                     risk="it refuses writes (MISCONF), and a restart loses what was not saved",
                 )
 
