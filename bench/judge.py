@@ -1,8 +1,8 @@
 """Whether a cluster is usable: one judgement for whoever formed it, made from what the servers say.
 
-Usable means: every node says cluster_state:ok; all views name the same members, owners, roles and config epochs, and the
-epochs are unique; 16384 slots are served; every replica's link is up and its offset caught up; and a key was written and
-read back on every shard through MOVED, as a client would.
+Usable means: every node says cluster_state:ok; all views name the same members, owners, roles and config epochs, and
+the epochs are unique; 16384 slots are served; every replica's link is up and its offset caught up; and a key was
+written and read back on every shard through MOVED, as a client would.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Forming by CLUSTER MEET, as fast as it goes: the road that slotwright did not take, kept so that it can be measured.
 
-All servers start with a short cluster-node-timeout and no wait before a full sync. Epochs and slots are given out first;
-then every node is told of every other one in one pipelined write (from a hundred nodes on only one node is told of all,
-because a full mesh of handshakes grows slower there). A replica is told of its primary as soon as it knows it. At the
-end both settings are put back and read back. Everything is polled each 20 ms.
+All servers start with a short cluster-node-timeout and no wait before a full sync. Epochs and slots are given out
+first; then every node is told of every other one in one pipelined write (from a hundred nodes on only one node is told
+of all, because a full mesh of handshakes grows slower there). A replica is told of its primary as soon as it knows it.
+At the end both settings are put back and read back. Everything is polled each 20 ms.
 """
 
 from __future__ import annotations

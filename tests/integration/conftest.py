@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -82,11 +83,16 @@ class Lab:
         return True
 
     def run(
-        self, *arguments: str, timeout: float = 90, env: dict[str, str] | None = None, stdin: str | None = None
+        self,
+        *arguments: str,
+        timeout: float = 90,
+        env: dict[str, str] | None = None,
+        stdin: str | None = None,
+        wrapper: tuple[str, ...] = (),
     ) -> Outcome:
-        """The command as a whole process, as a user runs it."""
+        """The command as a whole process, as a user runs it; ``wrapper`` is a command that runs it in its turn."""
         done = subprocess.run(
-            [sys.executable, "-m", "slotwright", *arguments],
+            [*wrapper, sys.executable, "-m", "slotwright", *arguments],
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -194,6 +200,16 @@ class Lab:
                 return found
             time.sleep(0.05)
         raise AssertionError(f"waited {timeout} s for: {what}")
+
+
+def without_root_rights() -> tuple[str, ...]:
+    """A wrapper under which permissions of files hold for root, too; empty for anybody else."""
+    if os.geteuid() != 0:
+        return ()
+    found = shutil.which("setpriv")
+    if found is None:
+        pytest.skip("root may read and write every file, and there is no setpriv to give that up")
+    return (found, "--bounding-set", "-dac_override,-dac_read_search")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from slotwright.model.secret import Secret
 from slotwright.model.topology import Address, Mode
 from slotwright.operations.observe import LoginDialer, setting_value
 from slotwright.ports import Clock, Connection, Host, ReplyError
+from slotwright.wire.cluster_nodes import parse_cluster_nodes
 from slotwright.wire.nodes_conf import render_nodes_conf
 from slotwright.wire.server_conf import (
     CLUSTER_DEFAULTS,
@@ -78,6 +79,8 @@ class Stage:
             connection = await self._connect(script, address, process)
             try:
                 await self._try_replica_login(script, connection)
+                if script.mode is Mode.CLUSTER:
+                    await _try_map(script, blueprint, connection)
                 return await _read(script, connection)
             finally:
                 await connection.close()
@@ -131,13 +134,33 @@ def _files(script: Script, blueprint: Blueprint, address: Address) -> NodeFiles:
     config = NodeConfig(address, script.directory, script.mode, script.password, script.settings)
     nodes_conf = None
     if script.mode is Mode.CLUSTER:
-        # The map of the real cluster, with ourselves in the place of its first node; nobody else is reachable yet.
-        first = blueprint.shards[0]
-        me = replace(first.primary, address=address)
-        alone = replace(blueprint, shards=(replace(first, primary=me, replicas=()),))
-        nodes_conf = render_nodes_conf(alone, me, script.version)
+        alone = _alone(blueprint, address)
+        nodes_conf = render_nodes_conf(alone, alone.shards[0].primary, script.version)
     marker = f'{{"cluster_id": "{_MARKER_ID}", "name": "rehearsal"}}\n'
     return NodeFiles(address, script.directory, marker, render_server_conf(config), nodes_conf)
+
+
+def _alone(blueprint: Blueprint, address: Address) -> Blueprint:
+    """The first shard's primary under an id that no node has: it must never be taken for a member of the cluster."""
+    first = blueprint.shards[0]
+    me = replace(first.primary, address=address, id=blueprint.cluster_id)
+    return replace(blueprint, shards=(replace(first, primary=me, replicas=()),))
+
+
+async def _try_map(script: Script, blueprint: Blueprint, connection: Connection) -> None:
+    """The server must have read the map as it was meant: its own id, its epoch, its slots, all links known."""
+    expected = _alone(blueprint, connection.address).shards[0]
+    reply = await connection.call("CLUSTER", "NODES")
+    peers = parse_cluster_nodes(reply.decode() if isinstance(reply, bytes) else "", connection.address)
+    found = [(peer.id, peer.epoch, peer.slots) for peer in peers]
+    if found != [(expected.primary.id, expected.primary.epoch, expected.slots)]:
+        raise ServerError(
+            f"{script.version.title} reads the map of the cluster otherwise than it was written",
+            code="map-misread",
+            where=script.binary,
+            seen=str(reply)[:200],
+            left="nothing was changed",
+        )
 
 
 async def _read(script: Script, connection: Connection) -> Rehearsed:

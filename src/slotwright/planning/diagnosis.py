@@ -214,7 +214,7 @@ def replica_links(case: Case) -> Iterator[Finding]:
         state = "is copying its primary's data" if view.replication.is_syncing else "has lost its primary"
         yield Finding(
             "replica-link-down",
-            Severity.NOTE if view.replication.is_syncing else Severity.SERIOUS,
+            Severity.WARNING if view.replication.is_syncing else Severity.SERIOUS,
             node.place,
             f"the replica of shard {node.shard} {state}",
             "wait for the copy to end" if view.replication.is_syncing else _log_remedy(case, node),
@@ -337,8 +337,15 @@ def settings_differ(case: Case) -> Iterator[Finding]:
     if case.expected is None or not case.expected.settings:
         return
     wanted = dict(case.expected.settings)
+    locked_out = {address for address, _ in case.observation.login_faults}
     for node, view in case.views():
-        wrong = [(name, value) for name, value in view.settings if wanted.get(name, value) != value]
+        # A wrong masterauth that has shown its consequence is told with it.
+        told_apart = SECRET_DIRECTIVES if view.address in locked_out else ()
+        wrong = [
+            (name, value)
+            for name, value in view.settings
+            if wanted.get(name, value) != value and name not in told_apart
+        ]
         if wrong:
             told = ", ".join(_difference(name, value, wanted[name]) for name, value in wrong)
             yield Finding(

@@ -88,7 +88,7 @@ def _waves(desired: Desired, world: World) -> Iterator[list[Step]]:
     changes = list(_setting_steps(desired, world))
     if stage is Stage.FORMED:
         yield changes
-    if start or stage is Stage.FORMING:
+    if start or changes or stage is Stage.FORMING:
         yield [AwaitUsable(len(nodes))]
     if stage is Stage.FORMING:
         yield [*changes, *_restoring(desired, start)]

@@ -231,7 +231,8 @@ def _wave_lines(wave: Sequence[Step], created: set[Address]) -> list[tuple[str, 
                     lines.append(("start", str(address), f"{why} ({role} of shard {shard})"))
             case ApplySettings(_, changes):
                 for change in changes:
-                    key = (change.name, f"{change.old} -> {change.new}")
+                    is_secret = change.new == "***"
+                    key = (change.name, "to the file's" if is_secret else f"{change.old} -> {change.new}")
                     grouped[key] = grouped.get(key, 0) + 1
                 if not changes:
                     grouped["its file", "to be written anew"] = grouped.get(("its file", "to be written anew"), 0) + 1
