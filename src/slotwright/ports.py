@@ -79,8 +79,8 @@ class Host(Protocol):
         """A port of ``host`` that is free now together with its bus port."""
         ...
 
-    async def find(self, directory: str) -> ProcessId | None:
-        """The live process of the node whose folder this is."""
+    async def find(self, directory: str, cluster_id: str) -> ProcessId | None:
+        """The live process of the node whose folder this is; None where the folder's marker names another cluster."""
         ...
 
     async def create(self, files: NodeFiles) -> None:

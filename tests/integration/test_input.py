@@ -84,7 +84,7 @@ def test_all_problems_of_a_file_are_told_at_once_with_their_lines(lab: Lab) -> N
     )
     told = [(problem["where"].rpartition(":")[2], problem["what"]) for problem in error["problems"]]
     assert [line for line, _ in told] == ["2", "2", "3", "4", "4", "5", "6", "9", "10"], told
-    words = {line: what for line, what in told}
+    words = dict(told)
     assert "stands twice" in words["3"]
     assert "60000" in words["4"] and "70000" in words["4"]
     assert words["5"] == "unknown key 'replica'"

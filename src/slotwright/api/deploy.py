@@ -336,7 +336,8 @@ def _expectation(draft: Draft) -> Expectation:
 
 async def _running(context: Context, draft: Draft) -> int:
     found = [
-        await context.host.find(draft.record.node_directory(node.address)) for node in draft.desired.blueprint.nodes
+        await context.host.find(draft.record.node_directory(node.address), draft.record.blueprint.cluster_id)
+        for node in draft.desired.blueprint.nodes
     ]
     return sum(process is not None for process in found)
 

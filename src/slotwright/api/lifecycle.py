@@ -92,7 +92,10 @@ async def stop(
     addresses = choose_nodes(record, texts)
     with lock.hold(store.lock_path, "stop", store.name):
         async with Roster(context.login(target.password, "")) as roster:
-            nodes = [NodeToStop(address, record.node_directory(address)) for address in addresses]
+            nodes = [
+                NodeToStop(address, record.node_directory(address), record.blueprint.cluster_id)
+                for address in addresses
+            ]
             farewell = await _farewell(context, record, roster, addresses, kill=kill)
             if farewell.running and agree is not None and not agree(farewell):
                 raise RefusedError("not confirmed", code="declined", left="nothing was changed")
@@ -122,7 +125,10 @@ async def destroy(
             if agree is not None and not agree(farewell):
                 raise RefusedError("not confirmed", code="declined", left="nothing was changed")
             if keep_data:
-                nodes = [NodeToStop(address, record.node_directory(address)) for address in addresses]
+                nodes = [
+                    NodeToStop(address, record.node_directory(address), record.blueprint.cluster_id)
+                    for address in addresses
+                ]
                 await Stopper(context.host, roster, context.clock, context.report).stop(nodes)
         text = f"remove {len(addresses)} node{'' if len(addresses) == 1 else 's'}"
         context.report(Began("remove", text))
@@ -137,7 +143,7 @@ async def destroy(
 
 async def _interrupted(context: Context, record: ClusterRecord, again: str) -> OperatorInterruptError:
     everyone = [record.node_directory(node.address) for node in record.blueprint.nodes]
-    running = [directory for directory in everyone if await context.host.find(directory)]
+    running = [directory for directory in everyone if await context.host.find(directory, record.blueprint.cluster_id)]
     return OperatorInterruptError(
         "interrupted",
         where=record.name,
@@ -156,7 +162,10 @@ async def _farewell(
     keep_data: bool = False,
 ) -> Farewell:
     everyone = [node.address for node in record.blueprint.nodes]
-    processes = {address: await context.host.find(record.node_directory(address)) for address in everyone}
+    processes = {
+        address: await context.host.find(record.node_directory(address), record.blueprint.cluster_id)
+        for address in everyone
+    }
     running = [address for address in addresses if processes[address] is not None]
     observation = await observe(roster, [address for address in everyone if processes[address] is not None])
     keys = sum(

@@ -91,7 +91,7 @@ class Stage:
 
     async def _clear(self, directory: str) -> None:
         """A rehearsal that was cut may have left its server."""
-        left = await self._host.find(directory)
+        left = await self._host.find(directory, _MARKER_ID)
         if left is not None:
             await self._host.kill(left)
             await _gone(self._host, self._clock, left)

@@ -35,6 +35,7 @@ class NodeToStop:
 
     address: Address
     directory: str
+    cluster_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ class Stopper:
 
         Raises PartialError with what was stopped and what was not.
         """
-        running = [(node, process) for node in nodes if (process := await self.host.find(node.directory))]
+        running = [
+            (node, process) for node in nodes if (process := await self.host.find(node.directory, node.cluster_id))
+        ]
         observation = await observe(self.roster, [node.address for node, _ in running])
         roles = {view.address: view.replication.role for view in observation.views}
         keys = {view.address: view.health.keys for view in observation.views}

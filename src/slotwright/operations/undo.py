@@ -33,7 +33,9 @@ class Undo:
         Raises HostError for a process that can't be ended or a folder that can't be removed.
         """
         directories = [record.node_directory(node.address) for node in record.blueprint.nodes]
-        found = await asyncio.gather(*(self._host.find(directory) for directory in directories))
+        found = await asyncio.gather(
+            *(self._host.find(directory, record.blueprint.cluster_id) for directory in directories)
+        )
         running = [process for process in found if process is not None]
         for process in running:
             await self._host.kill(process)

@@ -33,9 +33,10 @@ class LocalHost:
         """Asked of the system."""
         return free_port(host, HIGHEST_PORT)
 
-    async def find(self, directory: str) -> ProcessId | None:
+    async def find(self, directory: str, cluster_id: str) -> ProcessId | None:
         """By pid and start time, as the direct supervisor noted them."""
-        return direct.find(Path(directory))
+        folder = Path(directory)
+        return direct.find(folder) if _marker(folder).get("cluster_id") == cluster_id else None
 
     async def create(self, files: NodeFiles) -> None:
         """Marker first: from then on the folder is known as ours, whatever happens next."""

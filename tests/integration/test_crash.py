@@ -1,0 +1,300 @@
+"""`kill -9` and Ctrl-C at any moment: `up` again converges, nothing runs twice, and nothing is told that isn't so."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.engines import TestEngine
+from tests.integration.conftest import Lab
+
+pytestmark = pytest.mark.servers
+
+RUNNER = Path(__file__).with_name("cut_runner.py")
+
+
+def journal(lab: Lab, name: str = "cache") -> list[dict]:
+    path = lab.state / "clusters" / name / "journal.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def record(lab: Lab, name: str = "cache") -> dict:
+    return json.loads((lab.state / "clusters" / name / "record.json").read_text())
+
+
+def ids_on_record(lab: Lab) -> dict[str, str]:
+    """host:port -> id, as decided before the first node was made."""
+    found = {}
+    for shard in record(lab)["blueprint"]["shards"]:
+        for node in (shard["primary"], *shard["replicas"]):
+            found[f"{node['address']['host']}:{node['address']['port']}"] = node["id"]
+    return found
+
+
+def cut(lab: Lab, entries: int) -> bool:
+    """Run `up` until ``entries`` stand in the journal; False when it came to its end before."""
+    done = subprocess.run(
+        [sys.executable, str(RUNNER), str(lab.folder / "cluster.yaml"), str(entries)],
+        cwd=lab.folder,
+        env=lab.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
+
+
+def assert_converges(lab: Lab, nodes: int, what: str) -> None:
+    """`up` finishes what was cut: the whole cluster, each node once and under the id that it was given; and it goes."""
+    ids = ids_on_record(lab) if (lab.state / "clusters/cache/record.json").exists() else None
+    before = lab.servers()
+    up = lab.run("up", "--yes", "--json")
+    assert up.code == 0, f"{what}: {up.out}{up.err}"
+    result = up.json
+    assert (result["check"]["ok"], result["check"]["findings"], result["check"]["proved"]) == (True, [], True), what
+    assert (result["status"]["state"], result["status"]["slots_covered"]) == ("ok", 16384), what
+    running = lab.servers()
+    assert len(running) == nodes, f"{what}: {running}"
+    assert sorted(lab.processes().values()) == sorted(running), what
+    kept = [pid for pid, words in before.items() if "/rehearsal" not in words]
+    assert set(kept) <= set(running) or not ids, f"{what}: a node was started anew though it ran"
+    found = {node["address"]: node["id"] for node in result["status"]["nodes"]}
+    assert found == ids_on_record(lab), what
+    assert found == (ids or found), what
+    assert record(lab)["stage"] == "formed", what
+    assert not (lab.state / "clusters/cache/rehearsal").exists(), what
+    assert not [path for path in lab.files() if path.endswith(".tmp")], what
+    again = lab.run("up", "--yes", "--json")
+    assert (again.code, again.json["changed"]) == (0, False), f"{what}: {again.out}"
+    gone = lab.run("destroy", "--yes")
+    assert gone.code == 0, f"{what}: {gone.err}"
+    lab.assert_nothing_is_left()
+
+
+def sub_labs(lab: Lab, engine: TestEngine, boundaries: list[int], ports: int, replicas: int) -> list[tuple[int, Lab]]:
+    """A lab of its own for each boundary, all with ports of their own."""
+    made = []
+    for number in boundaries:
+        folder = lab.folder / f"cut-{number}"
+        folder.mkdir()
+        sub = Lab(folder, lab.hosts, lab.environment | {"SLOTWRIGHT_STATE": str(folder / "state")}, lab.taken)
+        sub.topology(engine, replicas=replicas, ports=tuple(lab.free_port() for _ in range(ports)))
+        made.append((number, sub))
+    return made
+
+
+def sweep(lab: Lab, engine: TestEngine, boundaries: list[int], *, ports: int, replicas: int) -> list[bool]:
+    """Cut at each boundary and converge, some side by side: most of a formation is waiting for the servers."""
+
+    def one(entry: tuple[int, Lab]) -> bool:
+        number, sub = entry
+        was_cut = cut(sub, number)
+        what = f"cut after entry {number}: {journal(sub)[-1] if journal(sub) else '-'}"
+        assert_converges(sub, 3 * ports, what)
+        return was_cut
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(one, sub_labs(lab, engine, boundaries, ports, replicas)))
+
+
+# begin, then intent and done of each step (3 folders, 3 starts, the wait, 3 times settings put back, the seal), end.
+ENTRIES_OF_THREE = 1 + 2 * (3 + 3 + 1 + 3 + 1) + 1
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_killed_after_every_journal_entry_of_a_formation(lab: Lab, embedded: TestEngine, part: int) -> None:
+    assert all(sweep(lab, embedded, list(range(1 + part, ENTRIES_OF_THREE + 1, 3)), ports=1, replicas=0))
+
+
+def test_the_sweep_ends_where_the_formation_ends(lab: Lab, embedded: TestEngine) -> None:
+    assert sweep(lab, embedded, [ENTRIES_OF_THREE + 1], ports=1, replicas=0) == [False]
+
+
+def test_killed_in_a_formation_with_replicas(lab: Lab, embedded: TestEngine) -> None:
+    # begin; within the folders; before, within and after the starts; the wait; within the settings; before the seal.
+    assert all(sweep(lab, embedded, [1, 6, 13, 16, 22, 25, 26, 31, 40], ports=2, replicas=1))
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.45, 0.8, 1.3, 2.0])
+def test_killed_at_any_moment(lab: Lab, embedded: TestEngine, delay: float) -> None:
+    lab.topology(embedded)
+    process = lab.popen("up", "--yes")
+    with_patience(process, delay)
+    process.kill()
+    process.communicate()
+    assert_converges(lab, 6, f"killed after {delay} s: {journal(lab)[-1:]}")
+
+
+def with_patience(process: subprocess.Popen[str], delay: float) -> None:
+    """Let it work for ``delay`` seconds, or to its end."""
+    try:
+        process.wait(delay)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def test_killed_in_a_rehearsal_beside_a_running_cluster_and_then_destroyed(lab: Lab, embedded: TestEngine) -> None:
+    path = lab.topology(embedded, replicas=0, ports=(lab.free_port(),))
+    assert lab.run("up", "--yes").code == 0
+    path.write_text(path.read_text().replace("settings: {}", "settings: {maxmemory: 32mb}"))
+    kill_in_rehearsal(lab, others=3)
+    assert lab.run("destroy", "--yes").code == 0
+    lab.assert_nothing_is_left()
+
+
+def test_killed_in_a_first_rehearsal_leaves_no_server_once_up_ran_again(lab: Lab, embedded: TestEngine) -> None:
+    lab.topology(embedded, replicas=0, ports=(lab.free_port(),))
+    kill_in_rehearsal(lab, others=0)
+    assert_converges(lab, 3, "killed in the rehearsal")
+
+
+def kill_in_rehearsal(lab: Lab, others: int) -> None:
+    """Stop the command dead while its rehearsal server runs, then kill it. Tried until the moment is met."""
+    for _ in range(10):
+        process = lab.popen("up", "--yes")
+        note = lab.state / "clusters/cache/rehearsal/server.pid"
+        while process.poll() is None and not note.exists():
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+        if len(lab.servers()) > others and note.exists():
+            return
+    pytest.skip("the rehearsal was too quick to be met")
+
+
+@pytest.mark.parametrize(
+    ("phase", "step"),
+    [("rehearse", ""), ("intent", "create"), ("intent", "start"), ("intent", "wait"), ("done", "wait")],
+)
+def test_ctrl_c_says_what_is_left_and_up_goes_on(lab: Lab, embedded: TestEngine, phase: str, step: str) -> None:
+    lab.topology(embedded)
+    process = lab.popen("up", "--yes")
+    if phase == "rehearse":
+        rehearsal = lab.state / "clusters/cache/rehearsal"
+        lab.wait(rehearsal.exists, "the rehearsal")
+    else:
+        lab.wait(lambda: any((e["phase"], e.get("step")) == (phase, step) for e in journal(lab)), f"{phase} {step}")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, (out, err)
+    assert "Traceback" not in err
+    assert "error: interrupted" in err
+    running = lab.servers()
+    said = re.search(r"(\d+) of 6 nodes are running; the cluster is (formed|not formed yet)", err)
+    if said is None:
+        assert "nothing was changed" in err
+        lab.assert_nothing_is_left()
+    else:
+        assert int(said[1]) == len(running), (err, running)
+        assert said[2] == ("formed" if record(lab)["stage"] == "formed" else "not formed yet")
+        assert "slotwright up" in err and "slotwright destroy cache" in err
+        assert not (lab.state / "clusters/cache/rehearsal").exists()
+    assert_converges(lab, 6, f"Ctrl-C at {phase} {step}")
+
+
+def test_ctrl_c_under_json_and_then_destroy(lab: Lab, embedded: TestEngine) -> None:
+    lab.topology(embedded)
+    process = lab.popen("up", "--yes", "--json")
+    lab.wait(lambda: any(entry.get("step") == "wait" for entry in journal(lab)), "the wait")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    error = json.loads(out)["error"]
+    assert (error["code"], error["where"], error["left"]) == (
+        "interrupted",
+        "cache",
+        "6 of 6 nodes are running; the cluster is not formed yet",
+    )
+    status = lab.run("status", "cache", "--json")
+    assert status.code == 0
+    assert len(status.json["nodes"]) == 6
+    assert lab.run("destroy", "cache", "--yes").code == 0
+    lab.assert_nothing_is_left()
+
+
+def slow_server(lab: Lab, engine: TestEngine, script: str) -> TestEngine:
+    """The engine behind a script of ours, which ends in becoming the real server."""
+    folder = lab.folder / "bin"
+    folder.mkdir()
+    wrapper = folder / engine.binary.name
+    wrapper.write_text(f'#!/bin/sh\n{script}\nexec {shlex.quote(str(engine.binary))} "$@"\n')
+    wrapper.chmod(0o755)
+    return TestEngine(engine.label, engine.kind, folder, engine.version_prefix)
+
+
+@pytest.mark.parametrize("verb", [("stop", "--yes"), ("destroy", "--yes", "--keep-data")])
+def test_ctrl_c_in_the_middle_of_a_stop_does_not_claim_that_nothing_was_changed(
+    lab: Lab, embedded: TestEngine, verb: tuple[str, ...]
+) -> None:
+    lab.topology(embedded)
+    assert lab.run("up", "--yes").code == 0
+    # A primary that is held still can't obey: the stop is in the middle, its replicas are gone.
+    primary = next(n["address"] for n in lab.run("status", "--json").json["nodes"] if n["role"] == "primary")
+    process = lab.popen(*verb, "--json")
+    held = lab.processes()[primary.replace(":", "-")]
+    try:
+        lab.wait(lambda: len(lab.processes()) < 6, "the first node to be gone", 10)
+        os.kill(held, signal.SIGSTOP)
+        lab.wait(lambda: len(lab.processes()) <= 3, "the replicas to be gone", 10)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    finally:
+        os.kill(held, signal.SIGCONT)
+    if process.returncode == 0:
+        pytest.skip("it was done before Ctrl-C came")
+    assert process.returncode == 130, (out, err)
+    left = json.loads(out)["error"].get("left", "")
+    assert "nothing was changed" not in left, left
+    assert re.search(r"\d+ of 6 nodes", left), left
+
+
+def test_a_formation_that_fails_half_way_leaves_nothing_and_works_once_mended(lab: Lab, embedded: TestEngine) -> None:
+    """One server of six refuses its start, in its own words, after the rehearsal went well."""
+    mark = lab.folder / "fault"
+    mark.touch()
+    ports = (lab.free_port(), lab.free_port())
+    bad = f"{lab.hosts[1]}-{ports[1]}"
+    engine = slow_server(
+        lab,
+        embedded,
+        f'case "$1" in */{bad}/server.conf) [ -e {mark} ] && set -- "$@" --maxmemory nonsense;; esac',
+    )
+    lab.topology(engine, ports=ports)
+    failed = lab.run("up", "--yes", "--json")
+    assert failed.code == 1, failed
+    error = failed.error
+    assert (error["code"], error["where"]) == ("start-failed", f"{lab.hosts[1]}:{ports[1]}")
+    assert "argument must be a memory value" in error["seen"], error
+    assert error["left"].startswith("nothing")
+    assert "up again" in error["hint"]
+    lab.assert_nothing_is_left(f"bin/{embedded.binary.name}", "fault")
+    text = lab.run("up", "--yes")
+    assert text.code == 1
+    assert "argument must be a memory value" in text.err
+    mark.unlink()
+    up = lab.run("up", "--yes", "--json")
+    assert (up.code, up.json["check"]["ok"]) == (0, True), up.err
+    assert lab.run("destroy", "--yes").code == 0
+    lab.assert_nothing_is_left(f"bin/{embedded.binary.name}")
+
+
+def test_a_start_of_what_was_never_formed_says_so_and_takes_nothing_away(lab: Lab, embedded: TestEngine) -> None:
+    lab.topology(embedded, replicas=0, ports=(lab.free_port(),))
+    assert cut(lab, 4)
+    before = lab.files()
+    started = lab.run("start", "cache", "--json")
+    assert started.code != 0
+    assert lab.files() == before, started.out
+    assert "slotwright up" in started.error["hint"]
