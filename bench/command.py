@@ -70,7 +70,7 @@ def _run(command: Sequence[str], env: Mapping[str, str], folder: Path) -> str:
 
 
 def _rows(found: Sequence[Contender]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for contender in found:
         times = spread(contender.times_ms)
         if times is not None:

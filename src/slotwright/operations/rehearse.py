@@ -82,6 +82,8 @@ class Stage:
                 if script.mode is Mode.CLUSTER:
                     await _try_map(script, blueprint, connection)
                 return await _read(script, connection)
+            except ReplyError as error:
+                raise _needed_command(script, error) from error
             finally:
                 await connection.close()
         finally:
@@ -202,6 +204,17 @@ def _died(script: Script, log: str) -> InputError | ServerError:
         where=script.binary,
         seen=last_words(log),
         left="nothing was changed",
+    )
+
+
+def _needed_command(script: Script, error: ReplyError) -> InputError:
+    return InputError(
+        f"with these settings, {script.version.title} refuses a command that slotwright needs",
+        code="bad-setting",
+        where="settings",
+        seen=str(error),
+        left="nothing was changed",
+        hint="don't rename or disable CONFIG, CLUSTER and INFO",
     )
 
 
