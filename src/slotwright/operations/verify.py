@@ -109,6 +109,8 @@ class Verifier:
             return error.what
         if isinstance(info, ReplyError):
             return f"{address} is loading its data" if info.code == "LOADING" else f"{address}: {info}"
+        if isinstance(state, ReplyError) and state.code == "LOADING":
+            return f"{address} is loading its data"
         if _holds(info, b"role:slave") and not _holds(info, b"master_link_status:up"):
             return f"{address}: the replica is not in sync yet"
         is_cluster = not self.expected or self.expected.blueprint.mode is Mode.CLUSTER

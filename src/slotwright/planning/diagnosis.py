@@ -72,6 +72,7 @@ def _silence(node: SurveyNode, case: Case) -> str:
     role = "instance" if case.survey.mode is Mode.SINGLE else role
     said = {
         "hangs": f"the {role} is there but does not answer",
+        "loading": f"the {role} is loading its data",
         "wrong password": f"the {role} refuses our password",
         "failed": f"the {role} is held failed by the other nodes",
         "not asked": f"the {role} was not asked: its address is unknown",
@@ -92,6 +93,8 @@ def _silence_risk(node: SurveyNode, case: Case) -> str:
 def _silence_remedy(node: SurveyNode, case: Case) -> str:
     if node.trouble == "wrong password":
         return "give the password that the cluster was made with"
+    if node.trouble == "loading":
+        return "wait until it has read its files"
     if not node.is_planned:
         return "start it again, or have it forgotten with CLUSTER FORGET on every node"
     if node.trouble == "hangs":

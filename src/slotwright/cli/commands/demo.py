@@ -42,13 +42,13 @@ def command(
 
         print_json(up_json(result))
     else:
-        from slotwright.cli.views.connect import connect_lines
+        from slotwright.cli.views.connect import command_name, connect_lines
         from slotwright.cli.views.human import show_up
         from slotwright.cli.views.screen import out
 
         show_up(result, "demo")
         out("", *connect_lines(result.verdict.survey))
-        out("  next   slotwright status demo        slotwright destroy demo")
+        out(f"  next   {command_name()} status demo        {command_name()} destroy demo")
     return int(ExitCode.DONE if result.verdict.is_ok else ExitCode.FINDINGS)
 
 

@@ -68,9 +68,17 @@ def _python_line(address: Address, mode: Mode, password: str) -> str:
     return f'{_python()} -c "{code}"'
 
 
+def command_name() -> str:
+    """What to type for this command: its name where the shell finds it, else its path."""
+    return "slotwright" if shutil.which("slotwright") else _shortest(Path(sys.argv[0]).absolute())
+
+
 def _python() -> str:
-    """The interpreter that runs us, in its shortest form."""
-    path = Path(sys.executable)
+    """The interpreter that runs us."""
+    return _shortest(Path(sys.executable))
+
+
+def _shortest(path: Path) -> str:
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
