@@ -69,7 +69,7 @@ def test_ports_keep_the_order_of_the_file() -> None:
 def test_without_replicas_every_node_is_a_primary() -> None:
     placement = place(topology(host("h1", 3), host("h2", 2), replicas=0))
     assert rows(placement) == ["h1:7001", "h2:7001", "h1:7002", "h2:7002", "h1:7003"]
-    assert placement.findings == ()
+    assert codes(placement) == [("majority-on-one-host", Severity.WARNING, "h1")]
 
 
 def test_a_single_instance_has_all_slots() -> None:
@@ -115,7 +115,7 @@ def test_a_host_with_half_of_the_nodes_still_works() -> None:
 
 def test_a_host_with_more_than_half_names_just_the_shards_that_suffer() -> None:
     placement = place(topology(host("big", 5), host("h2", 2), host("h3", 1)))
-    assert [code for code, _, _ in codes(placement)] == ["replica-beside-primary"]
+    assert [code for code, _, _ in codes(placement)] == ["replica-beside-primary", "majority-on-one-host"]
 
 
 def test_a_fat_host_gives_up_primaries_for_the_host_rule() -> None:
@@ -128,7 +128,7 @@ def test_a_fat_host_gives_up_primaries_for_the_host_rule() -> None:
 def test_a_host_whose_explicit_shard_needs_the_others_gets_no_more_primaries() -> None:
     placement = place(topology(host("h1", 5), host("h2", 4), replicas=2, shards=(shard("h1:7001"),)))
     assert [planned.primary.host for planned in placement.shards] == ["h1", "h2", "h2"]
-    assert placement.findings == ()
+    assert codes(placement) == [("majority-on-one-host", Severity.WARNING, "h2")]
 
 
 def test_replicas_of_one_shard_are_on_different_hosts() -> None:

@@ -69,6 +69,8 @@ def silent_nodes(case: Case) -> Iterator[Finding]:
 
 def _silence(node: SurveyNode, case: Case) -> str:
     role = f"{node.role} of shard {node.shard}" if node.shard else node.role.value
+    if node.role is Role.PRIMARY and not node.slots and node.shard:
+        role = f"former {role}"
     role = "instance" if case.survey.mode is Mode.SINGLE else role
     said = {
         "hangs": f"the {role} is there but does not answer",
@@ -98,7 +100,8 @@ def _silence_remedy(node: SurveyNode, case: Case) -> str:
     if not node.is_planned:
         return "start it again, or have it forgotten with CLUSTER FORGET on every node"
     if node.trouble == "hangs":
-        return f"look at its host; if it stays so: slotwright stop {case.survey.name} {node.place}, then start"
+        ours = f": slotwright stop --kill {node.place}, then slotwright start {node.place}" if case.expected else ""
+        return "look at its host; if it stays so, end it and start it again" + ours
     if case.expected is None:
         return "start its server again"
     return f"slotwright start {case.survey.name} {node.place}"
@@ -268,7 +271,9 @@ def bare_primaries(case: Case) -> Iterator[Finding]:
     for node in case.survey.nodes:
         if not wants or not node.slots or node.shard is None:
             continue
-        if all(other.role is Role.PRIMARY for other in case.survey.shard(node.shard)):
+        others = [other for other in case.survey.shard(node.shard) if other is not node]
+        # A member of the shard that is away has been named with what its absence risks.
+        if all(other.role is Role.PRIMARY and other.is_reachable for other in others):
             yield Finding(
                 "shard-without-replica",
                 Severity.WARNING,

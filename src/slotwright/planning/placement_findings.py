@@ -37,7 +37,26 @@ def open_wishes(topology: Topology, shards: Sequence[PlannedShard]) -> Iterator[
     yield from _too_few_replicas(topology, shards)
     yield from _in_same("zone", hosts, shards, shares_zone)
     yield from _in_same("rack", hosts, shards, shares_rack)
+    yield from _majority_on_one_host(topology, shards)
     yield from _extra_replicas(topology, shards)
+
+
+def _majority_on_one_host(topology: Topology, shards: Sequence[PlannedShard]) -> Iterator[Finding]:
+    """With two hosts, one of them always holds the votes that a failover needs; on one host it goes without saying."""
+    held = Counter(shard.primary.host for shard in shards)
+    if len(topology.hosts) < 2:
+        return
+    for host, count in held.items():
+        if 2 * count >= len(shards):
+            yield Finding(
+                "majority-on-one-host",
+                Severity.WARNING,
+                host,
+                f"{count} of {len(shards)} primaries are on {host}: without it no majority is left",
+                remedy="spread the nodes over three hosts or more",
+                seen=f"a failover needs the votes of {len(shards) // 2 + 1} primaries",
+                risk=f"if {host} dies, no replica is promoted, wherever it is",
+            )
 
 
 def _beside_primary(topology: Topology, shards: Sequence[PlannedShard]) -> Iterator[Finding]:
