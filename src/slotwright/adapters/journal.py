@@ -24,11 +24,19 @@ class FileJournal:
         try:
             if self._file is None:
                 make_directory(self._path.parent)
-                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+                self._end_torn_line(self._file)
             os.write(self._file, (json.dumps(stamped) + "\n").encode())
             os.fsync(self._file)
         except OSError as error:
             raise host_error("write", self._path, error) from error
+
+    @staticmethod
+    def _end_torn_line(file: int) -> None:
+        """What a crash cut short must not take the next entry with it."""
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            os.write(file, b"\n")
 
     def close(self) -> None:
         """Let go of the file."""

@@ -38,7 +38,7 @@ from slotwright.planning.formation import make_blueprint
 from slotwright.planning.placement import place
 from slotwright.ports import NodeQuery
 from slotwright.wire.nodes_conf import render_nodes_conf
-from slotwright.wire.server_conf import NodeConfig, effective_settings, render_server_conf
+from slotwright.wire.server_conf import SECRET_DIRECTIVES, NodeConfig, effective_settings, render_server_conf
 
 Confirm = Callable[[Plan], bool]
 
@@ -147,7 +147,7 @@ async def make_draft(work: Work) -> Draft:
         data_root=_data_root(work),
         binary=binary.path,
         version=binary.version.title,
-        settings=tuple((name, value) for name, value in rehearsed.settings.items() if name != "masterauth"),
+        settings=tuple((name, value) for name, value in rehearsed.settings.items() if name not in SECRET_DIRECTIVES),
     )
     return Draft(desired, kept, files)
 
@@ -206,11 +206,12 @@ async def look(work: Work, draft: Draft) -> World:
     report, topology = work.context.report, draft.desired.topology
     record = work.store.read_record()
     cluster_id = record.blueprint.cluster_id if record else ""
+    places = record or draft.record
     report(Began("look", "look at the hosts"))
     hosts = []
     for host in topology.hosts:
         queries = [
-            NodeQuery(address, draft.record.node_directory(address), topology.mode is Mode.CLUSTER)
+            NodeQuery(address, places.node_directory(address), topology.mode is Mode.CLUSTER)
             for address in host.node_addresses
         ]
         hosts.append(await work.context.host.inspect(host.address, cluster_id, queries))

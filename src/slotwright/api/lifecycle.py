@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from slotwright.adapters import lock
 from slotwright.adapters.state import ClusterStore
@@ -16,9 +16,10 @@ from slotwright.errors import InputError, OperatorInterruptError, RefusedError
 from slotwright.model.cluster import Role
 from slotwright.model.events import Began, Ended
 from slotwright.model.plan import AwaitUsable, Plan, StartNode, Step
-from slotwright.model.record import ClusterRecord
+from slotwright.model.record import ClusterRecord, Stage
 from slotwright.model.topology import Address
 from slotwright.operations.observe import observe
+from slotwright.operations.rehearse import Stage as RehearsalStage
 from slotwright.operations.roster import Roster
 from slotwright.operations.stop import NodeToStop, Stopped, Stopper
 from slotwright.operations.undo import Undo
@@ -50,6 +51,7 @@ class Destroyed:
 if TYPE_CHECKING:
     from slotwright.api.deploy import UpResult
 
+Value = TypeVar("Value")
 Agree = Callable[[Farewell], bool]
 
 
@@ -102,10 +104,7 @@ async def stop(
             stopper = Stopper(context.host, roster, context.clock, context.report, is_kill=kill)
             journal = context.open_journal(store.journal_path)
             journal.write({"phase": "begin", "verb": "stop", "nodes": [str(address) for address in addresses]})
-            try:
-                stopped = await stopper.stop(nodes)
-            except asyncio.CancelledError:
-                raise await _interrupted(context, record, f"slotwright stop {store.name}") from None
+            stopped = await _guarded(context, record, f"slotwright stop {store.name}", stopper.stop(nodes))
             journal.write({"phase": "end", "verb": "stop", "stopped": len(stopped)})
             return stopped
 
@@ -129,16 +128,25 @@ async def destroy(
                     NodeToStop(address, record.node_directory(address), record.blueprint.cluster_id)
                     for address in addresses
                 ]
-                await Stopper(context.host, roster, context.clock, context.report).stop(nodes)
+                stopper = Stopper(context.host, roster, context.clock, context.report)
+                await _guarded(context, record, f"slotwright destroy {store.name} --keep-data", stopper.stop(nodes))
         text = f"remove {len(addresses)} node{'' if len(addresses) == 1 else 's'}"
         context.report(Began("remove", text))
-        try:
-            await Undo(context.host, context.clock).take_down(record, keep_data=keep_data)
-        except asyncio.CancelledError:
-            raise await _interrupted(context, record, f"slotwright destroy {store.name}") from None
+        again = f"slotwright destroy {store.name}"
+        take_down = Undo(context.host, context.clock).take_down(record, keep_data=keep_data)
+        await _guarded(context, record, again, take_down)
+        await RehearsalStage(context.host, context.clock, context.login).clear(str(store.rehearsal_path))
         store.remove(keep_nodes=keep_data)
         context.report(Ended("remove", text))
     return Destroyed(record.name, len(addresses), farewell.keys, farewell.directories if keep_data else ())
+
+
+async def _guarded(context: Context, record: ClusterRecord, again: str, work: Awaitable[Value]) -> Value:
+    """Do ``work``; Ctrl-C in it says what still runs, and that ``again`` finishes it."""
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise await _interrupted(context, record, again) from None
 
 
 async def _interrupted(context: Context, record: ClusterRecord, again: str) -> OperatorInterruptError:
@@ -207,6 +215,14 @@ async def start(context: Context, target: Target, texts: Sequence[str] = ()) -> 
 
     record, _ = own_record(target)
     chosen = choose_nodes(record, texts)
+    if record.stage is Stage.FORMING:
+        raise RefusedError(
+            f"{record.name} was never formed: its up was cut",
+            code="not-formed",
+            where=record.name,
+            left="nothing was changed",
+            hint=f"slotwright up {record.topology_path} goes on from where it was",
+        )
     loaded = LoadedTopology(record.topology, Path(record.topology_path), (), target.password)
     async with at_work(context, loaded, "start") as work:
         draft = await make_draft(work)

@@ -51,8 +51,9 @@ async def demo(context: Context, wish: DemoWish) -> UpResult:
         if not store.topology_path.exists():
             write_atomically(store.topology_path, render_topology(record.topology))
     else:
+        text = render_topology(design(wish))
         store.prepare()
-        write_atomically(store.topology_path, render_topology(design(wish)))
+        write_atomically(store.topology_path, text)
     try:
         return await up(context, store.topology_path)
     except BaseException:

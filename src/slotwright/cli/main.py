@@ -95,12 +95,11 @@ def _run(arguments: list[str]) -> int:
         return int(code or 0)
     except click.exceptions.Exit as leave:
         return leave.exit_code
-    except click.Abort:
-        # Ctrl-C or the end of input at a question: verbs ask before they change anything.
-        return _fail({"code": "interrupted", "what": "interrupted", "left": "nothing was changed"}, wants_json, 130)
-    except KeyboardInterrupt:
-        fields = {"code": "interrupted", "what": "interrupted", "hint": "slotwright status tells what is there"}
-        return _fail(fields, wants_json, int(ExitCode.INTERRUPTED))
+    except (click.Abort, KeyboardInterrupt) as error:
+        # Click makes an Abort of every Ctrl-C; without a cause it is one at a question, and those come before changes.
+        is_answer = isinstance(error, click.Abort) and error.__cause__ is None
+        more = {"left": "nothing was changed"} if is_answer else {"hint": "slotwright status tells what is there"}
+        return _fail({"code": "interrupted", "what": "interrupted", **more}, wants_json, int(ExitCode.INTERRUPTED))
     except click.ClickException as error:
         return _usage(error, wants_json)
     except SlotwrightError as error:

@@ -71,8 +71,10 @@ class NodeFacts:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """One host's facts; ``free_bytes`` is the room on the disk that the node folders will lie on."""
+    """One host's facts; ``free_bytes`` is the room on the disk that the node folders will lie on, ``disk`` its name:
+    hosts with the same one share that room."""
 
     host: str
     nodes: tuple[NodeFacts, ...]
     free_bytes: int
+    disk: str = ""

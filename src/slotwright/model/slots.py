@@ -50,6 +50,8 @@ class SlotRange:
     def parse(cls, text: str) -> SlotRange:
         """``"7"`` or ``"0-5460"``; :class:`ValueError` for anything else."""
         first, dash, last = text.partition("-")
+        if not (text.isascii() and first.isdigit() and (last.isdigit() if dash else True)):
+            raise ValueError(f"not a range of slots: {text!r}")
         return cls(int(first), int(last) if dash else int(first))
 
 

@@ -33,7 +33,7 @@ from slotwright.operations.roster import Roster
 from slotwright.operations.verify import Verifier
 from slotwright.planning.diff import FORMATION_OVERRIDES
 from slotwright.ports import Clock, Host, Journal, ReplyError
-from slotwright.wire.server_conf import last_words
+from slotwright.wire.server_conf import find_complaint, last_words
 
 START_TIMEOUT_S = 30.0
 _POLL_S = 0.01
@@ -59,6 +59,7 @@ class Workshop:
 class Progress:
     """What was done so far, for the one who has to say what is left behind."""
 
+    created: set[Address] = field(default_factory=set)
     started: dict[Address, ProcessId] = field(default_factory=dict)
     done: int = 0
     first_start: float | None = None
@@ -107,6 +108,7 @@ class Executor:
         match step:
             case CreateNode():
                 await self._shop.host.create(self._shop.files[step.address])
+                self.progress.created.add(step.address)
             case StartNode():
                 await self._start(step)
             case ApplySettings():
@@ -123,7 +125,7 @@ class Executor:
     async def _start(self, step: StartNode) -> None:
         shop = self._shop
         files = shop.files[step.address]
-        if not step.is_forming:
+        if step.address not in self.progress.created:
             await shop.host.rewrite_conf(files)
         overrides = FORMATION_OVERRIDES if step.is_forming and files.nodes_conf is not None else ()
         if self.progress.first_start is None:
@@ -196,10 +198,12 @@ def describe_wave(wave: tuple[Step, ...]) -> str:
 
 
 def _died(address: Address, log: str) -> ServerError:
+    complaint = find_complaint(log)
+    reason = f"it refuses '{complaint.directive}': {complaint.reason}" if complaint else last_words(log)
     return ServerError(
         f"the server of {address} died at its start",
         code="start-failed",
         where=str(address),
-        seen=last_words(log) or "it said nothing",
+        seen=reason or "it said nothing",
         hint=f"slotwright logs {address} shows all of its log",
     )

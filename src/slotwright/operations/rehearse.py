@@ -70,7 +70,7 @@ class Stage:
 
     async def rehearse(self, script: Script, blueprint: Blueprint) -> Rehearsed:
         """Start, ask, stop, remove. Raises InputError (bad-setting, replica-auth-...), HostError or ServerError."""
-        await self._clear(script.directory)
+        await self.clear(script.directory)
         port = await self._host.free_port(_HOST)
         address = Address(_HOST, port)
         await self._host.create(_files(script, blueprint, address))
@@ -91,8 +91,8 @@ class Stage:
             await _gone(self._host, self._clock, process)
             await self._host.remove(script.directory, _MARKER_ID)
 
-    async def _clear(self, directory: str) -> None:
-        """A rehearsal that was cut may have left its server."""
+    async def clear(self, directory: str) -> None:
+        """End and remove what a rehearsal that was killed may have left there."""
         left = await self._host.find(directory, _MARKER_ID)
         if left is not None:
             await self._host.kill(left)

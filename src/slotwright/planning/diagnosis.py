@@ -209,7 +209,7 @@ def open_slots(case: Case) -> Iterator[Finding]:
 def replica_links(case: Case) -> Iterator[Finding]:
     """Replicas that are not in sync, with the cause where it is known."""
     faults = dict(case.observation.login_faults)
-    dead = {node.id for node in case.survey.nodes if not node.is_reachable}
+    dead = {node.id for node in case.survey.nodes if not node.is_reachable or node.trouble == "loading"}
     for node, view in case.views():
         if node.link is not Link.DOWN or node.replica_of in dead:
             continue
@@ -401,10 +401,17 @@ def memory(case: Case) -> Iterator[Finding]:
 
 
 def loading(case: Case) -> Iterator[Finding]:
-    """Nodes that are reading their data."""
+    """Nodes that are reading their data: some versions answer meanwhile."""
     for node in case.survey.nodes:
         if node.is_reachable and node.trouble == "loading":
-            yield Finding("loading", Severity.NOTE, node.place, "the node is loading its data", "wait")
+            yield Finding(
+                "loading",
+                Severity.SERIOUS if node.slots or case.survey.mode is Mode.SINGLE else Severity.WARNING,
+                node.place,
+                "the node is loading its data",
+                "wait until it has read its files",
+                risk="until then it serves nothing",
+            )
 
 
 def versions(case: Case) -> Iterator[Finding]:

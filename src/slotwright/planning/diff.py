@@ -59,8 +59,17 @@ class World:
     observation: Observation
 
     def facts_of(self, address: Address) -> NodeFacts:
-        """The facts of one node."""
-        return next(node for host in self.hosts for node in host.nodes if node.address == address)
+        """The facts of one node; :class:`KeyError` when it wasn't looked at."""
+        for host in self.hosts:
+            for node in host.nodes:
+                if node.address == address:
+                    return node
+        raise KeyError(str(address))
+
+    def own_view(self, address: Address) -> NodeView | None:
+        """The view of the node at ``address``, if it is one that slotwright started."""
+        view = self.observation.view_of(address)
+        return view if view is not None and self.facts_of(address).process is not None else None
 
 
 def plan_changes(desired: Desired, world: World) -> Plan:
@@ -126,7 +135,7 @@ def _restoring(desired: Desired, started: list[BlueprintNode]) -> Iterator[Step]
 
 def _setting_steps(desired: Desired, world: World) -> Iterator[Step]:
     for node in desired.blueprint.nodes:
-        view = world.observation.view_of(node.address)
+        view = world.own_view(node.address)
         if view is None:
             continue
         changes = tuple(_changes(desired, world, view))
@@ -167,6 +176,8 @@ def _refusals(desired: Desired, world: World) -> Iterator[Refusal]:
             "the cluster runs another server version; rolling upgrades come later",
             "name the binaries of the running version in the file",
         )
+    if set(desired.topology.addresses) != set(record.topology.addresses):
+        return
     if record.stage is Stage.FORMED:
         yield from _lost_directories(desired, world)
     yield from _restart_refusals(desired, world)
@@ -215,7 +226,7 @@ def _restart_refusals(desired: Desired, world: World) -> Iterator[Refusal]:
     names = {
         change.name
         for node in desired.blueprint.nodes
-        if (view := world.observation.view_of(node.address)) is not None
+        if (view := world.own_view(node.address)) is not None
         for change in _changes(desired, world, view)
         if change.name not in desired.live
     }
@@ -230,7 +241,14 @@ def _restart_refusals(desired: Desired, world: World) -> Iterator[Refusal]:
 
 def _hidden_changes(desired: Desired, world: World) -> set[str]:
     """Directives that CONFIG GET doesn't show (rename-command, loadmodule): told by the file's text alone."""
-    if world.record is None or not world.observation.views:
+    # A configuration that is written already was written for a start: that node has it.
+    behind = [
+        node
+        for node in desired.blueprint.nodes
+        if world.own_view(node.address) is not None
+        and world.facts_of(node.address).directory.conf_digest != desired.conf_digests.get(node.address)
+    ]
+    if world.record is None or not behind:
         return set()
     before, after = world.record.topology.settings, desired.topology.settings
     touched = {name for name, _ in set(before) ^ set(after)}
@@ -265,7 +283,7 @@ def _intruders(desired: Desired, world: World) -> Iterator[Finding]:
         owner = world.facts_of(view.address).port_owner
         if world.facts_of(view.address).process is None:
             yield from _squatter(view, f"port taken by {owner}" if owner else "")
-        elif desired.topology.mode is Mode.CLUSTER and view.id != desired.blueprint.node_at(view.address).id:
+        elif desired.topology.mode is Mode.CLUSTER and view.id not in {node.id for node in desired.blueprint.nodes}:
             yield _other_member(view, "")
 
 

@@ -14,7 +14,7 @@ NODE_ROOM_BYTES = 16 * 1024 * 1024
 def judge_hosts(hosts: tuple[HostFacts, ...], mode: Mode) -> tuple[Finding, ...]:
     """What stands in the way of the nodes that don't run yet."""
     found = [finding for host in hosts for node in host.nodes for finding in _judge_node(node, mode)]
-    found += [finding for host in hosts for finding in _judge_room(host)]
+    found += _judge_room(hosts)
     return by_gravity(tuple(_without_repeats(found)))
 
 
@@ -95,15 +95,20 @@ def _judge_directory(node: NodeFacts) -> Iterator[Finding]:
         )
 
 
-def _judge_room(host: HostFacts) -> Iterator[Finding]:
-    idle = [node for node in host.nodes if node.process is None]
-    needed = NODE_ROOM_BYTES * len(idle)
-    if idle and host.free_bytes < needed and idle[0].directory.state is not DirectoryState.UNWRITABLE:
-        yield Finding(
-            "disk-full",
-            Severity.SERIOUS,
-            host.host,
-            f"only {host.free_bytes / 1048576:.0f} MB are free where {idle[0].directory.path} would be",
-            "free some room there, or choose another place with `data:` in the file",
-            seen=f"{len(idle)} nodes need {needed / 1048576:.0f} MB to start with",
-        )
+def _judge_room(hosts: tuple[HostFacts, ...]) -> Iterator[Finding]:
+    """Every disk is judged once, for all the nodes that are to lie on it."""
+    disks: dict[str, list[HostFacts]] = {}
+    for host in hosts:
+        disks.setdefault(host.disk or host.host, []).append(host)
+    for sharing in disks.values():
+        idle = [node for host in sharing for node in host.nodes if node.process is None]
+        needed, free = NODE_ROOM_BYTES * len(idle), min(host.free_bytes for host in sharing)
+        if idle and free < needed and idle[0].directory.state is not DirectoryState.UNWRITABLE:
+            yield Finding(
+                "disk-full",
+                Severity.SERIOUS,
+                ", ".join(host.host for host in sharing),
+                f"only {free / 1048576:.0f} MB are free where {idle[0].directory.path} would be",
+                "free some room there, or choose another place with `data:` in the file",
+                seen=f"{len(idle)} nodes need {needed / 1048576:.0f} MB to start with",
+            )

@@ -107,7 +107,10 @@ def _believed_lines(observation: Observation) -> dict[str, PeerView]:
         lines[node_id] = replace(best, flags=flags, address=best.address or addressed)
     for view in observation.views:
         if view.myself is not None:
-            lines[view.id] = replace(view.myself, address=view.myself.address or view.address)
+            # That the others hold it failed is something that a node can't know of itself.
+            held = lines[view.id].flags & {"fail"} if view.id in lines else frozenset()
+            mine = view.myself
+            lines[view.id] = replace(mine, address=mine.address or view.address, flags=mine.flags | held)
     return lines
 
 

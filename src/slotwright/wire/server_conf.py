@@ -17,7 +17,9 @@ Directive = tuple[str, str]
 
 DEFAULTS: tuple[Directive, ...] = (("appendonly", "yes"),)
 CLUSTER_DEFAULTS: tuple[Directive, ...] = (("cluster-node-timeout", "15000"),)
-SECRET_DIRECTIVES = frozenset({"requirepass", "masterauth", "primaryauth"})
+SECRET_DIRECTIVES = frozenset(
+    {"requirepass", "masterauth", "primaryauth", "tls-key-file-pass", "tls-client-key-file-pass"}
+)
 
 _ALIASES = {"primaryauth": "masterauth", "primaryuser": "masteruser"}
 _HEADER = "# Written by slotwright from the topology file. What is changed here by hand is lost: change that file.\n"

@@ -26,8 +26,8 @@ class LocalHost:
     async def inspect(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostFacts:
         """Look at folders, processes and ports; a port of a node that runs is not asked about."""
         nodes = tuple(_node_facts(query, cluster_id) for query in queries)
-        free = _free_bytes(Path(queries[0].directory)) if queries else 0
-        return HostFacts(host, nodes, free)
+        nearest = _nearest(Path(queries[0].directory if queries else "/"))
+        return HostFacts(host, nodes, shutil.disk_usage(nearest).free, f"local:{nearest.stat().st_dev}")
 
     async def free_port(self, host: str) -> int:
         """Asked of the system."""
@@ -188,9 +188,9 @@ def _why_not_writable(folder: Path) -> str:
     return "" if os.access(nearest, os.W_OK | os.X_OK) else f"{nearest} can't be written by this user"
 
 
-def _free_bytes(folder: Path) -> int:
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(nearest).free
+def _nearest(folder: Path) -> Path:
+    """The folder itself or the first above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def _digest(path: Path) -> str:

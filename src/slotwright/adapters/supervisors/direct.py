@@ -97,7 +97,10 @@ def _find_by_pid_file(directory: Path) -> ProcessId | None:
 
 
 def _not_started(launch: Launch, error: OSError) -> HostError:
-    code = {8: "binary-wrong-architecture", 2: "binary-missing", 13: "binary-not-executable"}.get(
-        error.errno or 0, "start-failed"
-    )
+    codes = {8: "binary-wrong-architecture", 2: "binary-missing", 13: "binary-not-executable"}
+    code = codes.get(error.errno or 0, "start-failed")
+    if code == "binary-missing" and Path(launch.binary).exists():
+        return HostError(
+            f"can't start {launch.address}: its folder is gone", code="directory-missing", where=launch.directory
+        )
     return HostError(f"can't start {launch.binary}: {error.strerror}", code=code, where=str(launch.address))
