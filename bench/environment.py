@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+import textwrap
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,11 +26,12 @@ class Environment:
     redis_cli: str
 
     def line(self) -> str:
-        """For the head of a table."""
-        return (
+        """For the head of a table, at most 100 columns wide."""
+        text = (
             f"{self.cpu}, {self.cores} cores, {self.memory_gib:.0f} GiB; {self.kernel}; Python {self.python}; "
             f"slotwright {self.slotwright}; {self.server}; {self.redis_cli}"
         )
+        return textwrap.fill(text, 100)
 
     def fields(self) -> dict[str, object]:
         """For JSON."""

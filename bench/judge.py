@@ -95,7 +95,7 @@ class Judge:
         verdict = await verifier.look(with_canaries=False)
         fault = _first(
             *(
-                f"{found.where}: {found.what}"
+                f"{found.where}: {found.what}" + (f" ({found.seen})" if found.seen else "")
                 for found in verdict.findings
                 if found.severity is not Severity.NOTE and found.code not in _NOT_ASKED_HERE
             ),

@@ -46,14 +46,11 @@ class Meet:
         """All servers answer already. Returns the fault, "" when every replica follows its primary."""
         primaries, replicas = self.addresses[: self.shards], self.addresses[self.shards :]
         ids = await asyncio.gather(*(self._id(address) for address in primaries))
-        await asyncio.gather(
-            *(
-                self._give(address, number, slots)
-                for number, (address, slots) in enumerate(
-                    zip(primaries, split_evenly(self.shards), strict=True), start=1
-                )
-            )
-        )
+        # Replicas to be get the lower epochs. Without any, two of them collide, one is raised above its later primary,
+        # and Valkey 9 then ignores what it says as stale: some views never agree again.
+        slots = [*split_evenly(self.shards), *(SlotSet() for _ in replicas)]
+        givings = zip([*primaries, *replicas], self._epochs(), slots, strict=True)
+        await asyncio.gather(*(self._give(*giving) for giving in givings))
         await asyncio.gather(*(self._introduce(address) for address in self._speakers()))
         followed = [(address, ids[at % self.shards]) for at, address in enumerate(self._far_first(replicas))]
         faults = await asyncio.gather(*(self._replicate(address, node_id) for address, node_id in followed))
@@ -63,6 +60,10 @@ class Meet:
         """Put the settings back, and read them back."""
         faults = await asyncio.gather(*(self._restore(address, settings) for address in self.addresses))
         return next((fault for fault in faults if fault), "")
+
+    def _epochs(self) -> list[int]:
+        count = len(self.addresses)
+        return [*range(count - self.shards + 1, count + 1), *range(1, count - self.shards + 1)]
 
     def _speakers(self) -> tuple[Address, ...]:
         return self.addresses[:1] if len(self.addresses) >= MANY else self.addresses
@@ -81,7 +82,9 @@ class Meet:
     async def _give(self, address: Address, epoch: int, slots: SlotSet) -> None:
         numbers = [slot for piece in slots.ranges for slot in range(piece.first, piece.last + 1)]
         connection = await self.roster.connection(address)
-        commands = [("CLUSTER", "SET-CONFIG-EPOCH", epoch), ("CLUSTER", "ADDSLOTS", *numbers)]
+        commands: list[tuple[str | int, ...]] = [("CLUSTER", "SET-CONFIG-EPOCH", epoch)]
+        if numbers:
+            commands.append(("CLUSTER", "ADDSLOTS", *numbers))
         for reply in await connection.pipeline(commands):
             if isinstance(reply, ReplyError):
                 raise reply
