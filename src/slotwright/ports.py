@@ -121,9 +121,14 @@ class Host(Protocol):
         """Names and sizes of the data files (RDB, AOF) below the folder."""
         ...
 
-    async def remove(self, directory: str, cluster_id: str, *, keep_data: bool = False) -> None:
+    async def remove(self, directory: str, cluster_id: str) -> None:
         """Remove the node's folder with all that is in it, only if its marker names ``cluster_id``; the folder above
-        it goes too when that leaves it empty. ``keep_data``: data files, map and marker stay."""
+        it goes too when that leaves it empty."""
+        ...
+
+    async def set_aside(self, directory: str, cluster_id: str, destination: str) -> None:
+        """Move the node's folder to ``destination``, where no later node looks, without its configuration and logs
+        (the password is in them). Nothing happens when the folder is gone already."""
         ...
 
 

@@ -104,10 +104,12 @@ class Lab:
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 
-    def popen(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    def popen(
+        self, *arguments: str, env: dict[str, str] | None = None, stdout: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "slotwright", *arguments],
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
@@ -190,6 +192,24 @@ class Lab:
     def kill(self, address: str, sign: int = signal.SIGKILL) -> None:
         """Signal the node at ``host:port``."""
         os.kill(self.processes()[address.replace(":", "-")], sign)
+
+    def serve(self, engine: TestEngine, address: str, *options: str) -> subprocess.Popen[bytes]:
+        """A server that slotwright has nothing to do with; ended with the lab."""
+        assert engine.directory is not None
+        host, port = address.rsplit(":", 1)
+        folder = self.folder / f"foreign-{host}-{port}"
+        folder.mkdir()
+        words = [str(engine.binary), "--bind", host, "--port", port, "--dir", str(folder), "--save", "", *options]
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+
+        def listens() -> bool:
+            assert process.poll() is None, (folder / "log").read_text()
+            with socket.socket() as probe:
+                return probe.connect_ex((host, int(port))) == 0
+
+        self.wait(listens, f"{address} to listen", 10)
+        return process
 
     def wait(self, condition: Callable[[], object], what: str, timeout: float = 40) -> object:
         """Wait until ``condition`` is true, and return what it gave."""

@@ -15,6 +15,7 @@ STATE is ``SLOTWRIGHT_STATE``, or the platform's user state directory.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -118,25 +119,20 @@ class ClusterStore:
         self.prepare()
         write_atomically(self.password_path, password.reveal())
 
-    def remove(self, *, keep_nodes: bool = False) -> None:
-        """Forget the cluster: everything that is kept here, and the folders above it where that leaves them empty.
+    def remove(self) -> None:
+        """Forget the cluster: everything that is kept here, and the folders that this leaves empty.
 
-        ``keep_nodes`` leaves the nodes' folders alone.
+        A node's folder that is still there is nobody's to remove here: it stays, and so do the folders above it.
         """
         if not self.folder.exists():
             return
+        shutil.rmtree(self.rehearsal_path, ignore_errors=True)
         for entry in self.folder.iterdir():
-            if entry.is_dir() and not (keep_nodes and entry == self.nodes_path):
-                shutil.rmtree(entry)
-            elif not entry.is_dir():
+            if not entry.is_dir():
                 entry.unlink()
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
-        for parent in (self.folder.parent, self.folder.parent.parent):
-            try:
-                parent.rmdir()
-            except OSError:
-                return
+        for folder in (self.nodes_path, self.folder, self.folder.parent, self.folder.parent.parent):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def known_clusters(root: Path) -> tuple[str, ...]:

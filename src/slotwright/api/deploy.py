@@ -65,7 +65,7 @@ class Draft:
 
 async def plan(context: Context, path: Path) -> Plan:
     """What ``up`` would do. Raises InputError, HostError, RefusedError (locked)."""
-    loaded = load_topology(path)
+    loaded = _load(context, path)
     async with at_work(context, loaded, "plan") as work:
         draft = await make_draft(work)
         return plan_changes(draft.desired, await look(work, draft))
@@ -77,9 +77,7 @@ async def up(context: Context, path: Path, confirm: Confirm | None = None) -> Up
     Raises RefusedError when something stands in the way (nothing was changed), OperatorInterruptError on Ctrl-C, and
     otherwise what failed, with ``left`` saying what is left behind.
     """
-    loaded = load_topology(path)
-    for warning in loaded.warnings:
-        context.report(Warned(warning.what, warning.where))
+    loaded = _load(context, path)
     async with at_work(context, loaded, "up") as work:
         draft = await make_draft(work)
         found = plan_changes(draft.desired, await look(work, draft))
@@ -89,6 +87,13 @@ async def up(context: Context, path: Path, confirm: Confirm | None = None) -> Up
                 raise RefusedError("not confirmed", code="declined", left="nothing was changed")
             await _refuse_stale(work, draft, found)
         return await execute(work, draft, found)
+
+
+def _load(context: Context, path: Path) -> LoadedTopology:
+    loaded = load_topology(path)
+    for warning in loaded.warnings:
+        context.report(Warned(warning.what, warning.where))
+    return loaded
 
 
 @dataclass(frozen=True, slots=True)

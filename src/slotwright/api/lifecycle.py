@@ -40,7 +40,7 @@ class Farewell:
 
 @dataclass(frozen=True, slots=True)
 class Destroyed:
-    """What is gone: nodes that had to be ended, folders removed; ``kept`` are folders whose data stayed."""
+    """What is gone: nodes that had to be ended, folders removed; ``kept`` are the folders that hold the data now."""
 
     name: str
     nodes: int
@@ -112,7 +112,7 @@ async def stop(
 async def destroy(
     context: Context, target: Target, agree: Agree | None = None, *, keep_data: bool = False
 ) -> Destroyed:
-    """End every node and remove every file of the cluster; with ``keep_data``, save first and leave the data files.
+    """End every node and remove every file of the cluster; with ``keep_data``, save first and set the data aside.
 
     Raises RefusedError when ``agree`` says no (nothing was changed).
     """
@@ -133,12 +133,17 @@ async def destroy(
         text = f"remove {len(addresses)} node{'' if len(addresses) == 1 else 's'}"
         context.report(Began("remove", text))
         again = f"slotwright destroy {store.name}"
-        take_down = Undo(context.host, context.clock).take_down(record, keep_data=keep_data)
-        await _guarded(context, record, again, take_down)
+        undo, kept = Undo(context.host, context.clock), ()
+        if keep_data:
+            kept = await _guarded(
+                context, record, f"{again} --keep-data", undo.set_aside(record, _kept_root(context, record))
+            )
+        else:
+            await _guarded(context, record, again, undo.take_down(record))
         await RehearsalStage(context.host, context.clock, context.login).clear(str(store.rehearsal_path))
-        store.remove(keep_nodes=keep_data)
+        store.remove()
         context.report(Ended("remove", text))
-    return Destroyed(record.name, len(addresses), farewell.keys, farewell.directories if keep_data else ())
+    return Destroyed(record.name, len(addresses), farewell.keys, kept)
 
 
 async def _guarded(context: Context, record: ClusterRecord, again: str, work: Awaitable[Value]) -> Value:
@@ -158,6 +163,14 @@ async def _interrupted(context: Context, record: ClusterRecord, again: str) -> O
         left=f"{len(running)} of {len(everyone)} nodes still run; those that were told to stop go on stopping",
         hint=f"{again} finishes it; slotwright start {record.name} starts the others again",
     )
+
+
+def _kept_root(context: Context, record: ClusterRecord) -> str:
+    """Where the data of a destroyed cluster goes: beside where it was, where no later cluster looks."""
+    label = f"{record.name}-{record.blueprint.cluster_id[:8]}"
+    if record.topology.data_directory:
+        return f"{record.data_root}/kept/{label}"
+    return str(context.state_root / "kept" / label)
 
 
 async def _farewell(

@@ -51,7 +51,7 @@ class Verbs(click.Group):
         import difflib
 
         if args and not args[0].startswith("-") and args[0] not in VERBS:
-            near = difflib.get_close_matches(args[0], VERBS, 1)
+            near = [verb for verb in VERBS if verb.startswith(args[0])] or difflib.get_close_matches(args[0], VERBS, 1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"There is no verb '{args[0]}'.{hint}", ctx)
         return super().resolve_command(ctx, args)

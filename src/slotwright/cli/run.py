@@ -89,4 +89,4 @@ def ask_name(name: str, question: str) -> bool:
 
 def need_yes(verb: str) -> click.UsageError:
     """For a destructive verb without a terminal."""
-    return click.UsageError(f"There is no terminal to ask on: {verb} needs --yes.")
+    return click.UsageError(f"There is nobody to ask (no terminal, or --json): {verb} needs --yes.")

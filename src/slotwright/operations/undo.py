@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from slotwright.model.facts import ProcessId
-from slotwright.model.record import ClusterRecord
+from slotwright.model.record import ClusterRecord, directory_name
 from slotwright.model.topology import Address
 from slotwright.operations.observe import observe
 from slotwright.operations.rehearse import await_gone
@@ -27,19 +26,30 @@ class Undo:
         self._host = host
         self._clock = clock
 
-    async def take_down(self, record: ClusterRecord, *, keep_data: bool = False) -> tuple[ProcessId, ...]:
-        """Kill what still runs of the cluster, then remove its folders (or all but their data). Returns the killed.
+    async def take_down(self, record: ClusterRecord) -> None:
+        """Kill what still runs of the cluster, then remove its folders.
 
         Raises HostError for a process that can't be ended or a folder that can't be removed.
         """
+        await self._end(record)
+        for node in record.blueprint.nodes:
+            await self._host.remove(record.node_directory(node.address), record.blueprint.cluster_id)
+
+    async def set_aside(self, record: ClusterRecord, root: str) -> tuple[str, ...]:
+        """End what still runs, then move the folders with their data below ``root``; returns where they are now."""
+        await self._end(record)
+        moved = []
+        for node in record.blueprint.nodes:
+            target = f"{root}/{directory_name(node.address)}"
+            await self._host.set_aside(record.node_directory(node.address), record.blueprint.cluster_id, target)
+            moved.append(target)
+        return tuple(moved)
+
+    async def _end(self, record: ClusterRecord) -> None:
+        cluster_id = record.blueprint.cluster_id
         directories = [record.node_directory(node.address) for node in record.blueprint.nodes]
-        found = await asyncio.gather(
-            *(self._host.find(directory, record.blueprint.cluster_id) for directory in directories)
-        )
+        found = await asyncio.gather(*(self._host.find(directory, cluster_id) for directory in directories))
         running = [process for process in found if process is not None]
         for process in running:
             await self._host.kill(process)
         await await_gone(self._host, self._clock, running)
-        for directory in directories:
-            await self._host.remove(directory, record.blueprint.cluster_id, keep_data=keep_data)
-        return tuple(running)

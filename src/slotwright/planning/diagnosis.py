@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from slotwright.model.cluster import Link, LoginFault, NodeView, Observation, Role
+from slotwright.model.cluster import Link, LoginFault, NodeView, Observation, PeerView, Role
 from slotwright.model.expectation import Expectation
 from slotwright.model.findings import Finding, Severity, by_gravity
 from slotwright.model.slots import SLOT_COUNT
@@ -146,9 +146,14 @@ def states(case: Case) -> Iterator[Finding]:
 
 def views_disagree(case: Case) -> Iterator[Finding]:
     """One finding a node that sees owners, roles or members otherwise than the survey does."""
-    truth = {node.id: (node.role, node.slots, node.replica_of) for node in case.survey.nodes if node.is_reachable}
+    own = {view.id: view.myself for _, view in case.views()}
+    truth = {
+        node.id: (node.role, node.slots, node.replica_of, _epoch(own.get(node.id)))
+        for node in case.survey.nodes
+        if node.is_reachable
+    }
     for node, view in case.views():
-        seen = {peer.id: (peer.role, peer.slots, peer.replica_of) for peer in view.peers}
+        seen = {peer.id: (peer.role, peer.slots, peer.replica_of, _epoch(peer)) for peer in view.peers}
         wrong = sorted(node_id for node_id in truth if seen.get(node_id) != truth[node_id])
         if wrong:
             yield Finding(
@@ -162,11 +167,18 @@ def views_disagree(case: Case) -> Iterator[Finding]:
             )
 
 
+def _epoch(peer: PeerView | None) -> int | None:
+    """The config epoch where it decides something: of a primary with slots. A replica is shown with its primary's."""
+    return peer.epoch if peer is not None and peer.role is Role.PRIMARY and peer.slots else None
+
+
 def _disagreement(case: Case, node_id: str, seen: Mapping[str, tuple[object, ...]]) -> str:
     node = next(node for node in case.survey.nodes if node.id == node_id)
     if node_id not in seen:
         return f"doesn't know {node.place}"
-    role, slots, _ = seen[node_id]
+    role, slots, _, epoch = seen[node_id]
+    if (role, slots) == (node.role, node.slots):
+        return f"has {node.place} with another config epoch ({epoch}) or another primary than it says itself"
     return f"has {node.place} as {role} of {slots or 'no slots'}, itself says {node.role} of {node.slots or 'no slots'}"
 
 

@@ -15,7 +15,16 @@ from slotwright.adapters.processes import bind_error, free_port, is_running, kil
 from slotwright.adapters.supervisors import direct
 from slotwright.errors import HostError
 from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, ProcessId
-from slotwright.model.files import MARKER, NODES_CONF, SERVER_CONF, SERVER_LOG, Launch, NodeFiles
+from slotwright.model.files import (
+    MARKER,
+    NODES_CONF,
+    PID_FILE,
+    PROCESS,
+    SERVER_CONF,
+    SERVER_LOG,
+    Launch,
+    NodeFiles,
+)
 from slotwright.model.topology import HIGHEST_PORT
 from slotwright.ports import NodeQuery
 
@@ -91,33 +100,51 @@ class LocalHost:
         return data.decode(errors="replace"), start + len(data)
 
     async def data_files(self, directory: str) -> tuple[tuple[str, int], ...]:
-        """RDB and AOF files, also those of the multi-part AOF."""
+        """Everything that is neither configuration nor log: RDB and AOF files, under whatever name."""
         folder = Path(directory)
-        found = [path for path in folder.rglob("*") if path.suffix in _DATA_SUFFIXES]
+        found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_NOT_DATA)]
         return tuple((str(path.relative_to(folder)), path.stat().st_size) for path in sorted(found))
 
-    async def remove(self, directory: str, cluster_id: str, *, keep_data: bool = False) -> None:
+    async def remove(self, directory: str, cluster_id: str) -> None:
         """The marker goes last, so that a removal that was cut can be taken up again."""
         folder = Path(directory)
         if not folder.exists():
             return
-        is_ours = _marker(folder).get("cluster_id") == cluster_id
-        if not is_ours and any(not is_draft(entry.name) for entry in folder.iterdir()):
-            raise HostError(f"{folder} is not of this cluster: not removed", code="directory-foreign", where=directory)
-        kept = _KEPT_WITH_DATA if keep_data else (MARKER,)
+        _refuse_foreign(folder, cluster_id)
         try:
             for entry in folder.iterdir():
-                if not (entry.name in kept or (keep_data and entry.suffix in _DATA_SUFFIXES)):
+                if entry.name != MARKER:
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-            if not keep_data:
-                shutil.rmtree(folder)
-                _remove_if_empty(folder.parent)
+            shutil.rmtree(folder)
+            _remove_if_empty(folder.parent)
         except OSError as error:
             raise host_error("remove", folder, error) from error
 
+    async def set_aside(self, directory: str, cluster_id: str, destination: str) -> None:
+        """What slotwright and the server wrote beside the data goes; everything else moves along, whatever its name."""
+        folder, target = Path(directory), Path(destination)
+        if not folder.exists():
+            return
+        _refuse_foreign(folder, cluster_id)
+        make_directory(target.parent)
+        try:
+            for entry in folder.iterdir():
+                if entry.name.startswith(_BESIDE_THE_DATA) or is_draft(entry.name):
+                    entry.unlink()
+            shutil.move(folder, target)
+            _remove_if_empty(folder.parent)
+        except OSError as error:
+            raise host_error("move", folder, error) from error
 
-_DATA_SUFFIXES = (".rdb", ".aof", ".manifest")
-_KEPT_WITH_DATA = (MARKER, NODES_CONF, "appendonlydir")
+
+_BESIDE_THE_DATA = (SERVER_CONF, SERVER_LOG, PID_FILE, PROCESS)
+_NOT_DATA = (*_BESIDE_THE_DATA, MARKER, NODES_CONF)
+
+
+def _refuse_foreign(folder: Path, cluster_id: str) -> None:
+    is_ours = _marker(folder).get("cluster_id") == cluster_id
+    if not is_ours and any(not is_draft(entry.name) for entry in folder.iterdir()):
+        raise HostError(f"{folder} is not of this cluster: left alone", code="directory-foreign", where=str(folder))
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example:  slotwright destroy demo        slotwright destroy cluster.yaml --keep-data")
 @click.argument("target", required=False, metavar="[FILE]", shell_complete=complete_target)
-@click.option("--keep-data", is_flag=True, help="Save first, and leave the data files where they are.")
+@click.option("--keep-data", is_flag=True, help="Save first, and set the data files aside.")
 @yes_option
 @json_option
 def command(target: str | None, keep_data: bool, yes: bool, as_json: bool) -> int:
@@ -25,7 +25,7 @@ def command(target: str | None, keep_data: bool, yes: bool, as_json: bool) -> in
     """
     from slotwright import api
 
-    if not yes and not can_ask():
+    if not yes and (as_json or not can_ask()):
         raise need_yes("destroy")
 
     async def verb(context: Context, progress: Progress) -> Destroyed:

@@ -27,5 +27,5 @@ def command(file: str | None, as_json: bool) -> int:
     else:
         from slotwright.cli.views.human import show_plan
 
-        show_plan(plan)
+        show_plan(plan, file)
     return int(ExitCode.DONE if plan.is_empty else ExitCode.FINDINGS)

@@ -28,7 +28,7 @@ def command(target_and_nodes: tuple[str, ...], kill: bool, yes: bool, as_json: b
     from slotwright import api
     from slotwright.cli.commands.start import split_arguments
 
-    if not yes and not can_ask():
+    if not yes and (as_json or not can_ask()):
         raise need_yes("stop")
 
     async def verb(context: Context, progress: Progress) -> tuple[Stopped, ...]:

@@ -34,7 +34,7 @@ def command(file: str | None, yes: bool, as_json: bool) -> int:
             from slotwright.cli.views.human import show_plan
 
             progress.pause()
-            show_plan(plan)
+            show_plan(plan, file)
             return ask("apply?")
 
         return await api.up(context, path, confirm if can_ask() and not yes and not as_json else None)

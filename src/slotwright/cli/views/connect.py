@@ -60,17 +60,16 @@ def _python_password(password: PasswordRef, kept: str) -> str:
 
 
 def _python_line(address: Address, mode: Mode, password: str) -> str:
-    module, name = ("redis", "Redis") if mode is Mode.SINGLE else ("redis.cluster", "RedisCluster")
-    code = (
-        f"from {module} import {name} as R; r = R(host='{address.host}', port={address.port}{password}); "
-        "r.set('k', 'v'); print(r.get('k'))"
-    )
-    return f'{_python()} -c "{code}"'
+    name = "Redis" if mode is Mode.SINGLE else "RedisCluster"
+    return f"{_python()} -c \"import redis; print(redis.{name}('{address.host}', {address.port}{password}).ping())\""
 
 
 def command_name() -> str:
     """What to type for this command: its name where the shell finds it, else its path."""
-    return "slotwright" if shutil.which("slotwright") else _shortest(Path(sys.argv[0]).absolute())
+    if shutil.which("slotwright"):
+        return "slotwright"
+    path = Path(sys.argv[0]).absolute()
+    return f"{_python()} -m slotwright" if path.name == "__main__.py" else _shortest(path)
 
 
 def _python() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from slotwright.cli.views.screen import out, paint, size, table, wrapped
 from slotwright.model.cluster import Link, Role
@@ -183,19 +183,23 @@ def proof_lines(verdict: Verdict, *, wrote: bool, took_s: float | None = None) -
     return textwrap.wrap(f"{start}: " + ", ".join(parts), 92, initial_indent="  ", subsequent_indent="  ")
 
 
-def show_plan(plan: Plan) -> None:
-    """`plan`: what would be done, and what can't be."""
-    changes = [step for step in plan.steps if not isinstance(step, (AwaitUsable, SealRecord, RememberFile))]
+def show_plan(plan: Plan, file: str | None = None) -> None:
+    """`plan`: what would be done, and what can't be. ``file`` is what the user named, if anything."""
+    lines = _plan_lines(plan)
+    changes = sum(line.is_change for line in lines)
     if plan.is_empty:
         out(f"{paint(plan.name, 'bold')}: nothing to do, the world is what the file says")
     elif changes:
-        out(f"{paint(plan.name, 'bold')}: {_count(len(changes), 'change')}", "")
+        out(f"{paint(plan.name, 'bold')}: {_count(changes, 'change')}", "")
     elif plan.steps:
         out(f"{paint(plan.name, 'bold')}: to be finished", "")
     else:
         out(f"{paint(plan.name, 'bold')}: can't be done now")
-    for number, line in enumerate(_plan_lines(plan), 1):
-        out(f"  {number:>2}  {line[0]:<9} {line[1]:<32} {line[2]}".rstrip())
+    number = 0
+    for line in lines:
+        number += line.is_change
+        mark = str(number) if line.is_change else ""
+        out(f"  {mark:>2}  {line.verb:<9} {line.what:<32} {line.detail}".rstrip())
     if plan.refusals:
         out("", "  refused:")
         for refusal in plan.refusals:
@@ -205,47 +209,59 @@ def show_plan(plan: Plan) -> None:
     if plan.findings:
         out("")
         show_finding_list(plan.findings)
+    command = f"slotwright up {file}" if file else "slotwright up"
     if plan.steps and not plan.refusals and not plan.blockers:
-        out("", "  no keys move. apply with: slotwright up")
+        out("", f"  no keys move. apply with: {command}")
     elif not plan.is_empty:
-        out("", "  slotwright up will refuse this, and change nothing")
+        out("", f"  {command} will refuse this, and change nothing")
 
 
-def _plan_lines(plan: Plan) -> list[tuple[str, str, str]]:
-    lines: list[tuple[str, str, str]] = []
+class _Line(NamedTuple):
+    """A line of a plan; one that is no change is not counted."""
+
+    verb: str
+    what: str
+    detail: str
+    is_change: bool = True
+
+
+def _plan_lines(plan: Plan) -> list[_Line]:
+    lines: list[_Line] = []
     created = {step.address for step in plan.steps if isinstance(step, CreateNode)}
     for wave in plan.waves:
         lines += _wave_lines(wave, created)
     return lines
 
 
-def _wave_lines(wave: Sequence[Step], created: set[Address]) -> list[tuple[str, str, str]]:
-    lines: list[tuple[str, str, str]] = []
-    grouped: dict[tuple[str, str], int] = {}
+def _wave_lines(wave: Sequence[Step], created: set[Address]) -> list[_Line]:
+    lines: list[_Line] = []
+    settings: dict[tuple[str, str], int] = {}
     for step in wave:
         match step:
             case CreateNode(address, role, shard):
-                lines.append(("create", str(address), f"{role} of shard {shard}"))
+                lines.append(_Line("create", str(address), f"{role} of shard {shard}"))
             case StartNode(address, role, shard, why):
                 if address not in created:
-                    lines.append(("start", str(address), f"{why} ({role} of shard {shard})"))
+                    lines.append(_Line("start", str(address), f"{why} ({role} of shard {shard})"))
             case ApplySettings(_, changes):
                 for change in changes:
                     is_secret = change.new == "***"
                     key = (change.name, "to the file's" if is_secret else f"{change.old} -> {change.new}")
-                    grouped[key] = grouped.get(key, 0) + 1
+                    settings[key] = settings.get(key, 0) + 1
                 if not changes:
-                    grouped["its file", "to be written anew"] = grouped.get(("its file", "to be written anew"), 0) + 1
+                    key = ("its configuration", "written anew")
+                    settings[key] = settings.get(key, 0) + 1
             case AwaitUsable(nodes):
-                lines.append(("wait", _count(nodes, "node"), "all agree, every replica in sync"))
+                lines.append(_Line("wait", _count(nodes, "node"), "all agree, every replica in sync", False))
             case RememberFile(_, what):
-                lines.append(("keep", "the file", what))
+                lines.append(_Line("keep", "the file", what, False))
             case SealRecord():
                 pass
     if created and any(isinstance(step, StartNode) for step in wave):
-        lines.insert(0, ("start", _count(len(wave), "node"), "detached, side by side"))
+        lines.insert(0, _Line("start", _count(len(wave), "node"), "detached, side by side"))
     lines += [
-        ("set", f"{name} {change}", f"{_count(count, 'node')}, no restart") for (name, change), count in grouped.items()
+        _Line("set", f"{name} {change}", f"{_count(count, 'node')}, no restart")
+        for (name, change), count in settings.items()
     ]
     return lines
 

@@ -50,7 +50,8 @@ class Progress:
                 started, _ = self._began.pop(task, (time.monotonic(), text))
                 self._line("✓" if is_ok else "✗", f"{time.monotonic() - started:.1f} s", text)
             case Warned(text, where):
-                self._line("!", "", f"{where}: {text}" if where else text)
+                self.pause()
+                print(f"warning: {where}: {text}" if where else f"warning: {text}", file=self._stream, flush=True)
 
     def pause(self) -> None:
         """Clear the line that moves, so that something else can be shown or asked."""
