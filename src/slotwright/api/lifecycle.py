@@ -133,11 +133,11 @@ async def destroy(
         text = f"remove {len(addresses)} node{'' if len(addresses) == 1 else 's'}"
         context.report(Began("remove", text))
         again = f"slotwright destroy {store.name}"
-        undo, kept = Undo(context.host, context.clock), ()
+        undo = Undo(context.host, context.clock)
+        kept: tuple[str, ...] = ()
         if keep_data:
-            kept = await _guarded(
-                context, record, f"{again} --keep-data", undo.set_aside(record, _kept_root(context, record))
-            )
+            moving = undo.set_aside(record, _kept_root(context, record))
+            kept = await _guarded(context, record, f"{again} --keep-data", moving)
         else:
             await _guarded(context, record, again, undo.take_down(record))
         await RehearsalStage(context.host, context.clock, context.login).clear(str(store.rehearsal_path))
