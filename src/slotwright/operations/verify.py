@@ -148,9 +148,21 @@ def _refuse_if_locked_out(name: str, observation: Observation) -> None:
         )
 
 
+_NOT_HEALED_BY_WAITING = frozenset(
+    {
+        "memory-near-limit",
+        "open-slot",
+        "persistence-failing",
+        "replica-beside-primary",
+        "settings-differ",
+        "unknown-node",
+    }
+)
+
+
 def _is_bearable(found: Finding) -> bool:
-    """Settings are put right after the waiting; notes (a failover happened) don't make a cluster unusable."""
-    return found.code == "settings-differ" or found.severity is Severity.NOTE
+    """What no waiting heals, and notes, are told in the end and not waited for; settings are put right after it."""
+    return found.code in _NOT_HEALED_BY_WAITING or found.severity is Severity.NOTE
 
 
 def _told(findings: tuple[Finding, ...]) -> Iterator[str]:
