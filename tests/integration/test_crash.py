@@ -165,7 +165,6 @@ def with_patience(process: subprocess.Popen[str], delay: float) -> None:
         return
 
 
-@pytest.mark.xfail(strict=True, reason="bug: destroy doesn't end the server that a killed rehearsal left")
 def test_killed_in_a_rehearsal_beside_a_running_cluster_and_then_destroyed(lab: Lab, embedded: TestEngine) -> None:
     path = lab.topology(embedded, replicas=0, ports=(lab.free_port(),))
     assert lab.run("up", "--yes").code == 0
@@ -247,7 +246,6 @@ def full_pipe() -> tuple[int, int]:
     return reader, writer
 
 
-@pytest.mark.xfail(strict=True, reason="bug: click makes Abort of KeyboardInterrupt, so 'nothing was changed' is said")
 def test_ctrl_c_while_the_answer_is_printed_does_not_claim_that_nothing_was_changed(
     lab: Lab, embedded: TestEngine
 ) -> None:
@@ -297,20 +295,12 @@ def scripted_server(lab: Lab, engine: TestEngine, script: str) -> TestEngine:
 
 
 @pytest.mark.parametrize(
-    "verb",
-    [
-        ("stop", "--yes"),
-        pytest.param(
-            ("destroy", "--yes", "--keep-data"),
-            marks=pytest.mark.xfail(strict=True, reason="bug: its stop is not guarded: 'nothing was changed' is said"),
-        ),
-    ],
-    ids=["stop", "destroy-keep-data"],
+    "verb", [("stop", "--yes"), ("destroy", "--yes", "--keep-data")], ids=["stop", "destroy-keep-data"]
 )
 def test_ctrl_c_in_the_middle_of_a_stop_does_not_claim_that_nothing_was_changed(
     lab: Lab, embedded: TestEngine, verb: tuple[str, ...]
 ) -> None:
-    lab.topology(embedded)
+    lab.topology(embedded, settings="{cluster-node-timeout: 2000}")
     assert lab.run("up", "--yes").code == 0
     primary = next(n["address"] for n in lab.run("status", "--json").json["nodes"] if n["role"] == "primary")
     held = lab.processes()[primary.replace(":", "-")]
@@ -363,7 +353,6 @@ def test_a_formation_that_fails_half_way_leaves_nothing_and_works_once_mended(la
     lab.assert_nothing_is_left(f"bin/{embedded.binary.name}")
 
 
-@pytest.mark.xfail(strict=True, reason="bug: of a FATAL CONFIG FILE ERROR only the headline is quoted, not the reason")
 def test_a_directive_refused_at_a_start_after_the_rehearsal_is_named(lab: Lab, embedded: TestEngine) -> None:
     port = lab.free_port()
     bad = f"{lab.hosts[1]}-{port}"
@@ -374,7 +363,6 @@ def test_a_directive_refused_at_a_start_after_the_rehearsal_is_named(lab: Lab, e
     assert "maxmemory" in failed.error["seen"] or "memory value" in failed.error["seen"], failed.error["seen"]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: start on a half-formed cluster fails as binary-missing and takes it down")
 def test_a_start_of_what_was_never_formed_says_so_and_takes_nothing_away(lab: Lab, embedded: TestEngine) -> None:
     lab.topology(embedded, replicas=0, ports=(lab.free_port(),))
     assert cut(lab, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import getpass
 import json
@@ -36,13 +37,25 @@ def hold(path: Path, verb: str, name: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _locked(path, name) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(_holder(verb)).encode(), 0)
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(_holder(verb)).encode(), 0)
+        except OSError as error:
+            _leave_nothing(path)
+            raise host_error("write", path, error) from error
         yield
         if path.exists():
             os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+def _leave_nothing(path: Path) -> None:
+    """Take an empty lock away again, with the folders that were made for it."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+        for folder in list(path.parents)[:3]:
+            folder.rmdir()
 
 
 def _holder(verb: str) -> dict[str, object]:

@@ -68,7 +68,8 @@ Your own:    slotwright init, then slotwright plan, then slotwright up
 
 \b
 Exit codes:  0 done, 1 failed, 2 usage or bad input, 3 findings or pending changes,
-             4 refused as unsafe (nothing was changed), 5 partly applied and resumable, 130 interrupted
+             4 refused as unsafe (nothing was changed), 5 partly applied and resumable,
+             130 interrupted
 """
 
 

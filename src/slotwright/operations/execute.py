@@ -37,6 +37,8 @@ from slotwright.wire.server_conf import find_complaint, last_words
 
 START_TIMEOUT_S = 30.0
 _POLL_S = 0.01
+_WATCH_S = 0.2
+_LOG_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +116,33 @@ class Executor:
             case ApplySettings():
                 await self._apply(step)
             case AwaitUsable():
-                await self._shop.verifier.await_usable(self._shop.report)
+                await self._await_usable()
             case SealRecord():
                 self._shop.keep_record(replace(self._shop.record, stage=Stage.FORMED))
             case RememberFile():
                 self._shop.keep_record(self._shop.record)
             case _:
                 assert_never(step)
+
+    async def _await_usable(self) -> None:
+        """Waiting ends early when a server that was started here dies meanwhile: its last words are the reason."""
+        waiting = asyncio.ensure_future(self._shop.verifier.await_usable(self._shop.report))
+        watching = asyncio.ensure_future(self._watch_started())
+        try:
+            await asyncio.wait({waiting, watching}, return_when=asyncio.FIRST_COMPLETED)
+            await (watching if watching.done() else waiting)
+        finally:
+            for task in (waiting, watching):
+                task.cancel()
+            await asyncio.gather(waiting, watching, return_exceptions=True)
+
+    async def _watch_started(self) -> None:
+        while True:
+            for address, process in self.progress.started.items():
+                if not await self._shop.host.is_running(process):
+                    log = await self._shop.host.log_tail(self._shop.files[address].directory, _LOG_BYTES)
+                    raise _died(address, log)
+            await self._shop.clock.sleep(_WATCH_S)
 
     async def _start(self, step: StartNode) -> None:
         shop = self._shop
@@ -144,7 +166,7 @@ class Executor:
                 return
             except NodeUnreachableError as error:
                 if not await shop.host.is_running(process):
-                    raise _died(address, await shop.host.log_tail(directory)) from error
+                    raise _died(address, await shop.host.log_tail(directory, _LOG_BYTES)) from error
                 if error.code == "loading":
                     return
                 if shop.clock.now() > deadline:

@@ -112,8 +112,13 @@ def find_complaint(log_text: str) -> ConfigComplaint | None:
 
 
 def last_words(log_text: str, lines: int = 3) -> str:
-    """The last lines of a server's log that carry its reason: warnings before anything else."""
-    kept = [_message(line) for line in log_text.splitlines() if line.strip()]
+    """The last lines of a server's log that carry its reason: warnings before anything else.
+
+    Only its last start counts, and of a crash what came before the report (stack, registers, INFO).
+    """
+    last_start = log_text.rpartition("oO0OoO0OoO0Oo")[2]
+    before_report = re.split(r"=== \w+ BUG REPORT START", last_start, maxsplit=1)[0]
+    kept = [_message(line) for line in before_report.splitlines() if line.strip()]
     if not kept:
         return ""
     serious = [text for is_warning, text in kept if is_warning and "WARNING Memory overcommit" not in text]
