@@ -114,9 +114,13 @@ def find_complaint(log_text: str) -> ConfigComplaint | None:
 def last_words(log_text: str, lines: int = 3) -> str:
     """The last lines of a server's log that carry its reason: warnings before anything else.
 
-    Only its last start counts, and of a crash what came before the report (stack, registers, INFO).
+    Only its last start counts; of a panic or a failed assertion (debug.c: _serverPanic, _serverAssert) its own words,
+    of another crash what came before the report of stack and registers.
     """
     last_start = log_text.rpartition("oO0OoO0OoO0Oo")[2]
+    panic = re.search(r"Guru Meditation: (.+)|==> (.+ is not true)", last_start)
+    if panic:
+        return panic[1] or panic[2]
     before_report = re.split(r"=== \w+ BUG REPORT START", last_start, maxsplit=1)[0]
     kept = [_message(line) for line in before_report.splitlines() if line.strip()]
     if not kept:
