@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -26,7 +27,9 @@ class FileJournal:
                 make_directory(self._path.parent)
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
                 self._end_torn_line(self._file)
-            os.write(self._file, (json.dumps(stamped) + "\n").encode())
+            line = (json.dumps(stamped) + "\n").encode()
+            if os.write(self._file, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file)
         except OSError as error:
             raise host_error("write", self._path, error) from error

@@ -16,6 +16,8 @@ from pathlib import Path
 from slotwright.adapters.files import host_error, make_directory
 from slotwright.errors import HostError, RefusedError
 
+_TRIES = 100
+
 
 @contextmanager
 def hold(path: Path, verb: str, name: str) -> Iterator[None]:
@@ -23,20 +25,8 @@ def hold(path: Path, verb: str, name: str) -> Iterator[None]:
 
     Raises RefusedError (code ``locked``) that names the holder; flock(2) frees the lock with its holder's death.
     """
+    handle = _take(path, name)
     try:
-        make_directory(path.parent)
-    except HostError as error:
-        error.hint = "choose another place for slotwright's state with the variable SLOTWRIGHT_STATE"
-        raise
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise host_error("open", path, error) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _locked(path, name) from None
         try:
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps(_holder(verb)).encode(), 0)
@@ -48,6 +38,41 @@ def hold(path: Path, verb: str, name: str) -> Iterator[None]:
             os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+def _take(path: Path, name: str) -> int:
+    """Open and lock. A holder that takes its cluster away removes the file: a lock on what is no longer there is none,
+    so it is taken again on the new one."""
+    for _ in range(_TRIES):
+        handle = _open(path)
+        if handle is None:
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise _locked(path, name) from None
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)
+    raise _locked(path, name)
+
+
+def _open(path: Path) -> int | None:
+    """None when the folder was taken away between making it and opening the file in it."""
+    try:
+        make_directory(path.parent)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise host_error("open", path, error) from error
+    except HostError as error:
+        if isinstance(error.__cause__, (FileNotFoundError, FileExistsError)):
+            return None
+        error.hint = "choose another place for slotwright's state with the variable SLOTWRIGHT_STATE"
+        raise
 
 
 def _leave_nothing(path: Path) -> None:

@@ -31,6 +31,7 @@ class RespConnection:
         self._address = address
         self._wire = wire
         self._turn = asyncio.Lock()
+        self._is_closed = False
 
     @property
     def address(self) -> Address:
@@ -49,11 +50,16 @@ class RespConnection:
         return await self._exchange(commands, ANSWER_TIMEOUT_S)
 
     async def close(self) -> None:
-        """Hang up without waiting for anybody."""
+        """Hang up without waiting for anybody. The transport would dial again by itself; this connection won't."""
+        self._is_closed = True
         await self._wire.disconnect(nowait=True)
 
     async def _exchange(self, commands: Sequence[Sequence[Argument]], timeout_s: float) -> list[Reply | ReplyError]:
         async with self._turn:
+            if self._is_closed:
+                raise NodeUnreachableError(
+                    f"the connection to {self._address} is closed", code="closed", where=str(self._address)
+                )
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._wire.send_packed_command(self._packed(commands), check_health=False)

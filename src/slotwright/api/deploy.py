@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slotwright.adapters import lock
@@ -25,7 +25,7 @@ from slotwright.model.files import NodeFiles
 from slotwright.model.plan import Plan
 from slotwright.model.record import ClusterRecord, Stage, directory_name
 from slotwright.model.secret import Secret
-from slotwright.model.topology import Address, Mode
+from slotwright.model.topology import Address, Mode, Topology
 from slotwright.operations.execute import Executor, Workshop
 from slotwright.operations.observe import observe
 from slotwright.operations.rehearse import Rehearsed, Script
@@ -135,6 +135,7 @@ async def make_draft(work: Work) -> Draft:
     if blueprint.shards:
         rehearsed = await _rehearse(work, binary, blueprint, record)
     files = _files(work, blueprint, binary)
+    topology = _without_secrets(topology)
     desired = Desired(
         topology,
         blueprint,
@@ -155,6 +156,13 @@ async def make_draft(work: Work) -> Draft:
         settings=tuple((name, value) for name, value in rehearsed.settings.items() if name not in SECRET_DIRECTIVES),
     )
     return Draft(desired, kept, files)
+
+
+def _without_secrets(topology: Topology) -> Topology:
+    """As it may be kept: a ``masterauth`` among the settings has just been proved to be the password itself."""
+    return replace(
+        topology, settings=tuple((name, value) for name, value in topology.settings if name not in SECRET_DIRECTIVES)
+    )
 
 
 async def _rehearse(work: Work, binary: Binary, blueprint: Blueprint, record: ClusterRecord | None) -> Rehearsed:

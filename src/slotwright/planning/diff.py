@@ -279,11 +279,12 @@ def _intruders(desired: Desired, world: World) -> Iterator[Finding]:
                 f"slotwright logs {silent.address}; slotwright stop {desired.topology.name} {silent.address}",
                 seen=silent.reason,
             )
+    ids = {node.address: node.id for node in desired.blueprint.nodes}
     for view in world.observation.views:
         owner = world.facts_of(view.address).port_owner
         if world.facts_of(view.address).process is None:
             yield from _squatter(view, f"port taken by {owner}" if owner else "")
-        elif desired.topology.mode is Mode.CLUSTER and view.id not in {node.id for node in desired.blueprint.nodes}:
+        elif desired.topology.mode is Mode.CLUSTER and ids.get(view.address, view.id) != view.id:
             yield _other_member(view, "")
 
 

@@ -1,0 +1,204 @@
+"""A compact language for what is seen of a cluster, spoken by the tables (JSON) and by the unit tests alike.
+
+A picture begins sound: three hosts h1, h2, h3 with the ports 7001 and 7002 each, so that the shards are
+``h1:7001 h2:7002``, ``h2:7001 h3:7002`` and ``h3:7001 h1:7002``. What is given is what differs from that:
+
+``topology``      {"hosts": 3, "ports": 2, "replicas": 1, "allow": false, "mode": "cluster"}
+``silent``        {place: code}: doesn't answer
+``failed_over``   {old primary: new primary}: all agree
+``says``          {place: {...}}: of itself, see :func:`_told`
+``sees``          {place or "*": {place: {...}}}: of a line of CLUSTER NODES, see :func:`_line`; null: doesn't know it
+``strangers``     [{"id", "address", "role", "replica_of", "slots", "flags"}]: lines that all have besides
+``views``         {place: {"id"}}: the strangers' own views
+``login_faults``  {place: "missing" or "rejected"}
+``file``          false: a cluster without a file; else {"settings": {...}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from slotwright.model.blueprint import Blueprint, BlueprintNode
+from slotwright.model.cluster import (
+    Health,
+    Link,
+    LoginFault,
+    NodeView,
+    Observation,
+    OpenSlot,
+    PeerView,
+    Replication,
+    Role,
+    ServerVersion,
+    SilentNode,
+)
+from slotwright.model.expectation import Expectation
+from slotwright.model.findings import Finding
+from slotwright.model.slots import SlotSet
+from slotwright.model.topology import EngineKind, Mode
+from slotwright.planning.diagnosis import Case, diagnose
+from slotwright.planning.survey import take_survey
+from tests.fakes.build import VERSION, at, blueprint, topology
+
+Given = Mapping[str, Any]
+
+HEALTH = Health(100, 60, 1000, 0, False, True, True, True, 0)
+
+
+def picture(given: Given) -> Case:
+    """The case that ``given`` describes."""
+    shape = dict(given.get("topology", {}))
+    wanted = topology(**{**shape, "mode": Mode(shape.get("mode", "cluster"))})
+    made = blueprint(wanted)
+    observed = observation(given, made)
+    file = given.get("file", {})
+    expected = None
+    if file is not False:
+        expected = Expectation(
+            made, wanted.hosts, tuple(file.get("settings", {}).items()), wanted.allow_colocated_replicas
+        )
+    return Case(take_survey("demo", observed, made if expected else None), observed, expected)
+
+
+def findings(**given: Any) -> list[str]:
+    """``"serious node-down h1:7001"`` and so on."""
+    return told(diagnose(picture(given)))
+
+
+def told(found: tuple[Finding, ...]) -> list[str]:
+    return [f"{one.severity} {one.code} {one.where}" for one in found]
+
+
+def observation(given: Given, made: Blueprint) -> Observation:
+    """What all nodes say, the silent ones apart."""
+    silent = given.get("silent", {})
+    lines = {str(node.address): line for node, line in _sound_lines(made, given.get("failed_over", {}))}
+    for stranger in given.get("strangers", ()):
+        lines[stranger["address"] or stranger["id"]] = _stranger(stranger)
+    views = [_view(str(node.address), lines, given, made) for node in made.nodes if str(node.address) not in silent]
+    views += [_view(place, lines, given, made) for place in given.get("views", {})]
+    return Observation(
+        tuple(views),
+        tuple(SilentNode(at(place), code, f"{place}: {code}") for place, code in silent.items()),
+        tuple((at(place), LoginFault(fault)) for place, fault in given.get("login_faults", {}).items()),
+    )
+
+
+def _sound_lines(made: Blueprint, failed_over: Mapping[str, str]) -> list[tuple[BlueprintNode, PeerView]]:
+    found = []
+    for shard in made.shards:
+        moved = {str(node.address): failed_over.get(str(node.address)) for node in shard.nodes}
+        heir = next((to for to in moved.values() if to), None)
+        owner = next((node for node in shard.nodes if str(node.address) == heir), shard.primary)
+        for node in shard.nodes:
+            was_owner = heir is not None and node is shard.primary
+            is_owner = node is owner
+            found.append(
+                (
+                    node,
+                    PeerView(
+                        node.id,
+                        node.address,
+                        frozenset({"master", "fail"} if was_owner else {"master" if is_owner else "slave"}),
+                        Role.PRIMARY if is_owner or was_owner else Role.REPLICA,
+                        None if is_owner or was_owner else owner.id,
+                        shard.primary.epoch + (10 if heir and not was_owner else 0),
+                        True,
+                        shard.slots if is_owner else SlotSet(),
+                    ),
+                )
+            )
+    return found
+
+
+def _stranger(given: Given) -> PeerView:
+    return PeerView(
+        given["id"],
+        at(given["address"]) if given["address"] else None,
+        frozenset(given.get("flags", "master").split(",")),
+        Role(given.get("role", "primary")),
+        given.get("replica_of"),
+        given.get("epoch", 0),
+        True,
+        SlotSet.parse(given.get("slots", "").split()),
+    )
+
+
+def _view(place: str, lines: Mapping[str, PeerView], given: Given, made: Blueprint) -> NodeView:
+    own = lines[place]
+    seen = {**given.get("sees", {}).get("*", {}), **given.get("sees", {}).get(place, {})}
+    peers = []
+    for subject, line in lines.items():
+        changed = _line(line, seen[subject], lines) if subject in seen else line
+        if changed is not None:
+            peers.append(replace(changed, flags=changed.flags | {"myself"}) if subject == place else changed)
+    mine = next((peer for peer in peers if peer.id == own.id), own)
+    offset = 0 if made.mode is Mode.SINGLE else 5_000_000
+    is_replica = mine.role is Role.REPLICA
+    view = NodeView(
+        address=at(place),
+        id=own.id,
+        mode=made.mode,
+        version=VERSION,
+        state_is_ok=True,
+        current_epoch=9,
+        replication=Replication(mine.role, offset, Link.UP if is_replica else None),
+        health=HEALTH,
+        peers=tuple(peers) if made.mode is Mode.CLUSTER else (),
+    )
+    return _told(view, given.get("says", {}).get("*", {}) | given.get("says", {}).get(place, {}))
+
+
+def _told(view: NodeView, says: Given) -> NodeView:
+    """``state`` "fail"; ``link``, ``syncing``, ``down_s``, ``behind`` (bytes); ``used``, ``maxmemory``, ``loading``,
+    ``save_ok``, ``append_ok``, ``keys``; ``version`` "redis 7.0.15"; ``settings`` {...}."""
+    replication = replace(
+        view.replication,
+        link=Link(says["link"]) if "link" in says else view.replication.link,
+        is_syncing=says.get("syncing", False),
+        down_s=says.get("down_s"),
+        offset=view.replication.offset - says.get("behind", 0),
+    )
+    health = replace(
+        view.health,
+        used_bytes=says.get("used", 1000),
+        maxmemory_bytes=says.get("maxmemory", 0),
+        is_loading=says.get("loading", False),
+        last_save_ok=says.get("save_ok", True),
+        last_append_ok=says.get("append_ok", True),
+        keys=says.get("keys", 0),
+    )
+    version = view.version
+    if "version" in says:
+        kind, numbers = says["version"].split()
+        version = ServerVersion(EngineKind(kind), tuple(map(int, numbers.split("."))))
+    return replace(
+        view,
+        state_is_ok=says.get("state", "ok") == "ok",
+        replication=replication,
+        health=health,
+        version=version,
+        settings=tuple(says.get("settings", {}).items()),
+    )
+
+
+def _line(line: PeerView, seen: Given | None, lines: Mapping[str, PeerView]) -> PeerView | None:
+    """``flags``, ``role``, ``replica_of`` (a place), ``slots``, ``epoch``, ``address`` (null), ``migrating`` and
+    ``importing`` ({slot: place})."""
+    if seen is None:
+        return None
+    changed = replace(
+        line,
+        flags=frozenset(seen["flags"].split(",")) if "flags" in seen else line.flags,
+        role=Role(seen["role"]) if "role" in seen else line.role,
+        slots=SlotSet.parse(seen["slots"].split()) if "slots" in seen else line.slots,
+        epoch=seen.get("epoch", line.epoch),
+        address=None if "address" in seen else line.address,
+        migrating=tuple(OpenSlot(int(slot), lines[to].id) for slot, to in seen.get("migrating", {}).items()),
+        importing=tuple(OpenSlot(int(slot), lines[to].id) for slot, to in seen.get("importing", {}).items()),
+    )
+    if "replica_of" in seen:
+        changed = replace(changed, replica_of=lines[seen["replica_of"]].id if seen["replica_of"] else None)
+    return changed

@@ -1,0 +1,426 @@
+"""A small world: folders, server processes and a record, behind the ports of the real one.
+
+Every change to it is one *effect*. A fuse counts effects down; when it has burnt, the operator's process is as good as
+killed: whatever it still tries raises :class:`KilledError`. Servers live on, as they do.
+
+The order of effects in ``create`` is that of ``adapters/hosts/local.py``. A server is a member of the cluster that its
+own ``nodes.conf`` describes, says ``cluster_state:ok`` some time after its start when all primaries run, and lets in
+who knows its password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from slotwright.errors import AuthenticationError, HostError, NodeUnreachableError
+from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, ProcessId
+from slotwright.model.files import MARKER, NODES_CONF, SERVER_CONF, Launch, NodeFiles
+from slotwright.model.record import ClusterRecord
+from slotwright.model.secret import Secret
+from slotwright.model.slots import SlotSet, key_slot
+from slotwright.model.topology import Address
+from slotwright.ports import Argument, NodeQuery, Reply, ReplyError
+from tests.fakes.doubles import FakeClock
+
+SETTLE_S = 0.05
+"""How long after its start a server calls the cluster ok (2 s in real ones)."""
+
+BUILT_IN = {
+    "appendonly": "no",
+    "cluster-node-timeout": "15000",
+    "databases": "16",
+    "masterauth": "",
+    "maxmemory": "0",
+    "maxmemory-policy": "noeviction",
+    "repl-diskless-sync-delay": "5",
+    "requirepass": "",
+}
+AT_START_ONLY = frozenset({"databases"})
+
+
+class KilledError(Exception):
+    """The operator's process ended here."""
+
+
+@dataclass
+class World:
+    """Everything that outlives a command."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    folders: dict[str, dict[str, str]] = field(default_factory=dict)
+    servers: dict[Address, Server] = field(default_factory=dict)
+    record: ClusterRecord | None = None
+    fuse: int | None = None
+    effects: list[str] = field(default_factory=list)
+    next_pid: int = 100
+
+    def effect(self, what: str) -> None:
+        if self.fuse is not None:
+            if self.fuse <= 0:
+                raise KilledError(what)
+            self.fuse -= 1
+        self.effects.append(what)
+
+    def keep_record(self, record: ClusterRecord) -> None:
+        self.effect(f"record {record.stage}")
+        self.record = record
+
+    def kill(self, address: Address) -> None:
+        """From outside: nothing is left but the folder."""
+        del self.servers[address]
+
+    def server_of(self, node_id: str) -> Server | None:
+        return next((server for server in self.servers.values() if server.id == node_id), None)
+
+
+@dataclass
+class Line:
+    """One node in a map."""
+
+    id: str
+    text: str
+    is_primary: bool
+    primary: str
+    address: Address
+    slots: SlotSet
+
+
+@dataclass
+class Server:
+    """A running server. The last fields are what a test lets it do or say besides."""
+
+    world: World
+    address: Address
+    directory: str
+    process: ProcessId
+    settings: dict[str, str]
+    lines: list[Line]
+    started: float
+    keys: dict[str, tuple[str, float]] = field(default_factory=dict)
+    offset: int = 100
+    is_loading: bool = False
+    is_mute: bool = False
+    refuses: frozenset[str] = frozenset()
+    ignores: frozenset[str] = frozenset()
+    more_info: str = ""
+    lag_bytes: int = 0
+
+    @property
+    def me(self) -> Line:
+        return next(line for line in self.lines if line.address == self.address)
+
+    @property
+    def id(self) -> str:
+        return self.me.id if self.lines else "e" * 40
+
+    @property
+    def primary(self) -> Server | None:
+        return self.world.server_of(self.me.primary)
+
+    @property
+    def link_is_up(self) -> bool:
+        primary = self.primary
+        return primary is not None and self.settings["masterauth"] == primary.settings["requirepass"]
+
+    @property
+    def is_ok(self) -> bool:
+        primaries = [line.id for line in self.lines if line.is_primary and line.slots]
+        return self.world.clock.now() - self.started >= SETTLE_S and all(map(self.world.server_of, primaries))
+
+    def live_keys(self) -> list[str]:
+        return [key for key, (_, dies) in self.keys.items() if dies > self.world.clock.now()]
+
+    def answer(self, words: Sequence[str]) -> Reply:
+        name = words[0].upper()
+        match (name, *words[1:]):
+            case ("INFO", *_):
+                return self._info().encode()
+            case ("CLUSTER", _) if not self.lines:
+                raise ReplyError("ERR This instance has cluster support disabled")
+            case ("CLUSTER", "MYID"):
+                return self.id.encode()
+            case ("CLUSTER", "INFO"):
+                return f"cluster_state:{'ok' if self.is_ok else 'fail'}\r\ncluster_current_epoch:9\r\n".encode()
+            case ("CLUSTER", "NODES"):
+                return "".join(line.text + "\n" for line in self.lines).encode()
+            case ("CONFIG", "GET", setting):
+                known = self.settings.get(setting)
+                return [] if known is None else [setting.encode(), known.encode()]
+            case ("CONFIG", "SET", setting, value):
+                return self._set(setting, value)
+            case ("REPLCONF", *_):
+                return b"OK"
+            case ("SHUTDOWN", "SAVE"):
+                if "SHUTDOWN" in self.refuses:
+                    raise ReplyError("ERR Errors trying to SHUTDOWN. Check logs.")
+                self.world.effect(f"shutdown {self.address}")
+                self.world.kill(self.address)
+                raise NodeUnreachableError(f"{self.address} closed the connection", code="closed")
+            case ("SET", key, value, "NX", "PX", lifetime_ms):
+                self._led_elsewhere(key)
+                if key in self.live_keys():
+                    return None
+                self.world.effect(f"write {key}")
+                self.keys[key] = (value, self.world.clock.now() + int(lifetime_ms) / 1000)
+                self.offset += 10
+                return b"OK"
+            case ("GET", key):
+                self._led_elsewhere(key)
+                return self.keys[key][0].encode() if key in self.live_keys() else None
+            case ("DEL", key):
+                self._led_elsewhere(key)
+                self.world.effect(f"delete {key}")
+                return int(self.keys.pop(key, None) is not None)
+        raise ReplyError(f"ERR unknown command '{words[0]}'")
+
+    def _set(self, setting: str, value: str) -> Reply:
+        if setting in self.refuses or setting in AT_START_ONLY:
+            raise ReplyError(f"ERR CONFIG SET failed - can't set immutable config '{setting}'")
+        self.world.effect(f"set {self.address} {setting}")
+        if setting not in self.ignores:
+            self.settings[setting] = value
+        return b"OK"
+
+    def _led_elsewhere(self, key: str) -> None:
+        slot = key_slot(key.encode())
+        owner = next((line for line in self.lines if slot in line.slots), None)
+        if owner is not None and owner.id != self.id:
+            raise ReplyError(f"MOVED {slot} {owner.address}")
+
+    def _info(self) -> str:
+        rows = {
+            "redis_version": "7.2.4",
+            "server_name": "valkey",
+            "valkey_version": "9.1.2",
+            "run_id": f"{self.process.pid:040x}",
+            "process_id": str(self.process.pid),
+            "loading": str(int(self.is_loading)),
+            "cluster_enabled": str(int(bool(self.lines))),
+        }
+        if self.lines and not self.me.is_primary:
+            primary = self.primary
+            status = "up" if self.link_is_up else "down"
+            caught_up = primary.offset - self.lag_bytes if primary and self.link_is_up else 0
+            rows |= {"role": "slave", "master_link_status": status, "slave_repl_offset": str(caught_up)}
+        else:
+            rows |= {"role": "master", "master_repl_offset": str(self.offset)}
+        if self.live_keys():
+            rows["db0"] = f"keys={len(self.live_keys())},expires=0,avg_ttl=0"
+        return "".join(f"{name}:{value}\r\n" for name, value in rows.items()) + self.more_info
+
+
+@dataclass
+class FakeHost:
+    """Implements :class:`slotwright.ports.Host` on the folders and servers of a world."""
+
+    world: World
+    log: str = ""
+    dies_at_start: bool = False
+
+    async def inspect(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostFacts:
+        return HostFacts(host, tuple(self._facts(query, cluster_id) for query in queries), 10**12)
+
+    def _facts(self, query: NodeQuery, cluster_id: str) -> NodeFacts:
+        files = self.world.folders.get(query.directory)
+        if files is None:
+            return NodeFacts(query.address, DirectoryFact(query.directory, DirectoryState.ABSENT))
+        if not files:
+            return NodeFacts(query.address, DirectoryFact(query.directory, DirectoryState.EMPTY))
+        marker = json.loads(files.get(MARKER, "{}"))
+        if marker.get("cluster_id") != cluster_id:
+            return NodeFacts(query.address, DirectoryFact(query.directory, DirectoryState.OTHER_CLUSTER))
+        conf = files.get(SERVER_CONF)
+        fact = DirectoryFact(
+            query.directory,
+            DirectoryState.OURS,
+            marker["name"],
+            marker["node_id"],
+            NODES_CONF in files,
+            hashlib.sha256(conf.encode()).hexdigest() if conf is not None else "",
+        )
+        server = self.world.servers.get(query.address)
+        return NodeFacts(query.address, fact, server.process if server else None)
+
+    async def free_port(self, host: str) -> int:
+        return 20000
+
+    async def find(self, directory: str, cluster_id: str) -> ProcessId | None:
+        marker = json.loads(self.world.folders.get(directory, {}).get(MARKER, "{}"))
+        if marker.get("cluster_id") != cluster_id:
+            return None
+        servers = self.world.servers.values()
+        return next((server.process for server in servers if server.directory == directory), None)
+
+    async def create(self, files: NodeFiles) -> None:
+        world, directory = self.world, files.directory
+        if directory not in world.folders:
+            world.effect(f"folder {directory}")
+            world.folders[directory] = {}
+        folder = world.folders[directory]
+        if {MARKER, SERVER_CONF, NODES_CONF} <= folder.keys():
+            raise HostError(f"{directory} is whole already", code="created-twice")
+        await _let_others()
+        world.effect(f"marker {directory}")
+        folder[MARKER] = files.marker
+        await _let_others()
+        world.effect(f"conf {directory}")
+        folder[SERVER_CONF] = files.server_conf
+        await _let_others()
+        if files.nodes_conf is not None and NODES_CONF not in folder:
+            world.effect(f"map {directory}")
+            folder[NODES_CONF] = files.nodes_conf
+
+    async def rewrite_conf(self, files: NodeFiles) -> None:
+        await _let_others()
+        self.world.effect(f"conf {files.directory}")
+        self.world.folders[files.directory][SERVER_CONF] = files.server_conf
+
+    async def start(self, launch: Launch) -> ProcessId:
+        world = self.world
+        if launch.address in world.servers:
+            raise HostError(f"{launch.address} runs already", code="started-twice")
+        world.effect(f"start {launch.address}")
+        process = ProcessId(world.next_pid, "boot")
+        world.next_pid += 1
+        if not self.dies_at_start:
+            files = world.folders[launch.directory]
+            settings = BUILT_IN | read_conf(files[SERVER_CONF]) | dict(launch.overrides)
+            lines = read_map(files[NODES_CONF]) if NODES_CONF in files else []
+            world.servers[launch.address] = Server(
+                world, launch.address, launch.directory, process, settings, lines, world.clock.now()
+            )
+        return process
+
+    async def is_running(self, process: ProcessId) -> bool:
+        return any(server.process == process for server in self.world.servers.values())
+
+    async def kill(self, process: ProcessId) -> None:
+        for server in list(self.world.servers.values()):
+            if server.process == process:
+                self.world.effect(f"kill {server.address}")
+                self.world.kill(server.address)
+
+    async def log_tail(self, directory: str, most_bytes: int = 8192) -> str:
+        return self.log
+
+    async def log_from(self, directory: str, offset: int) -> tuple[str, int]:
+        return self.log, len(self.log)
+
+    async def rotate_log(self, directory: str) -> None:
+        pass
+
+    async def data_files(self, directory: str) -> tuple[tuple[str, int], ...]:
+        return ()
+
+    async def remove(self, directory: str, cluster_id: str) -> None:
+        self.world.effect(f"remove {directory}")
+        self.world.folders.pop(directory, None)
+
+    async def set_aside(self, directory: str, cluster_id: str, destination: str) -> None:
+        self.world.effect(f"move {directory}")
+        if directory in self.world.folders:
+            self.world.folders[destination] = self.world.folders.pop(directory)
+
+
+async def _let_others() -> None:
+    """The other steps of a wave come in between."""
+    await asyncio.sleep(0)
+
+
+@dataclass
+class FakeConnection:
+    """Implements :class:`slotwright.ports.Connection`."""
+
+    world: World
+    server: Server
+    is_in: bool
+
+    @property
+    def address(self) -> Address:
+        return self.server.address
+
+    async def call(self, *arguments: Argument, timeout_s: float | None = None) -> Reply:
+        (reply,) = await self.pipeline([arguments])
+        if isinstance(reply, ReplyError):
+            raise reply
+        return reply
+
+    async def pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Reply | ReplyError]:
+        if self.world.servers.get(self.address) is not self.server:
+            raise NodeUnreachableError(f"{self.address} closed the connection", code="closed")
+        if self.server.is_mute:
+            raise NodeUnreachableError(f"{self.address} did not answer within 5 s", code="timeout")
+        return [self._one([str(word) for word in command]) for command in commands]
+
+    def _one(self, words: Sequence[str]) -> Reply | ReplyError:
+        if not self.is_in:
+            return ReplyError("NOAUTH Authentication required.")
+        if self.server.is_loading and words[0] != "INFO":
+            return ReplyError("LOADING Redis is loading the dataset in memory")
+        try:
+            return self.server.answer(words)
+        except ReplyError as error:
+            return error
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class FakeDialer:
+    """Implements :class:`slotwright.ports.Dialer`."""
+
+    world: World
+    password: Secret | None = None
+    dialled: list[Address] = field(default_factory=list)
+
+    async def dial(self, address: Address, *, timeout_s: float = 2.0) -> FakeConnection:
+        self.dialled.append(address)
+        server = self.world.servers.get(address)
+        if server is None:
+            raise NodeUnreachableError(f"nothing listens on {address}", code="refused", where=str(address))
+        wanted = server.settings["requirepass"]
+        if self.password is not None and self.password.reveal() != wanted:
+            raise AuthenticationError(f"{address} refuses our password", where=str(address), seen="WRONGPASS")
+        return FakeConnection(self.world, server, not wanted or self.password is not None)
+
+
+def read_conf(text: str) -> dict[str, str]:
+    """What a server makes of its configuration; enough of sdssplitargs for the passwords of these tests."""
+    rows = (line.partition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: value.strip('"') for name, _, value in rows}
+
+
+def read_map(text: str) -> list[Line]:
+    """The lines of nodes.conf; CLUSTER NODES leaves the auxiliary fields out."""
+    found = []
+    for row in text.splitlines():
+        if row.startswith("vars"):
+            continue
+        words = re.sub(r",,\S+", "", row).split()
+        is_primary = "master" in words[2]
+        found.append(
+            Line(
+                words[0],
+                " ".join(words),
+                is_primary,
+                words[3],
+                Address.parse(words[1].partition("@")[0]),
+                SlotSet.parse(words[8:]) if is_primary else SlotSet(),
+            )
+        )
+    return found
+
+
+def forget_map(server: Server) -> None:
+    """From outside: CLUSTER RESET HARD."""
+    server.lines = [
+        replace(line, id="f" * 40, slots=SlotSet(), text=f"{'f' * 40} {line.text.split(' ', 1)[1]}")
+        for line in server.lines
+        if line.address == server.address
+    ]

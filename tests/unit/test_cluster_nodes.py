@@ -1,0 +1,131 @@
+"""CLUSTER NODES as servers of several versions printed it, line by line."""
+
+from __future__ import annotations
+
+import pytest
+
+from slotwright.model.cluster import OpenSlot, PeerView, Role
+from slotwright.model.topology import Address
+from slotwright.wire.cluster_nodes import parse_cluster_nodes
+
+A, B, C, D, E, F = (letter * 40 for letter in "abcdef")
+DIALLED = Address("10.0.0.9", 7001)
+
+
+def one(line: str) -> PeerView:
+    (peer,) = parse_cluster_nodes(line, DIALLED)
+    return peer
+
+
+REDIS_6_2 = f"""\
+{A} 127.0.0.1:36823@46823 myself,master - 0 0 1 connected 0-5460 [7->-{B}] [5461-<-{B}]
+{E} :0@0 slave,noaddr {C} 0 0 3 disconnected
+{B} 127.0.0.1:7002@17002 master - 1795400999469 0 2 disconnected 5461-10922
+1541e90d049a254ea9bf28b0f501c102fff730e0 127.0.0.1:7999@17999 handshake - 0 0 0 disconnected
+{D} 127.0.0.1:7004@17004 slave {B} 1795400999469 0 2 disconnected
+{F} :0@0 master,noaddr - 0 0 0 disconnected
+{C} 127.0.0.1:7003@17003 master,fail - 0 1795400999468 3 disconnected 10923-16383
+
+"""
+
+VALKEY_9_1 = f"""\
+{C} 127.0.0.1:7003@17003 master,fail - 0 1795401001448 3 disconnected 10923-16383
+{F} :0@0 master,fail,noaddr - 0 0 0 disconnected
+{A} 127.0.0.1:45259@55259,h1.example myself,master - 0 0 1 connected 0-5460
+{E} :0@0 slave,fail,noaddr {C} 0 0 3 disconnected
+"""
+
+
+def test_all_lines_of_redis_6_2() -> None:
+    peers = {peer.id: peer for peer in parse_cluster_nodes(REDIS_6_2, DIALLED)}
+    assert len(peers) == 7
+    assert [str(peers[node].slots) for node in (A, B, C, D)] == ["0-5460", "5461-10922", "10923-16383", ""]
+    assert peers[D].replica_of == B and peers[D].role is Role.REPLICA
+    assert peers[A].migrating == (OpenSlot(7, B),)
+    assert peers[A].importing == (OpenSlot(5461, B),)
+    assert peers[A].is_connected and not peers[B].is_connected
+    assert peers[C].is_failed and not peers[C].is_suspected
+
+
+def test_two_nodes_without_an_address_stay_two() -> None:
+    for text in (REDIS_6_2, VALKEY_9_1):
+        lost = [peer for peer in parse_cluster_nodes(text, DIALLED) if "noaddr" in peer.flags]
+        assert {(peer.id, peer.address) for peer in lost} == {(E, None), (F, None)}
+
+
+def test_a_failed_node_of_valkey_9_has_both_flags() -> None:
+    peers = parse_cluster_nodes(VALKEY_9_1, DIALLED)
+    assert [peer.id for peer in peers if peer.is_failed] == [C, F, E]
+
+
+def test_a_handshake() -> None:
+    peer = one(f"{D} 127.0.0.1:7999@17999 handshake - 0 0 0 disconnected")
+    assert peer.flags == {"handshake"}
+    assert (peer.role, peer.replica_of, peer.address) == (Role.PRIMARY, None, Address("127.0.0.1", 7999))
+
+
+def test_a_suspected_node() -> None:
+    peer = one(f"{D} 127.0.0.1:7004@17004 slave,fail? {B} 1795400999469 0 2 connected")
+    assert peer.is_suspected and not peer.is_failed
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "address"),
+    [
+        ("10.0.0.1:7001", Address("10.0.0.1", 7001)),
+        ("10.0.0.1:7001@17001", Address("10.0.0.1", 7001)),
+        ("10.0.0.1:7001@17001,h1.example", Address("10.0.0.1", 7001)),
+        ("10.0.0.1:7001@17001,", Address("10.0.0.1", 7001)),
+        (
+            "10.0.0.1:7001@17001,,tls-port=0,shard-id=69bc080733d1355567173199cff4a6a039a2f024",
+            Address("10.0.0.1", 7001),
+        ),
+        ("10.0.0.1:7001@17001,h1.example,tls-port=0,shard-id=69bc0807", Address("10.0.0.1", 7001)),
+        ("::1:7001@17001", Address("::1", 7001)),
+        ("2001:db8::2:7001@17001,h1.example", Address("2001:db8::2", 7001)),
+        ("?:7001@17001", Address("?", 7001)),
+        (":7001@17001", None),
+        (":0@0", None),
+    ],
+)
+def test_endpoints_of_others(endpoint: str, address: Address | None) -> None:
+    assert one(f"{B} {endpoint} master - 0 1 2 connected").address == address
+
+
+def test_myself_without_an_ip_is_where_we_dialled() -> None:
+    assert one(f"{A} :36823@46823 myself,master - 0 0 1 connected 0-5460").address == Address("10.0.0.9", 36823)
+
+
+def test_myself_with_an_ip_keeps_it() -> None:
+    peer = one(f"{A} 127.0.0.1:32891@42891,h1.example myself,slave {B} 0 0 1 connected")
+    assert peer.address == Address("127.0.0.1", 32891)
+    assert peer.role is Role.REPLICA
+
+
+def test_single_slots_and_ranges() -> None:
+    assert one(f"{A} 10.0.0.1:1@2 master - 0 0 1 connected 0 2-4 5 16383").slots.texts() == ("0", "2-5", "16383")
+
+
+def test_carriage_returns_and_empty_lines_are_nothing() -> None:
+    assert parse_cluster_nodes(f"\r\n{A} 10.0.0.1:1@2 master - 0 0 1 connected 5\r\n\r\n", DIALLED)[
+        0
+    ].slots.texts() == ("5",)
+
+
+def test_no_lines() -> None:
+    assert parse_cluster_nodes("", DIALLED) == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ERR This instance has cluster support disabled",
+        f"{A} 10.0.0.1:7001@17001 master - 0 0",
+        f"{A} 10.0.0.1:7001@17001 master - 0 0 x connected",
+        f"{A} 10.0.0.1:7001@17001 master - 0 0 1 connected 0-99999",
+        f"{A} 10.0.0.1:7001@17001 master - 0 0 1 connected [7]",
+    ],
+)
+def test_lines_of_another_format(line: str) -> None:
+    with pytest.raises(ValueError):
+        one(line)

@@ -1,0 +1,113 @@
+"""INFO as servers print it."""
+
+from __future__ import annotations
+
+import pytest
+
+from slotwright.model.cluster import Health, Link, Replication, Role
+from slotwright.wire.info import count_keys, health, parse_info, replication
+
+PRIMARY = """\
+# Replication\r
+role:master\r
+connected_slaves:3\r
+slave0:ip=127.0.0.1,port=7004,state=online,offset=140,lag=0\r
+slave1:ip=127.0.0.1,port=7005,state=wait_bgsave,offset=0,lag=0\r
+slave2:ip=::1,port=7006,state=online,offset=140,lag=1,type=replica\r
+slave_expires_tracked_keys:0\r
+replicas_waiting_psync:0\r
+master_failover_state:no-failover\r
+master_repl_offset:140\r
+"""
+
+REPLICA = """\
+# Replication
+role:slave
+master_host:127.0.0.1
+master_port:7001
+master_link_status:{status}
+master_last_io_seconds_ago:1
+master_sync_in_progress:{syncing}
+slave_read_repl_offset:131
+slave_repl_offset:126
+master_repl_offset:126
+{more}
+"""
+
+WHOLE = """\
+# Server
+redis_version:7.0.15
+process_id:12095
+uptime_in_seconds:17
+
+# Clients
+connected_clients:3
+
+# Memory
+used_memory:1816584
+maxmemory:67108864
+
+# Persistence
+loading:0
+async_loading:0
+rdb_last_bgsave_status:ok
+aof_enabled:1
+aof_last_write_status:ok
+
+# Keyspace
+db0:keys=3,expires=1,avg_ttl=0
+db12:keys=40,expires=0,avg_ttl=0,subexpiry=0
+
+# Keysizes
+db0_distrib_strings_sizes:1=3
+"""
+
+
+def test_values_may_hold_colons_and_headings_are_none() -> None:
+    assert parse_info("# Server\r\nexecutable:/a:b\r\n\r\nno colon\r\nempty:\r\n") == {
+        "executable": "/a:b",
+        "empty": "",
+    }
+
+
+def test_a_primary_counts_the_replicas_that_it_feeds() -> None:
+    assert replication(parse_info(PRIMARY)) == Replication(Role.PRIMARY, 140, online_replicas=2)
+
+
+@pytest.mark.parametrize(
+    ("status", "syncing", "more", "found"),
+    [
+        ("up", 0, "", Replication(Role.REPLICA, 126, Link.UP)),
+        ("down", 1, "master_link_down_since_seconds:-1", Replication(Role.REPLICA, 126, Link.DOWN, None, True)),
+        ("down", 0, "master_link_down_since_seconds:42", Replication(Role.REPLICA, 126, Link.DOWN, 42)),
+        ("down", 0, "master_link_down_since_seconds:0", Replication(Role.REPLICA, 126, Link.DOWN, 0)),
+    ],
+)
+def test_a_replica(status: str, syncing: int, more: str, found: Replication) -> None:
+    assert replication(parse_info(REPLICA.format(status=status, syncing=syncing, more=more))) == found
+
+
+def test_the_health_of_a_process() -> None:
+    assert health(parse_info(WHOLE)) == Health(12095, 17, 1816584, 67108864, False, True, True, True, 43, 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "value"),
+    [
+        ("loading:1", "is_loading", True),
+        ("rdb_last_bgsave_status:err", "last_save_ok", False),
+        ("aof_last_write_status:err", "last_append_ok", False),
+        ("aof_enabled:0", "has_append_log", False),
+        ("used_memory:lots", "used_bytes", 0),
+    ],
+)
+def test_one_line_at_a_time(line: str, field: str, value: object) -> None:
+    assert getattr(health(parse_info(WHOLE + line)), field) == value
+
+
+def test_nothing_said_is_nothing_wrong() -> None:
+    assert health({}) == Health(0, 0, 0, 0, False, True, True, False, 0, 0)
+
+
+def test_keys_of_all_databases() -> None:
+    assert count_keys({"db0": "keys=1,expires=0", "db15": "keys=2", "dbx": "keys=9", "db3": "expires=1"}) == 3

@@ -1,0 +1,178 @@
+"""The connection, against a server of a few lines: what it answers, and how it fails to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import pytest
+
+from slotwright.adapters.node import RespDialer
+from slotwright.errors import AuthenticationError, NodeUnreachableError
+from slotwright.model.secret import Secret
+from slotwright.model.topology import Address
+from slotwright.ports import Connection, ReplyError
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def scripted(*replies: bytes) -> AsyncIterator[tuple[Address, list[bytes]]]:
+    """Answers what it reads, read by read, with ``replies`` in order, then hangs up; "" says nothing for ever."""
+    heard: list[bytes] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for reply in replies:
+            heard.append(await reader.read(65536))
+            if not reply:
+                await asyncio.Event().wait()
+            writer.write(reply)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(lambda r, w: tasks.append(asyncio.create_task(serve(r, w))), "127.0.0.1", 0)
+    try:
+        yield Address("127.0.0.1", server.sockets[0].getsockname()[1]), heard
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        server.close()
+
+
+def talk(replies: tuple[bytes, ...], use: Callable[[Connection], Awaitable[T]], password: str | None = None) -> T:
+    async def do() -> T:
+        async with scripted(*replies) as (address, _):
+            connection = await RespDialer(Secret(password) if password else None).dial(address, timeout_s=5)
+            try:
+                return await use(connection)
+            finally:
+                await connection.close()
+
+    return asyncio.run(do())
+
+
+def dial(*replies: bytes, timeout_s: float = 5.0) -> list[bytes]:
+    """What the server heard when it was dialled with a password."""
+
+    async def do() -> list[bytes]:
+        async with scripted(*replies) as (address, heard):
+            connection = await RespDialer(Secret("hunter2")).dial(address, timeout_s=timeout_s)
+            await connection.close()
+            return heard
+
+    return asyncio.run(do())
+
+
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        (b"+OK\r\n", b"OK"),
+        (b":7\r\n", 7),
+        (b"$3\r\na\x00b\r\n", b"a\x00b"),
+        (b"$-1\r\n", None),
+        (b"*2\r\n$1\r\na\r\n*1\r\n:1\r\n", [b"a", [1]]),
+    ],
+)
+def test_replies_come_as_the_server_gave_them(reply: bytes, value: object) -> None:
+    assert talk((reply,), lambda connection: connection.call("X")) == value
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ERR unknown command 'X'",
+        "NOAUTH Authentication required.",
+        "WRONGPASS invalid username-password pair or user is disabled.",
+        "LOADING Redis is loading the dataset in memory",
+        "MOVED 866 10.0.0.1:7002",
+        "ASK 866 10.0.0.1:7002",
+        "CLUSTERDOWN The cluster is down",
+        "MISCONF Errors writing to the AOF file: No space left on device",
+        "ERR max number of clients reached",
+        "NOPERM this user has no permissions",
+        "MASTERDOWN Link with MASTER is down",
+    ],
+)
+def test_an_error_reply_is_the_server_s_whole_line(line: str) -> None:
+    with pytest.raises(ReplyError) as caught:
+        talk((f"-{line}\r\n".encode(),), lambda connection: connection.call("X"))
+    assert (str(caught.value), caught.value.code) == (line, line.split()[0])
+
+
+def test_a_pipeline_keeps_errors_in_their_places() -> None:
+    replies = (b"+OK\r\n-ERR no\r\n:1\r\n",)
+    found = talk(replies, lambda connection: connection.pipeline([("A",), ("B", 1), ("C", b"\xff")]))
+    assert [str(reply) if isinstance(reply, ReplyError) else reply for reply in found] == [b"OK", "ERR no", 1]
+
+
+def test_an_error_reply_does_not_cost_the_connection() -> None:
+    async def twice(connection: Connection) -> object:
+        with pytest.raises(ReplyError):
+            await connection.call("A")
+        return await connection.call("B")
+
+    assert talk((b"-LOADING wait\r\n", b"+OK\r\n"), twice) == b"OK"
+
+
+def test_a_lost_connection_is_said_so_and_nothing_is_sent_again() -> None:
+    with pytest.raises(NodeUnreachableError) as caught:
+        talk((), lambda connection: connection.call("DEL", "x"))
+    assert caught.value.code == "closed"
+
+
+def test_a_server_that_does_not_answer() -> None:
+    with pytest.raises(NodeUnreachableError) as caught:
+        talk((b"",), lambda connection: connection.call("X", timeout_s=0.05))
+    assert caught.value.code == "timeout"
+
+
+def test_after_a_timeout_a_late_reply_is_not_taken_for_the_next_one() -> None:
+    async def again(connection: Connection) -> object:
+        with pytest.raises(NodeUnreachableError):
+            await connection.call("A", timeout_s=0.05)
+        return await connection.call("B", timeout_s=0.05)
+
+    with pytest.raises(NodeUnreachableError):
+        talk((b"", b"+late\r\n"), again)
+
+
+def test_the_password_is_sent_once() -> None:
+    assert dial(b"+OK\r\n") == [b"*2\r\n$4\r\nAUTH\r\n$7\r\nhunter2\r\n"]
+
+
+@pytest.mark.parametrize(
+    "line", ["WRONGPASS invalid username-password pair or user is disabled.", "ERR invalid password"]
+)
+def test_another_password(line: str) -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        dial(f"-{line}\r\n".encode())
+    assert caught.value.code == "wrong-password"
+    assert "hunter2" not in str(vars(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (b"", "timeout"),
+        (b"-LOADING Redis is loading\r\n", "loading"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not-a-server"),
+    ],
+)
+def test_dialling_what_is_no_server_of_ours_now(reply: bytes, code: str) -> None:
+    with pytest.raises(NodeUnreachableError) as caught:
+        dial(reply, timeout_s=5.0 if reply else 0.1)
+    assert caught.value.code == code
+
+
+def test_nobody_listens() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = Address("127.0.0.1", taken.getsockname()[1])
+        with pytest.raises(NodeUnreachableError) as caught:
+            asyncio.run(RespDialer(None).dial(address, timeout_s=5))
+    assert (caught.value.code, caught.value.where) == ("refused", str(address))
