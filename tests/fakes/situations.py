@@ -176,7 +176,7 @@ def _word(step: Step) -> str:
         case CreateNode():
             return f"create {step.address}"
         case StartNode():
-            return f"start {step.address}" + (" forming" if step.is_forming else "")
+            return f"start {step.address}" + (" hurried" if step.is_hurried else "")
         case ApplySettings(address, changes, is_rewrite):
             told = " ".join(f"{change.name}:{change.old}->{change.new}" for change in changes)
             return f"rewrite {address}" if is_rewrite else f"set {address} {told}"

@@ -25,14 +25,14 @@ def test_a_world_that_is_what_the_file_says_needs_nothing() -> None:
 
 def test_a_new_cluster_is_created_started_awaited_and_sealed() -> None:
     found = plan(record=None)
-    assert waves(found) == [["create *"], ["start * forming"], ["wait 6"], ["seal"]]
+    assert waves(found) == [["create *"], ["start * hurried"], ["wait 6"], ["seal"]]
     assert not found.is_empty
 
 
 def test_the_lowered_timings_are_put_back_before_the_seal() -> None:
     assert waves(plan(record=None, wanted=TIMING)) == [
         ["create *"],
-        ["start * forming"],
+        ["start * hurried"],
         ["wait 6"],
         ["set * repl-diskless-sync-delay:0->5"],
         ["seal"],
@@ -47,7 +47,7 @@ def test_a_single_instance_forms_without_lowered_timings() -> None:
     shape = {"hosts": 1, "ports": 1, "replicas": 0, "mode": "single"}
     assert waves(plan(file=shape, record=None, wanted=TIMING)) == [
         ["create h1:7001"],
-        ["start h1:7001 forming"],
+        ["start h1:7001"],
         ["wait 1"],
         ["seal"],
     ]
@@ -65,18 +65,18 @@ def test_forming_goes_on_from_where_each_node_stands() -> None:
     assert waves(plan(record=FORMING, nodes=nodes)) == [
         ["create h1:7001", "create h2:7001", "create h2:7002", "create h1:7002"],
         [
-            "start h1:7001 forming",
-            "start h2:7001 forming",
-            "start h3:7001 forming",
-            "start h2:7002 forming",
-            "start h1:7002 forming",
+            "start h1:7001 hurried",
+            "start h2:7001 hurried",
+            "start h3:7001 hurried",
+            "start h2:7002 hurried",
+            "start h1:7002 hurried",
         ],
         ["wait 6"],
         ["seal"],
     ]
 
 
-@pytest.mark.parametrize(("state", "first"), [("marked", "create h1:7001"), ("unmapped", "start h1:7001 forming")])
+@pytest.mark.parametrize(("state", "first"), [("marked", "create h1:7001"), ("unmapped", "start h1:7001")])
 def test_a_single_instance_needs_a_configuration_but_no_map(state: str, first: str) -> None:
     shape = {"hosts": 1, "ports": 1, "replicas": 0, "mode": "single"}
     assert waves(plan(file=shape, record=FORMING, nodes={"h1:7001": state}))[0] == [first]
@@ -96,11 +96,15 @@ def test_a_killed_node_is_started_and_nothing_else() -> None:
     assert waves(found) == [["start h2:7001"], ["wait 6"]]
     (start,) = found.waves[0]
     assert isinstance(start, StartNode)
-    assert (start.shard, start.why, start.is_forming) == (2, "its process is gone", False)
+    assert (start.shard, start.why, start.is_hurried) == (2, "its process is gone", False)
 
 
 def test_a_stopped_cluster_is_started_primaries_first() -> None:
-    assert waves(plan(nodes={"*": "stopped"}, wanted=TIMING)) == [["start *"], ["wait 6"]]
+    assert waves(plan(nodes={"*": "stopped"}, wanted=TIMING)) == [
+        ["start * hurried"],
+        ["wait 6"],
+        ["set * repl-diskless-sync-delay:0->5"],
+    ]
 
 
 def test_a_changed_setting_is_set_on_every_node_and_the_file_kept() -> None:
@@ -210,7 +214,7 @@ def test_a_setting_that_is_only_taken_at_a_start_is_refused_while_a_node_runs() 
     given: dict[str, Any] = {"wanted": {"databases": "32"}, "seen": {"*": {"databases": "16"}}, "live": ["appendonly"]}
     assert refused(plan(**given)) == ["set databases"]
     assert refused(plan(**given, nodes={"*": "stopped", "h1:7001": "running"})) == ["set databases"]
-    assert waves(plan(**given, nodes={"*": "stopped"})) == [["start *"], ["wait 6"]]
+    assert waves(plan(**given, nodes={"*": "stopped"})) == [["start * hurried"], ["wait 6"]]
 
 
 PLACES = [f"h{host}:{port}" for host in (1, 2, 3) for port in (7001, 7002)]
@@ -219,7 +223,7 @@ HIDDEN: dict[str, Any] = {"file": {"settings": {"rename-command": "FLUSHALL x"}}
 
 def test_a_directive_that_config_get_does_not_show_is_told_by_the_text() -> None:
     assert refused(plan(**HIDDEN, conf=PLACES)) == ["set rename-command"]
-    assert waves(plan(**HIDDEN, conf=PLACES, nodes={"*": "stopped"})) == [["start *"], ["wait 6"], ["remember"]]
+    assert waves(plan(**HIDDEN, conf=PLACES, nodes={"*": "stopped"})) == [["start * hurried"], ["wait 6"], ["remember"]]
 
 
 def test_a_hidden_directive_does_not_stop_a_start_that_was_cut() -> None:

@@ -15,7 +15,7 @@ from slotwright.api.targets import Target
 from slotwright.errors import InputError, OperatorInterruptError, RefusedError
 from slotwright.model.cluster import Role
 from slotwright.model.events import Began, Ended
-from slotwright.model.plan import AwaitUsable, Plan, StartNode, Step
+from slotwright.model.plan import ApplySettings, AwaitUsable, Plan, StartNode, Step
 from slotwright.model.record import ClusterRecord, Stage
 from slotwright.model.topology import Address
 from slotwright.operations.observe import observe
@@ -251,4 +251,6 @@ def _only(found: Plan, chosen: tuple[Address, ...]) -> Plan:
     waves: list[tuple[Step, ...]] = [mine] if mine else []
     if mine and len(mine) == len(starts):
         waves.append(tuple(step for step in found.steps if isinstance(step, AwaitUsable)))
+    restored = tuple(step for step in found.steps if isinstance(step, ApplySettings) and step.address in chosen)
+    waves += [restored] if restored else []
     return Plan(found.name, tuple(waves), (), found.findings, found.digest)

@@ -26,13 +26,13 @@ class CreateNode:
 
 @dataclass(frozen=True, slots=True)
 class StartNode:
-    """Start the server of a folder that is ready. ``is_forming``: with the timings of a formation."""
+    """Start the server of a folder that is ready. ``is_hurried``: with lowered timings, put back later."""
 
     address: Address
     role: Role
     shard: int
     why: str
-    is_forming: bool = False
+    is_hurried: bool = False
 
     kind = "start"
 

@@ -149,7 +149,7 @@ class Executor:
         files = shop.files[step.address]
         if step.address not in self.progress.created:
             await shop.host.rewrite_conf(files)
-        overrides = FORMATION_OVERRIDES if step.is_forming and files.nodes_conf is not None else ()
+        overrides = FORMATION_OVERRIDES if step.is_hurried and files.nodes_conf is not None else ()
         if self.progress.first_start is None:
             self.progress.first_start = shop.clock.now()
         process = await shop.host.start(Launch(step.address, files.directory, shop.record.binary, overrides))

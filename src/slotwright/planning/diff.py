@@ -90,17 +90,16 @@ def _waves(desired: Desired, world: World) -> Iterator[list[Step]]:
     create = [node for node in nodes if _needs_creation(world.facts_of(node.address), desired.topology.mode)]
     start = [node for node in nodes if world.facts_of(node.address).process is None]
     yield [CreateNode(node.address, node.role, node.shard) for node in create]
-    yield [
-        StartNode(node.address, node.role, node.shard, _why(node, create, stage), stage is Stage.FORMING)
-        for node in start
-    ]
+    # With every node away there are only first syncs to come: they need not wait for further replicas.
+    is_hurried = desired.topology.mode is Mode.CLUSTER and (stage is Stage.FORMING or len(start) == len(nodes))
+    yield [StartNode(node.address, node.role, node.shard, _why(node, create, stage), is_hurried) for node in start]
     changes = list(_setting_steps(desired, world))
     if stage is Stage.FORMED:
         yield changes
     if start or changes or stage is Stage.FORMING:
         yield [AwaitUsable(len(nodes))]
+    yield [*(changes if stage is Stage.FORMING else ()), *(_restoring(desired, start) if is_hurried else ())]
     if stage is Stage.FORMING:
-        yield [*changes, *_restoring(desired, start)]
         yield [SealRecord(desired.topology.name)]
     elif world.record is not None and world.record.topology != desired.topology:
         yield [RememberFile(desired.topology.name, "keep the file's new text")]
@@ -122,7 +121,7 @@ def _why(node: BlueprintNode, created: list[BlueprintNode], stage: Stage) -> str
 
 
 def _restoring(desired: Desired, started: list[BlueprintNode]) -> Iterator[Step]:
-    """The timings that the formation lowers on the nodes started now are put back."""
+    """The timings that are lowered on the nodes started now are put back."""
     changes = tuple(
         SettingChange(name, lowered, desired.settings[name])
         for name, lowered in FORMATION_OVERRIDES
