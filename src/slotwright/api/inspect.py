@@ -79,17 +79,18 @@ def find_node(context: Context, text: str, target: str | None) -> tuple[Target, 
     return chosen, choose_nodes(record, [text])[0]
 
 
-async def read_log(context: Context, target: Target, address: Address, most_bytes: int = 65536) -> str:
-    """The end of a node's log."""
-    record, _ = own_record(target)
-    return await context.host.log_tail(record.node_directory(address), most_bytes)
-
-
-async def follow_log(context: Context, target: Target, address: Address) -> AsyncIterator[str]:
-    """What is added to a node's log from now on, for ever; a rotated log is followed into the new one."""
+async def read_log(context: Context, target: Target, address: Address) -> tuple[str, int]:
+    """The last 64 KiB of a node's log, and the offset in bytes where what comes later begins."""
     record, _ = own_record(target)
     directory = record.node_directory(address)
-    offset = -1
+    _, end = await context.host.log_from(directory, -1)
+    return await context.host.log_from(directory, max(0, end - 65536))
+
+
+async def follow_log(context: Context, target: Target, address: Address, offset: int) -> AsyncIterator[str]:
+    """What stands in a node's log from ``offset`` on, for ever; a rotated log is followed into the new one."""
+    record, _ = own_record(target)
+    directory = record.node_directory(address)
     while True:
         text, offset = await context.host.log_from(directory, offset)
         if text:

@@ -21,7 +21,7 @@ def command(node: str, follow: bool, lines: int, target: str | None, as_json: bo
 
     async def verb(context: api.Context, _: object) -> None:
         found, address = api.find_node(context, node, target)
-        text = await api.read_log(context, found, address)
+        text, offset = await api.read_log(context, found, address)
         last = text.splitlines()[-lines:] if lines else []
         if as_json and not follow:
             from slotwright.cli.views.json import print_json
@@ -32,7 +32,7 @@ def command(node: str, follow: bool, lines: int, target: str | None, as_json: bo
             click.echo(json.dumps({"line": line}) if as_json else line)
         if follow:
             rest = ""
-            async for added in api.follow_log(context, found, address):
+            async for added in api.follow_log(context, found, address, offset):
                 *whole, rest = (rest + added).split("\n")
                 for line in whole:
                     click.echo(json.dumps({"line": line}) if as_json else line)
