@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -9,10 +10,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,54 @@ class Outcome:
         assert {"code", "what", "where", "hint"} <= set(found["error"]), self.out
         assert all(isinstance(found["error"][name], str) for name in ("code", "what", "where", "hint"))
         return found["error"]
+
+
+class WarmStarter:
+    """The client of ``warm.py``: one for each process of pytest; it ends with us."""
+
+    def __init__(self) -> None:
+        folder = tempfile.mkdtemp(prefix="slotwright-warm-")
+        self._path = f"{folder}/socket"
+        words = [sys.executable, str(Path(__file__).with_name("warm.py")), self._path]
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
+        atexit.register(self._end, folder)
+
+    def run(
+        self, arguments: Sequence[str], cwd: Path, environment: dict[str, str], stdin: str, timeout: float
+    ) -> Outcome:
+        request = json.dumps({"arguments": arguments, "cwd": str(cwd), "env": environment}).encode()
+        with (
+            tempfile.TemporaryFile() as given,
+            tempfile.TemporaryFile() as out,
+            tempfile.TemporaryFile() as err,
+            socket.socket(socket.AF_UNIX) as starter,
+        ):
+            given.write(stdin.encode())
+            given.seek(0)
+            starter.connect(self._path)
+            socket.send_fds(starter, [request], [given.fileno(), out.fileno(), err.fileno()])
+            told = starter.makefile()
+            pid = int(told.readline())
+            starter.settimeout(timeout)
+            try:
+                code = int(told.readline())
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(["slotwright", *arguments], timeout) from None
+            out.seek(0)
+            err.seek(0)
+            return Outcome(code, out.read().decode(), err.read().decode())
+
+    def _end(self, folder: str) -> None:
+        self._process.communicate(timeout=10)  # closes its stdin
+        shutil.rmtree(folder)
+
+
+@cache
+def _warm() -> WarmStarter:
+    return WarmStarter()
 
 
 @dataclass
@@ -90,16 +141,18 @@ class Lab:
         stdin: str | None = None,
         wrapper: tuple[str, ...] = (),
     ) -> Outcome:
-        """The command as a whole process, as a user runs it; ``wrapper`` is a command that runs it in its turn."""
+        """The command as a process of its own, as a user runs it; ``wrapper`` is a command that runs it in its turn."""
+        environment = self.environment | (env or {})
+        if not wrapper and "SLOTWRIGHT_TEST_COLD" not in os.environ:
+            return _warm().run(arguments, self.folder, environment, stdin or "", timeout)
         done = subprocess.run(
             [*wrapper, sys.executable, "-m", "slotwright", *arguments],
             capture_output=True,
             text=True,
             timeout=timeout,
             cwd=self.folder,
-            env=self.environment | (env or {}),
-            input=stdin,
-            stdin=None if stdin is not None else subprocess.DEVNULL,
+            env=environment,
+            input=stdin or "",
             check=False,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)

@@ -246,6 +246,13 @@ def full_pipe() -> tuple[int, int]:
     return reader, writer
 
 
+def read_text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
 def test_ctrl_c_while_the_answer_is_printed_does_not_claim_that_nothing_was_changed(
     lab: Lab, embedded: TestEngine
 ) -> None:
@@ -253,8 +260,10 @@ def test_ctrl_c_while_the_answer_is_printed_does_not_claim_that_nothing_was_chan
     reader, writer = full_pipe()
     process = lab.popen("up", "--yes", stdout=writer)
     os.close(writer)
-    lock = lab.state / "clusters/cache/lock"
-    lab.wait(lambda: journal(lab)[-1:] and journal(lab)[-1]["phase"] == "end" and not lock.read_text(), "the end")
+    call = Path(f"/proc/{process.pid}/syscall")
+    if not os.access(call, os.R_OK) or not read_text(call):
+        pytest.skip("this system doesn't tell what a process waits for")
+    lab.wait(lambda: read_text(call).split()[1:2] == ["0x1"] and journal(lab)[-1]["phase"] == "end", "its printing")
     process.send_signal(signal.SIGINT)
     with os.fdopen(reader, "rb") as rest, ThreadPoolExecutor(1) as pool:
         pool.submit(rest.read)

@@ -1,0 +1,199 @@
+"""What slotwright did not make: looked at truthfully, proved only on demand, and never changed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.engines import TestEngine
+from tests.integration.conftest import Lab
+
+pytestmark = pytest.mark.servers
+
+PASSWORD = "by hand"
+ENV = {"SLOTWRIGHT_PASSWORD": PASSWORD}
+
+
+class ByHand(NamedTuple):
+    lab: Lab
+    seed: str
+    addresses: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def by_hand(shared: Lab) -> ByHand:
+    """The origin story: Redis, redis-cli --cluster create, requirepass on every node and no masterauth."""
+    client, server = shutil.which("redis-cli"), shutil.which("redis-server")
+    if client is None or server is None:
+        pytest.skip("no redis-cli and redis-server on the PATH")
+    engine = TestEngine("on the PATH", "redis", Path(server).parent, "")
+    ports = (shared.free_port(), shared.free_port())
+    addresses = tuple(f"{host}:{port}" for port in ports for host in shared.hosts)
+    for address in addresses:
+        host = address.rpartition(":")[0]
+        shared.serve(
+            engine,
+            address,
+            *("--cluster-enabled", "yes", "--cluster-announce-ip", host, "--cluster-node-timeout", "5000"),
+            *("--requirepass", PASSWORD, "--replica-announce-ip", host),
+        )
+    made = subprocess.run(
+        [client, "--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"],
+        env=shared.environment | {"REDISCLI_AUTH": PASSWORD},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "[OK] All 16384 slots covered." in made.stdout, "redis-cli calls it sound: that is the trap"
+    return ByHand(shared, addresses[0], addresses)
+
+
+def nodes_lines(lab: Lab, address: str) -> str:
+    host, port = address.rsplit(":", 1)
+    words = ["redis-cli", "-h", host, "-p", port, "CLUSTER", "NODES"]
+    environment = lab.environment | {"REDISCLI_AUTH": PASSWORD}
+    return subprocess.run(words, capture_output=True, text=True, env=environment, check=True).stdout
+
+
+def links_are_up(lab: Lab, addresses: tuple[str, ...]) -> bool:
+    found = []
+    for address in addresses:
+        with lab.client(address, PASSWORD) as client:
+            found.append(client.info("replication").get("master_link_status"))
+    return found.count("up") == 3
+
+
+def test_the_trap_of_the_origin_story_is_named(by_hand: ByHand) -> None:
+    lab, seed, addresses = by_hand
+
+    def gossip_settled() -> bool:
+        views = [nodes_lines(lab, address) for address in addresses]
+        return all(len(re.findall(r" (?:myself,)?slave ", view)) == 3 for view in views)
+
+    lab.wait(gossip_settled, "all nodes to know each other's roles", 20)
+    check = lab.run("check", seed, "--json", env=ENV)
+    assert (check.code, check.json["ok"], check.json["proved"]) == (3, False, False)
+    found = [finding for finding in check.json["findings"] if finding["severity"] == "serious"]
+    assert [finding["code"] for finding in found] == ["replica-auth-missing"] * 3, check.out
+    assert len({finding["where"] for finding in found}) == 3
+    assert all("masterauth" in finding["remedy"] + finding["seen"] for finding in found)
+    text = lab.run("check", seed, env=ENV)
+    assert text.code == 3
+    assert "SERIOUS" in text.out and "the replica has no password for its primary" in text.out
+    assert "not made by slotwright here" in text.out
+
+    status = lab.run("status", seed, "--json", env=ENV).json
+    assert (status["name"], status["state"], status["slots_covered"]) == (seed, "degraded", 16384)
+    assert {node["address"] for node in status["nodes"]} == set(addresses)
+    assert {node["link"] for node in status["nodes"] if node["role"] == "replica"} == {"down"}
+    assert {node["link"] for node in status["nodes"] if node["role"] == "primary"} == {None}
+    for address in addresses:
+        with lab.client(address, PASSWORD) as client:
+            assert client.dbsize() == 0, "check wrote a key"
+            assert client.config_get("masterauth")["masterauth"] == ""
+    assert not lab.state.exists()
+
+
+def test_a_wrong_password_and_none_at_all(by_hand: ByHand) -> None:
+    lab, seed, _ = by_hand
+    for env in ({"SLOTWRIGHT_PASSWORD": "wrong"}, {"SLOTWRIGHT_PASSWORD": ""}):
+        for verb in ("check", "status"):
+            told = lab.run(verb, seed, "--json", env=env)
+            assert (told.code, told.error["code"]) == (1, "wrong-password"), (env, told)
+            assert "SLOTWRIGHT_PASSWORD" in told.error["hint"], (env, told.error)
+            assert told.error["where"] == seed
+    text = lab.run("check", seed)
+    assert (text.code, text.out) == (1, "")
+    assert "SLOTWRIGHT_PASSWORD" in text.err
+
+
+def test_what_is_not_ours_is_not_changed(by_hand: ByHand) -> None:
+    lab, seed, _ = by_hand
+    for verb in (("stop", "--yes"), ("start",), ("destroy", "--yes")):
+        told = lab.run(verb[0], seed, *verb[1:], "--json", env=ENV)
+        assert (told.code, told.error["code"]) == (2, "not-ours"), told
+    told = lab.run("logs", seed, "--json", env=ENV)
+    assert (told.code, told.error["code"]) == (2, "unknown-node")
+    assert len(lab.servers()) == 6
+
+
+def test_mended_by_hand_it_is_sound_and_is_proved_on_demand(by_hand: ByHand) -> None:
+    """The last of this module: it changes what the others look at."""
+    lab, seed, addresses = by_hand
+    for address in addresses:
+        with lab.client(address, PASSWORD) as client:
+            client.config_set("masterauth", PASSWORD)
+    lab.wait(lambda: links_are_up(lab, addresses), "the links to come up", 30)
+    check = lab.run("check", seed, "--json", env=ENV)
+    assert (check.code, check.json["findings"], check.json["proved"]) == (0, [], False)
+    proved = lab.run("check", seed, "--canary", "--json", env=ENV)
+    assert (proved.code, proved.json["proved"]) == (0, True)
+    assert lab.run("status", addresses[-1], "--json", env=ENV).json["state"] == "ok"
+    slot = lab.run("slot", "user:1000", seed, "--json", env=ENV).json["keys"][0]
+    assert slot["slot"] == 1649
+    for address in addresses:
+        with lab.client(address, PASSWORD) as client:
+            assert client.dbsize() == 0, "the canary was left behind"
+
+
+def test_a_stand_alone_instance(lab: Lab, embedded: TestEngine) -> None:
+    address = f"{lab.hosts[0]}:{lab.free_port()}"
+    lab.serve(embedded, address)
+    status = lab.run("status", address, "--json").json
+    assert (status["mode"], status["state"], len(status["nodes"])) == ("single", "ok", 1)
+    check = lab.run("check", address, "--json")
+    assert (check.code, check.json["ok"], check.json["proved"]) == (0, True, False)
+    assert "stand-alone" in lab.run("status", address).out
+    with lab.client(address) as client:
+        client.config_set("requirepass", PASSWORD)
+    told = lab.run("status", address, "--json")
+    assert (told.code, told.error["code"]) == (1, "wrong-password")
+    assert "SLOTWRIGHT_PASSWORD" in told.error["hint"]
+    assert lab.run("status", address, env=ENV).code == 0
+    assert not lab.state.exists()
+
+
+def test_nobody_listens_or_something_else(lab: Lab) -> None:
+    host, port = lab.hosts[0], lab.free_port()
+    for verb in ("status", "check"):
+        told = lab.run(verb, f"{host}:{port}", "--json")
+        assert (told.code, told.error["code"], told.error["where"]) == (1, "refused", f"{host}:{port}"), told
+    text = lab.run("status", f"{host}:{port}")
+    assert f"nothing listens on {host}:{port}" in text.err
+
+    with socket.create_server((host, port)):
+        silent = lab.run("status", f"{host}:{port}", "--json", env=ENV)
+    assert (silent.code, silent.error["code"]) == (1, "timeout"), silent
+
+    with subprocess.Popen(
+        [shutil.which("python3") or "python3", "-m", "http.server", "--bind", host, str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=lab.folder,
+    ) as web:
+        try:
+            lab.wait(lambda: socket.socket().connect_ex((host, port)) == 0, "the web server", 10)
+            for env in (ENV, {}):
+                other = lab.run("status", f"{host}:{port}", "--json", env=env)
+                assert other.code == 1, other
+                assert other.error["code"] in ("not-a-server", "closed", "unreachable"), other
+                assert "Traceback" not in other.err
+        finally:
+            web.kill()
+
+
+def test_the_port_of_a_cluster_that_is_known_here_needs_no_password(lab: Lab, embedded: TestEngine) -> None:
+    lab.topology(embedded, replicas=0, ports=(lab.free_port(),))
+    up = lab.run("up", "--yes", "--json")
+    assert up.code == 0
+    seed = up.json["status"]["nodes"][1]["address"]
+    check = lab.run("check", seed, "--json")
+    assert (check.code, check.json["name"], check.json["proved"]) == (0, "cache", True)
