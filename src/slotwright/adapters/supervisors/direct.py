@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from slotwright.adapters.files import host_error, write_atomically
-from slotwright.adapters.processes import identify, working_directory
+from slotwright.adapters.processes import identify, kill, working_directory
 from slotwright.errors import HostError
 from slotwright.model.facts import ProcessId
 from slotwright.model.files import PID_FILE, PROCESS, SERVER_CONF, SERVER_LOG, Launch
@@ -54,7 +54,12 @@ def start(launch: Launch) -> ProcessId:
     if process is None:
         return ProcessId(pid, "")
     noted = json.dumps({"pid": process.pid, "started": process.started})
-    write_atomically(directory / PROCESS, noted, durable=False)
+    try:
+        write_atomically(directory / PROCESS, noted, durable=False)
+    except HostError:
+        # A server that can't be found again must not stay.
+        kill(process)
+        raise
     return process
 
 
