@@ -227,7 +227,7 @@ class Lab:
                 place = str((entry / "cwd").readlink())
             except OSError:
                 continue
-            conf = len(words) > 1 and words[1].startswith(f"{self.folder}/") and words[1].endswith("server.conf")
+            conf = any(word.startswith(f"{self.folder}/") and word.endswith("/server.conf") for word in words)
             if conf or place.startswith(f"{self.folder}/"):
                 found[int(entry.name)] = " ".join(words)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -286,6 +287,28 @@ def test_a_server_that_dies_while_it_loads_is_quoted_at_once(lab: Lab, embedded:
     up = lab.run("up", "--yes", "--json", timeout=12)
     assert (up.code, up.error["code"], up.error["where"]) == (5, "start-failed", addresses[0]), up
     assert "Bad file format reading the append only file" in up.error["seen"]
+
+
+def test_a_server_that_can_not_be_noted_is_not_left_running(lab: Lab, embedded: TestEngine) -> None:
+    binary = lab.folder / "bin" / embedded.binary.name
+    binary.parent.mkdir()
+    # Slow to start, so that its own pid file is not there yet either.
+    binary.write_text(
+        f'#!/bin/sh\n[ -e {lab.folder}/slow ] && case "$1" in */nodes/*) sleep 3;; esac\n'
+        f'exec {shlex.quote(str(embedded.binary))} "$@"\n'
+    )
+    binary.chmod(0o755)
+    engine = TestEngine(embedded.label, embedded.kind, binary.parent, embedded.version_prefix)
+    addresses, folders = formed(lab, engine)
+    assert lab.run("stop", addresses[0], "--yes").code == 0
+    note = folders[0] / "process.json"
+    note.unlink(missing_ok=True)
+    (note / "in the way").mkdir(parents=True)
+    (lab.folder / "slow").touch()
+    up = lab.run("up", "--yes", "--json")
+    assert (up.code, up.error["code"]) == (5, "host-files"), up
+    assert "2 of 3 nodes are running" in up.error["left"]
+    assert len(lab.servers()) == 2, lab.servers()
 
 
 def test_a_lost_folder_is_never_made_anew_by_itself(lab: Lab, embedded: TestEngine) -> None:
