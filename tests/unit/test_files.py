@@ -19,7 +19,7 @@ def mode(path: Path) -> str:
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o777], ids=oct)
-def umask(request: pytest.FixtureRequest) -> object:
+def umask(request: pytest.FixtureRequest, tmp_path: Path) -> object:
     before = os.umask(request.param)
     yield
     os.umask(before)

@@ -48,6 +48,13 @@ def is_draft(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
 
 
+def clear_drafts(folder: Path) -> None:
+    """Remove what killed writers left in ``folder``: a draft of a configuration holds the password."""
+    with contextlib.suppress(OSError):
+        for path in [entry for entry in folder.iterdir() if is_draft(entry.name)]:
+            path.unlink()
+
+
 def sync_directory(path: Path) -> None:
     """Make renames and creations in ``path`` durable."""
     handle = os.open(path, os.O_RDONLY)

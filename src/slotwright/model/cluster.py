@@ -169,6 +169,13 @@ class Observation:
     silent: tuple[SilentNode, ...] = ()
     login_faults: tuple[tuple[Address, LoginFault], ...] = ()
 
+    def with_second(self, later: Observation) -> Observation:
+        """What ``later`` says of the addresses that it asked takes the place of what was known of them."""
+        asked = {view.address for view in later.views} | {silent.address for silent in later.silent}
+        views = tuple(view for view in self.views if view.address not in asked) + later.views
+        silent = tuple(silent for silent in self.silent if silent.address not in asked) + later.silent
+        return Observation(views, silent, self.login_faults)
+
     def view_of(self, address: Address) -> NodeView | None:
         """The view of the node that was dialled at ``address``."""
         return next((view for view in self.views if view.address == address), None)

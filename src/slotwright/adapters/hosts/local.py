@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from slotwright.adapters.files import host_error, is_draft, make_directory, write_atomically
+from slotwright.adapters.files import clear_drafts, host_error, is_draft, make_directory, write_atomically
 from slotwright.adapters.processes import bind_error, free_port, is_running, kill, port_owner
 from slotwright.adapters.supervisors import direct
 from slotwright.errors import HostError
@@ -51,6 +51,7 @@ class LocalHost:
         """Marker first: from then on the folder is known as ours, whatever happens next."""
         directory = Path(files.directory)
         make_directory(directory)
+        clear_drafts(directory)
         write_atomically(directory / MARKER, files.marker)
         write_atomically(directory / SERVER_CONF, files.server_conf)
         if files.nodes_conf is not None and not (directory / NODES_CONF).exists():
@@ -58,6 +59,7 @@ class LocalHost:
 
     async def rewrite_conf(self, files: NodeFiles) -> None:
         """The configuration alone."""
+        clear_drafts(Path(files.directory))
         write_atomically(Path(files.directory) / SERVER_CONF, files.server_conf)
 
     async def start(self, launch: Launch) -> ProcessId:
