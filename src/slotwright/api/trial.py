@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from slotwright.adapters.engines import locate
 from slotwright.adapters.files import write_atomically
@@ -139,8 +138,3 @@ def _refuse_other(wish: DemoWish, topology: Topology) -> None:
             left="nothing was changed",
             hint="slotwright destroy demo takes it away; slotwright demo without options finds it again",
         )
-
-
-def demo_file(context: Context) -> Path:
-    """Where the file of the demo lies."""
-    return context.store(NAME).topology_path

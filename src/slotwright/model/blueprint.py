@@ -66,7 +66,3 @@ class Blueprint:
             if node.address == address:
                 return node
         raise KeyError(str(address))
-
-    def shard_of(self, node: BlueprintNode) -> BlueprintShard:
-        """The shard that ``node`` belongs to by plan."""
-        return self.shards[node.shard - 1]

@@ -66,7 +66,6 @@ class NodeFacts:
     port_owner: PortOwner | None = None
     bus_error: str = ""
     bus_owner: PortOwner | None = None
-    log_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,10 +152,3 @@ class Topology:
     def addresses(self) -> tuple[Address, ...]:
         """Every node's address, host by host in the file's order."""
         return tuple(address for host in self.hosts for address in host.node_addresses)
-
-    def host_of(self, address: Address) -> HostSpec:
-        """The host that has this address; :class:`KeyError` when there is none."""
-        for host in self.hosts:
-            if host.address == address.host:
-                return host
-        raise KeyError(address.host)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
-from slotwright.errors import ServerError
 from slotwright.model.topology import Address
 from slotwright.ports import Connection, Dialer
 
@@ -37,12 +36,3 @@ class Roster:
         connection = self._connections.pop(address, None)
         if connection is not None:
             await connection.close()
-
-    async def dial_apart(self, address: Address, dialer: Dialer) -> ServerError | None:
-        """Whether ``dialer``'s credentials open ``address``: None when they do, else the error."""
-        try:
-            connection = await dialer.dial(address)
-        except ServerError as error:
-            return error
-        await connection.close()
-        return None

@@ -160,7 +160,7 @@ def _node_facts(query: NodeQuery, cluster_id: str) -> NodeFacts:
     ours = directory.state is DirectoryState.OURS
     process = direct.find(folder) if ours else None
     if process is not None:
-        return NodeFacts(query.address, directory, process, log_bytes=_size(folder / SERVER_LOG))
+        return NodeFacts(query.address, directory, process)
     address = query.address
     port_error = bind_error(address, address.port)
     bus_error = bind_error(address, address.bus_port) if query.with_bus else ""
@@ -171,7 +171,6 @@ def _node_facts(query: NodeQuery, cluster_id: str) -> NodeFacts:
         port_owner=port_owner(address.host, address.port) if port_error == "in-use" else None,
         bus_error=bus_error,
         bus_owner=port_owner(address.host, address.bus_port) if bus_error == "in-use" else None,
-        log_bytes=_size(folder / SERVER_LOG),
     )
 
 

@@ -280,7 +280,7 @@ def show_up(result: UpResult, verb: str) -> None:
         out(f"  nothing was to be {'started' if verb == 'start' else 'changed'}")
 
 
-def show_slots(found: Sequence[SlotOfKey], survey_is_single: bool = False) -> None:
+def show_slots(found: Sequence[SlotOfKey]) -> None:
     """`slot`."""
     rows = [
         (
