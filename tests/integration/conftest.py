@@ -298,6 +298,7 @@ def open_lab(folder: Path, worker: str) -> Iterator[Lab]:
         for pid in {*lab.processes().values(), *lab.servers()}:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        lab.wait(lambda: not lab.servers(), "the servers of this test to be gone", 10)
 
 
 @pytest.fixture

@@ -380,3 +380,29 @@ def test_a_start_of_what_was_never_formed_says_so_and_takes_nothing_away(lab: La
     assert started.code != 0
     assert lab.files() == before, started.out
     assert "slotwright up" in started.error["hint"]
+
+
+def test_a_cut_formation_that_was_used_is_not_taken_away_when_nothing_starts(lab: Lab, embedded: TestEngine) -> None:
+    """Usable before the seal, and used: that no server answers later says nothing about the data in its folders."""
+    lab.topology(embedded, replicas=0, ports=(lab.free_port(),), password="none")
+    up = lab.run("up", "--yes", "--json")
+    assert up.code == 0, up.err
+    record = lab.state / "clusters/cache/record.json"
+    record.write_text(record.read_text().replace('"formed"', '"forming"'))
+    nodes = up.json["status"]["nodes"]
+    with lab.client(nodes[0]["address"]) as client:
+        client.execute_command("SET", "{06S}", "precious")
+    folders = [lab.state / "clusters/cache/nodes" / node["address"].replace(":", "-") for node in nodes]
+    for node in nodes:
+        lab.kill(node["address"])
+    lab.wait(lambda: lab.processes() == {}, "all servers to end")
+    maps = {folder: (folder / "nodes.conf").read_bytes() for folder in folders}
+    for folder in folders:
+        (folder / "nodes.conf").write_text('"unbalanced\n')
+    failed = lab.run("up", "--yes", "--json")
+    assert (failed.code, failed.error["code"]) == (5, "start-failed"), failed.out
+    for folder, text in maps.items():
+        (folder / "nodes.conf").write_bytes(text)
+    assert lab.run("up", "--yes").code == 0
+    with lab.client(nodes[0]["address"]) as client:
+        assert client.execute_command("GET", "{06S}") == b"precious"

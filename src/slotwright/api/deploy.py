@@ -303,8 +303,9 @@ async def execute(work: Work, draft: Draft, found: Plan) -> UpResult:
         settings=draft.desired.settings,
     )
     executor = Executor(shop)
+    is_first = store.read_record() is None
     try:
-        if store.read_record() is None:
+        if is_first:
             store.write_record(draft.record)
         if work.password is not None and store.read_password() != work.password:
             store.write_password(work.password)
@@ -322,7 +323,7 @@ async def execute(work: Work, draft: Draft, found: Plan) -> UpResult:
     except asyncio.CancelledError:
         raise await _interrupted(work, draft) from None
     except SlotwrightError as error:
-        raise await _clean_up(work, draft, error) from error
+        raise await _clean_up(work, draft, error, is_first=is_first) from error
     finally:
         if isinstance(journal, FileJournal):
             journal.close()
@@ -369,12 +370,16 @@ async def _interrupted(work: Work, draft: Draft) -> OperatorInterruptError:
     )
 
 
-async def _clean_up(work: Work, draft: Draft, error: SlotwrightError) -> SlotwrightError:
-    """A cluster that never came to be is taken down, unless a key is in it; anything else is left for the next up."""
+async def _clean_up(work: Work, draft: Draft, error: SlotwrightError, *, is_first: bool) -> SlotwrightError:
+    """What this very run began is taken down, unless a key is in it; anything else is left for the next up.
+
+    A formation that an earlier run began may have been usable, and used, before it was cut: that no server answers now
+    says nothing about the data in its folders, so they stay.
+    """
     store, record = work.store, work.store.read_record()
     nodes = draft.desired.blueprint.nodes
     again = f"slotwright up {draft.record.topology_path}"
-    if record is not None and record.stage is Stage.FORMED:
+    if not is_first or (record is not None and record.stage is Stage.FORMED):
         running = await _running(work.context, draft)
         return _partly(error, f"{running} of {len(nodes)} nodes are running", again)
     keys = await count_keys(work.roster, [node.address for node in nodes])

@@ -177,7 +177,8 @@ def _refusals(desired: Desired, world: World) -> Iterator[Refusal]:
         )
     if set(desired.topology.addresses) != set(record.topology.addresses):
         return
-    if record.stage is Stage.FORMED:
+    # A formation that was cut after it was usable may be in use: with keys in it, no node is made anew either.
+    if record.stage is Stage.FORMED or any(view.health.keys for view in world.observation.views):
         yield from _lost_directories(desired, world)
     yield from _restart_refusals(desired, world)
 
