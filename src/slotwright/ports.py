@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from slotwright.model.facts import HostFacts, ProcessId
+from slotwright.model.facts import HostFacts, NodeQuery, ProcessId
 from slotwright.model.files import Launch, NodeFiles
+from slotwright.model.secret import Secret
 from slotwright.model.topology import Address
 
 Argument = str | bytes | int
@@ -59,13 +60,8 @@ class Dialer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class NodeQuery:
-    """What to look for on a host: a node's address and the folder that should be its own."""
-
-    address: Address
-    directory: str
-    with_bus: bool = True
+LoginDialer = Callable[[Secret | None, str], Dialer]
+"""Makes a dialer for a password and a user name."""
 
 
 class Host(Protocol):
@@ -104,6 +100,10 @@ class Host(Protocol):
         """End exactly that process at once; nothing happens when it is gone."""
         ...
 
+    async def give_up(self, directory: str) -> None:
+        """The node died at its start: see that nobody starts it again by itself."""
+        ...
+
     async def log_tail(self, directory: str, most_bytes: int = 8192) -> str:
         """The end of the server's log, "" when there is none."""
         ...
@@ -129,6 +129,56 @@ class Host(Protocol):
     async def set_aside(self, directory: str, cluster_id: str, destination: str) -> None:
         """Move the node's folder to ``destination``, where no later node looks, without its configuration and logs
         (the password is in them). Nothing happens when the folder is gone already."""
+        ...
+
+
+class Fleet(Protocol):
+    """The hosts of one cluster, and the ways to the servers on them."""
+
+    def at(self, host: str) -> Host:
+        """The host with this address. For one that can't be reached, a host whose every method says so."""
+        ...
+
+    def login(self, password: Secret | None, username: str) -> Dialer:
+        """Dials the nodes' addresses, by whatever way leads there."""
+        ...
+
+    def login_on(self, host: str) -> LoginDialer:
+        """Dials addresses as they are meant on that host: its own loopback, too."""
+        ...
+
+    async def close(self) -> None:
+        """Hang up; never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ShellResult:
+    """What a script on a host came to. ``status`` is its exit code; output is decoded with replacement characters."""
+
+    status: int
+    output: str
+    complaint: str
+
+
+class Shell(Protocol):
+    """A POSIX shell on one host, local or remote. Nothing else is expected of a host."""
+
+    @property
+    def host(self) -> str:
+        """The host's address as it stands in the file."""
+        ...
+
+    async def run(
+        self, script: str, *arguments: str, stdin: bytes = b"", timeout_s: float = 30.0, as_root: bool = True
+    ) -> ShellResult:
+        """Run ``script`` (POSIX sh) with ``$1``... set to ``arguments`` and ``stdin`` as its input.
+
+        ``as_root``: through sudo where the login is not root and may; otherwise as the login itself. Script and
+        arguments can be seen in the host's process list: secrets belong in ``stdin``. A script that ends with a status
+        is a result, whatever the status. Raises :class:`slotwright.errors.HostError` with code ``host-unreachable``,
+        ``host-lost`` (the connection ended: whether the script did its work is unknown) or ``host-timeout``.
+        """
         ...
 
 

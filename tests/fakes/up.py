@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from slotwright.model.blueprint import Blueprint
 from slotwright.model.events import Report, silent
 from slotwright.model.expectation import Expectation
+from slotwright.model.facts import NodeQuery
 from slotwright.model.files import NodeFiles
 from slotwright.model.plan import CreateNode, Plan
 from slotwright.model.record import Stage
@@ -20,12 +21,11 @@ from slotwright.operations.roster import Roster
 from slotwright.operations.verify import Verifier
 from slotwright.planning.diff import Desired, plan_changes
 from slotwright.planning.diff import World as Seen
-from slotwright.ports import NodeQuery
 from slotwright.wire.nodes_conf import render_nodes_conf
 from slotwright.wire.server_conf import NodeConfig, effective_settings, render_server_conf
 from tests.fakes import build
 from tests.fakes.doubles import MemoryJournal
-from tests.fakes.world import AT_START_ONLY, BUILT_IN, FakeDialer, FakeHost, World
+from tests.fakes.world import AT_START_ONLY, BUILT_IN, FakeDialer, FakeFleet, FakeHost, World
 
 PASSWORD = Secret("hunter2")
 
@@ -47,6 +47,10 @@ class Operator:
     @property
     def host(self) -> FakeHost:
         return FakeHost(self.world)
+
+    @property
+    def fleet(self) -> FakeFleet:
+        return FakeFleet(self.host)
 
     async def up(self) -> Plan:
         """Plan and do; the plan that was done."""
@@ -85,7 +89,7 @@ class Operator:
             self.world.keep_record(record)
         return Executor(
             Workshop(
-                host=host or self.host,
+                fleet=FakeFleet(host or self.host),
                 roster=roster,
                 journal=self.journal,
                 clock=self.world.clock,

@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from slotwright.errors import AuthenticationError, HostError, NodeUnreachableError
-from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, ProcessId
+from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, NodeQuery, ProcessId
 from slotwright.model.files import MARKER, NODES_CONF, SERVER_CONF, Launch, NodeFiles
 from slotwright.model.record import ClusterRecord
 from slotwright.model.secret import Secret
 from slotwright.model.slots import SlotSet, key_slot
 from slotwright.model.topology import Address
-from slotwright.ports import Argument, NodeQuery, Reply, ReplyError
+from slotwright.ports import Argument, LoginDialer, Reply, ReplyError
 from tests.fakes.doubles import FakeClock
 
 SETTLE_S = 0.05
@@ -305,6 +305,9 @@ class FakeHost:
                 self.world.effect(f"kill {server.address}")
                 self.world.kill(server.address)
 
+    async def give_up(self, directory: str) -> None:
+        pass
+
     async def log_tail(self, directory: str, most_bytes: int = 8192) -> str:
         return self.log
 
@@ -366,6 +369,25 @@ class FakeConnection:
             return self.server.answer(words)
         except ReplyError as error:
             return error
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class FakeFleet:
+    """Implements :class:`slotwright.ports.Fleet`: one host for all addresses."""
+
+    host: FakeHost
+
+    def at(self, host: str) -> FakeHost:
+        return self.host
+
+    def login(self, password: Secret | None, username: str) -> FakeDialer:
+        return FakeDialer(self.host.world, password)
+
+    def login_on(self, host: str) -> LoginDialer:
+        return self.login
 
     async def close(self) -> None:
         pass

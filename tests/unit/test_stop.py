@@ -29,7 +29,7 @@ def who() -> Operator:
 def stop(who: Operator, *places: str, kill: bool = False) -> tuple[Stopped, ...]:
     async def do() -> tuple[Stopped, ...]:
         async with who.roster() as roster:
-            stopper = Stopper(who.host, roster, who.world.clock, silent, is_kill=kill)
+            stopper = Stopper(who.fleet, roster, who.world.clock, silent, is_kill=kill)
             cluster_id = who.blueprint.cluster_id
             return await stopper.stop([NodeToStop(at(text), who.directory(at(text)), cluster_id) for text in places])
 
@@ -77,7 +77,7 @@ def test_a_mute_server_is_not_stopped_but_can_be_killed(who: Operator) -> None:
 def test_taking_down_ends_all_processes_before_any_folder_goes(who: Operator) -> None:
     record = who.world.record
     assert record is not None
-    asyncio.run(Undo(who.host, who.world.clock).take_down(record))
+    asyncio.run(Undo(who.fleet, who.world.clock).take_down(record))
     kinds = [effect.split()[0] for effect in who.world.effects]
     assert kinds == ["kill"] * 6 + ["remove"] * 6
     assert (who.world.servers, who.world.folders) == ({}, {})
@@ -89,14 +89,14 @@ def test_taking_down_what_was_half_made(who: Operator) -> None:
     who.world.kill(at("h1:7001"))
     del who.world.folders[who.directory(at("h2:7002"))]
     who.world.kill(at("h2:7002"))
-    asyncio.run(Undo(who.host, who.world.clock).take_down(record))
+    asyncio.run(Undo(who.fleet, who.world.clock).take_down(record))
     assert (who.world.servers, who.world.folders) == ({}, {})
 
 
 def test_data_is_set_aside_when_all_processes_have_ended(who: Operator) -> None:
     record = who.world.record
     assert record is not None
-    moved = asyncio.run(Undo(who.host, who.world.clock).set_aside(record, "/kept"))
+    moved = asyncio.run(Undo(who.fleet, who.world.clock).set_aside(record, "/kept"))
     kinds = [effect.split()[0] for effect in who.world.effects]
     assert kinds == ["kill"] * 6 + ["move"] * 6
     assert set(moved) == set(who.world.folders)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,10 @@ from slotwright.model.topology import (
     PasswordRef,
     PasswordSource,
     ShardSpec,
+    SshSpec,
+    Sudo,
     Topology,
+    Via,
 )
 
 BASE = Path("/srv/clusters")
@@ -382,22 +386,24 @@ def test_passwords_that_are_refused(password: str, what: str) -> None:
         (
             {"engine": "engine:\n  kind: redis\n  from: embeded"},
             "4",
-            "from must be embedded, path or a directory, not 'embeded'",
+            "from must be embedded, path, package, an archive or a directory, not 'embeded'",
             "did you mean 'embedded'?",
         ),
         ({"engine": "engine: {kind: redis, from: bin}"}, "2", "from must be embedded, path", "./bin"),
         (
             {"engine": "engine: {kind: redis, from: package}"},
             "2",
-            "from: package comes with remote hosts",
-            "path",
+            "from: package is for hosts with ssh, and these hosts are this machine",
+            "from: path",
         ),
         (
-            {"engine": "engine: {kind: redis, from: archive}"},
+            {"engine": "engine: {kind: redis, from: redis-8.tgz}"},
             "2",
-            "from: archive comes with remote hosts",
-            "path",
+            "an archive is for hosts with ssh, and these hosts are this machine",
+            "the directory of its programs",
         ),
+        ({"engine": "engine: {kind: redis, from: archive}"}, "2", "from: archive does not say which", ".tar.gz"),
+        ({"engine": "engine: {kind: redis, path: /a/b.tgz}"}, "2", "unknown key 'path'", "after from"),
         # hosts
         ({"hosts": "hosts: 127.0.1.1"}, "3", "hosts must be a list, not '127.0.1.1'", "hosts: [127.0.1.1]"),
         ({"hosts": "hosts: []"}, "3", "hosts is empty", "hosts: ["),
@@ -405,12 +411,7 @@ def test_passwords_that_are_refused(password: str, what: str) -> None:
         ({"hosts": "hosts:\n- 127.0.1.1\n- {}"}, "5", "this host has no address", "{address"),
         ({"hosts": "hosts: [{address: 1.5}]"}, "3", "address must be a text, not 1.5", "quotes"),
         ({"hosts": "hosts: [{adress: db1}]"}, "3", "unknown key 'adress'", "'address'"),
-        (
-            {"hosts": "hosts: [{address: 127.0.0.1, ssh: {user: a}}]"},
-            "3",
-            "remote hosts (ssh) are not",
-            "ssh",
-        ),
+        ({"hosts": "hosts: [{address: 127.0.0.1, user: root}]"}, "3", "unknown key 'user'", "ssh: {user: ...}"),
         (
             {"hosts": "hosts: [127.0.1.1, '127.0.1.2:7001']"},
             "3",
@@ -637,7 +638,7 @@ shards:
     assert problems(text) == [
         ("cluster.yaml:1", "unknown key 'nam'"),
         ("cluster.yaml:2", "kind must be redis or valkey, not 'valky'"),
-        ("cluster.yaml:2", "from must be embedded, path or a directory, not 'embeded'"),
+        ("cluster.yaml:2", "from must be embedded, path, package, an archive or a directory, not 'embeded'"),
         ("cluster.yaml:5", "a host must be an address or a mapping, not 5"),
         ("cluster.yaml:6", "the host 127.0.1.1 stands twice"),
         ("cluster.yaml:7", "unknown key 'rak'"),
@@ -822,6 +823,12 @@ ENGINES = st.one_of(
     st.builds(Engine, st.sampled_from(EngineKind), st.sampled_from([EngineOrigin.EMBEDDED, EngineOrigin.PATH])),
     st.builds(Engine, st.sampled_from(EngineKind), st.just(EngineOrigin.DIRECTORY), PATHS),
 )
+ARCHIVES = st.builds(str.__add__, PATHS, st.sampled_from(["/valkey 9.tar.gz", "/r.tgz", "/v.tar.xz", "/V.TAR.BZ2"]))
+REMOTE_ENGINES = st.one_of(
+    ENGINES,
+    st.builds(Engine, st.sampled_from(EngineKind), st.just(EngineOrigin.PACKAGE)),
+    st.builds(Engine, st.sampled_from(EngineKind), st.just(EngineOrigin.ARCHIVE), ARCHIVES),
+)
 PASSWORDS = st.one_of(
     st.sampled_from([PasswordRef(PasswordSource.NONE), PasswordRef(PasswordSource.GENERATED)]),
     st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,9}", fullmatch=True).map(
@@ -831,6 +838,39 @@ PASSWORDS = st.one_of(
 )
 # Below 10000, no port is another's bus port.
 PORTS = st.lists(st.integers(1, 9999), min_size=1, max_size=4, unique=True).map(tuple)
+TARGETS = st.one_of(HOSTS.filter(lambda host: "%" not in host), st.sampled_from(["Gate_1", "db1.Example.org"]))
+JUMPS = st.one_of(
+    st.just(""),
+    st.builds("{}{}{}".format, st.sampled_from(["", "admin@"]), st.just("gate"), st.sampled_from(["", ":2222"])),
+    st.sampled_from(["10.0.0.1", "a\\b@[fd00::1]:22"]),
+)
+LOGINS = st.sampled_from([("", False), ("SSH_PASSWORD", False), ("", True)])
+
+
+@st.composite
+def ssh_specs(draw: st.DrawFn) -> SshSpec:
+    variable, asks = draw(LOGINS)
+    return SshSpec(
+        user=draw(st.one_of(st.just(""), st.sampled_from(["root", "1000", "true", "CORP\\ann", "ann@corp", "a:b#c"]))),
+        port=draw(st.one_of(st.just(0), st.integers(1, 65535))),
+        key=draw(st.one_of(st.just(""), PATHS.filter(lambda path: not path.endswith(".pub")))),
+        jump=draw(JUMPS),
+        address=draw(st.one_of(st.just(""), TARGETS)),
+        password_variable=variable,
+        ask_password=asks,
+        sudo=draw(st.sampled_from(Sudo)),
+    )
+
+
+NETWORKS = st.lists(
+    st.one_of(
+        st.ip_addresses(v=4).map(lambda ip: f"{ip}/32"),
+        st.ip_addresses(v=6).map(lambda ip: f"{ip}/128"),
+        st.sampled_from(["0.0.0.0/0", "::/0", "172.27.204.0/24", "fd00::/8"]),
+    ),
+    max_size=4,
+    unique=True,
+).map(tuple)
 SETTINGS = st.dictionaries(DIRECTIVES, st.lists(SAFE_TEXT, min_size=1, max_size=3), max_size=4).map(
     lambda found: tuple((name, value) for name, values in found.items() for value in values)
 )
@@ -841,7 +881,11 @@ def host_specs(draw: st.DrawFn, count: int) -> tuple[HostSpec, ...]:
     addresses = draw(st.lists(HOSTS, min_size=count, max_size=count, unique=True))
     shared = draw(PORTS)
     ports = st.just(shared) if draw(st.booleans()) else PORTS
-    return tuple(HostSpec(address, draw(ports), draw(LABELS), draw(LABELS)) for address in addresses)
+    hosts = tuple(HostSpec(address, draw(ports), draw(LABELS), draw(LABELS)) for address in addresses)
+    if not draw(st.booleans()):
+        return hosts
+    some = draw(st.lists(ssh_specs(), min_size=1, max_size=3))
+    return tuple(replace(host, ssh=draw(st.sampled_from(some))) for host in hosts)
 
 
 @st.composite
@@ -849,7 +893,7 @@ def topologies(draw: st.DrawFn) -> Topology:
     is_single = draw(st.booleans())
     hosts = draw(host_specs(1 if is_single else draw(st.integers(3, 6))))
     if is_single:
-        hosts = (HostSpec(hosts[0].address, hosts[0].ports[:1], hosts[0].rack, hosts[0].zone),)
+        hosts = (replace(hosts[0], ports=hosts[0].ports[:1]),)
     nodes = [address for host in hosts for address in host.node_addresses]
     primaries = [] if is_single else draw(st.permutations(nodes))[:3]
     shards = tuple(ShardSpec(node) for node in primaries) if draw(st.booleans()) else ()
@@ -858,7 +902,7 @@ def topologies(draw: st.DrawFn) -> Topology:
         shards = (ShardSpec(shards[0].primary, rest), *shards[1:])
     return Topology(
         name=draw(NAMES),
-        engine=draw(ENGINES),
+        engine=draw(REMOTE_ENGINES if hosts[0].ssh else ENGINES),
         hosts=hosts,
         replicas=0 if is_single else draw(st.integers(0, len(nodes) // 3 - 1)),
         shards=shards,
@@ -867,6 +911,8 @@ def topologies(draw: st.DrawFn) -> Topology:
         data_directory=draw(st.one_of(st.just(""), PATHS)),
         mode=Mode.SINGLE if is_single else Mode.CLUSTER,
         allow_colocated_replicas=draw(st.booleans()),
+        clients=draw(NETWORKS),
+        via=draw(st.sampled_from(Via)),
     )
 
 

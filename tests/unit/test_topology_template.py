@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click import UsageError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slotwright.adapters.topology_file import LoadedTopology, parse_topology
+from slotwright.adapters.topology_file import LoadedTopology, load_topology, parse_topology
 from slotwright.adapters.topology_template import InitAnswers, commented_topology
+from slotwright.cli.commands.init import command
+from slotwright.errors import InputError
 from slotwright.model.topology import (
     Address,
     Engine,
@@ -21,10 +25,18 @@ from slotwright.model.topology import (
     PasswordRef,
     PasswordSource,
     ShardSpec,
+    SshSpec,
+    Via,
 )
 
 BASE = Path("/srv/clusters")
 SINGLE = InitAnswers(mode=Mode.SINGLE, hosts=("127.0.0.1",), ports=(6379,))
+REMOTE = InitAnswers(
+    hosts=("10.0.0.1", "10.0.0.2", "10.0.0.3"),
+    ports=(6379, 6380),
+    ssh=SshSpec(user="admin", key="~/.ssh/id_ed25519"),
+    clients=("10.0.0.0/24", "fd00::/8"),
+)
 
 
 def parse(text: str) -> LoadedTopology:
@@ -58,7 +70,7 @@ def test_a_single_server_has_nothing_of_a_cluster() -> None:
     assert not re.search("replicas:|shards|rack|cluster-node-timeout", text)
 
 
-@pytest.mark.parametrize("answers", [InitAnswers(), SINGLE])
+@pytest.mark.parametrize("answers", [InitAnswers(), SINGLE, REMOTE])
 def test_every_line_fits_a_terminal_and_every_key_is_explained(answers: InitAnswers) -> None:
     text = commented_topology(answers)
     assert max(map(len, text.splitlines())) <= 110
@@ -66,6 +78,44 @@ def test_every_line_fits_a_terminal_and_every_key_is_explained(answers: InitAnsw
     keys = re.findall(r"^(?:# )?([a-z_]+):", text, re.MULTILINE)
     common = {"name", "engine", "hosts", "ports", "password", "data", "settings", "mode"}
     assert set(keys) >= (common if answers is SINGLE else common - {"mode"} | {"replicas", "shards"})
+    assert (set(keys) >= {"ssh", "via", "clients"}) is (answers is REMOTE)
+
+
+def test_hosts_of_their_own_are_reached_by_ssh_and_open_to_the_clients() -> None:
+    loaded = parse(commented_topology(REMOTE))
+    topology = loaded.topology
+    assert loaded.warnings == ()
+    assert {host.ssh for host in topology.hosts} == {SshSpec(user="admin", key=f"{Path.home()}/.ssh/id_ed25519")}
+    assert topology.engine == Engine(EngineKind.VALKEY, EngineOrigin.EMBEDDED)
+    assert (topology.clients, topology.password) == (REMOTE.clients, PasswordRef(PasswordSource.GENERATED))
+
+
+def test_without_a_user_or_clients_the_file_says_so() -> None:
+    text = commented_topology(replace(REMOTE, ssh=SshSpec(), clients=()))
+    assert "\nssh: true\n" in text and "\nclients: []\n" in text
+    assert parse(text).topology.is_remote
+
+
+def test_the_examples_for_remote_hosts_work() -> None:
+    text = commented_topology(REMOTE)
+    for key in ("data", "ssh", "via"):
+        text = with_example(text, key)
+    topology = parse(text).topology
+    jump = "admin@gate.example.org"
+    expected = SshSpec("admin", key=f"{Path.home()}/.ssh/id_ed25519", jump=jump, ask_password=True)
+    assert {host.ssh for host in topology.hosts} == {expected}
+    assert (topology.data_directory, topology.via) == ("/srv/data", Via.DIRECT)
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("package", Engine(EngineKind.VALKEY, EngineOrigin.PACKAGE)),
+        ("valkey 9.tar.gz", Engine(EngineKind.VALKEY, EngineOrigin.ARCHIVE, f"{BASE}/valkey 9.tar.gz")),
+    ],
+)
+def test_engine_answers_for_remote_hosts(origin: str, expected: Engine) -> None:
+    assert parse(commented_topology(replace(REMOTE, origin=origin))).topology.engine == expected
 
 
 def test_the_example_of_labels_works() -> None:
@@ -162,3 +212,55 @@ def test_the_file_says_what_was_answered(name: str, hosts: list[str], ports: lis
     assert topology.hosts == tuple(HostSpec(host, tuple(ports)) for host in hosts)
     shards = parse(with_example(text, "shards")).topology.shards
     assert all(len(shard.replicas) == replicas for shard in shards)
+
+
+# The command
+
+
+def init(file: Path, *words: str) -> LoadedTopology:
+    command.main([str(file), *words], prog_name="slotwright init", standalone_mode=False)
+    return load_topology(file)
+
+
+def test_init_without_a_word_stays_on_this_machine(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    assert init(file).topology == parse(commented_topology(InitAnswers())).topology
+    assert file.read_text() == commented_topology(InitAnswers())
+
+
+def test_init_takes_hosts_of_their_own_for_remote_ones(tmp_path: Path) -> None:
+    words = ("--hosts", "10.0.0.1,10.0.0.2,db3", "--user", "admin", "--key", "~/.ssh/k", "--clients", "10.0.0.0/24,::1")
+    topology = init(tmp_path / "c.yaml", *words).topology
+    ssh = SshSpec(user="admin", key=f"{Path.home()}/.ssh/k")
+    assert topology.hosts == tuple(HostSpec(host, (6379, 6380), ssh=ssh) for host in ("10.0.0.1", "10.0.0.2", "db3"))
+    assert topology.clients == ("10.0.0.0/24", "::1/128")
+    assert topology.password == PasswordRef(PasswordSource.GENERATED)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_remote"),
+    [
+        (("--hosts", "10.0.0.1,10.0.0.2,10.0.0.3"), True),
+        (("--hosts", "127.0.0.1,10.0.0.2,10.0.0.3"), True),
+        (("--hosts", "10.0.0.1,10.0.0.2,10.0.0.3", "--no-ssh"), False),
+        (("--ssh",), True),
+        (("--user", "root"), True),
+        (("--clients", "10.0.0.0/8"), True),
+        (("--hosts", "10.0.0.1", "--single"), True),
+        (("--single",), False),
+    ],
+)
+def test_when_init_writes_ssh(words: tuple[str, ...], is_remote: bool, tmp_path: Path) -> None:
+    loaded = init(tmp_path / "c.yaml", *words)
+    assert loaded.topology.is_remote is is_remote
+    assert loaded.topology.hosts[0].ports[0] == (6379 if is_remote else 7001)
+
+
+def test_init_refuses_what_the_file_would(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    with pytest.raises(UsageError, match="--user is for hosts that are reached by SSH"):
+        init(file, "--no-ssh", "--user", "root")
+    with pytest.raises(InputError) as caught:
+        init(file, "--ssh", "--clients", "app1")
+    assert caught.value.problems[0].what == "'app1' is neither a network nor an address"
+    assert not file.exists()

@@ -8,7 +8,7 @@ twice, and its CLUSTER NODES parser merges nodes that share an address).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import redis.exceptions as wire_errors
@@ -98,26 +98,45 @@ def _error_line(error: wire_errors.RedisError) -> str:
     return f"{error.status_code} {error}" if error.status_code else str(error)
 
 
-class RespDialer:
-    """Implements :class:`slotwright.ports.Dialer`; ``password`` None sends no AUTH."""
+Opener = Callable[[Address], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+"""Another way to an address than straight there; raises OSError as a plain connection would."""
 
-    def __init__(self, password: Secret | None, username: str = "") -> None:
+
+class _DetouredConnection(WireConnection):
+    """The same transport over streams that somebody else opens."""
+
+    def __init__(self, opener: Opener, address: Address, **options: Any) -> None:
+        super().__init__(**options)
+        self._opener = opener
+        self._goal = address
+
+    async def _connect(self) -> None:
+        self._reader, self._writer = await self._opener(self._goal)
+
+
+class RespDialer:
+    """Implements :class:`slotwright.ports.Dialer`; ``password`` None sends no AUTH, ``opener`` None goes straight."""
+
+    def __init__(self, password: Secret | None, username: str = "", opener: Opener | None = None) -> None:
         self._password = password
         self._username = username
+        self._opener = opener
 
     async def dial(self, address: Address, *, timeout_s: float = 2.0) -> Connection:
         """Connect, log in, and make sure that a server of ours speaks."""
-        wire = WireConnection(
-            host=address.host,
-            port=address.port,
-            password=self._password.reveal() if self._password else None,
-            username=self._username or None,
-            protocol=2,
-            socket_connect_timeout=timeout_s,
-            socket_timeout=None,
-            retry=Retry(NoBackoff(), 0),
-            driver_info=None,
-        )
+        options: dict[str, Any] = {
+            "host": address.host,
+            "port": address.port,
+            "password": self._password.reveal() if self._password else None,
+            "username": self._username or None,
+            "protocol": 2,
+            "socket_connect_timeout": timeout_s,
+            "socket_timeout": None,
+            "retry": Retry(NoBackoff(), 0),
+            "driver_info": None,
+        }
+        opener = self._opener
+        wire = WireConnection(**options) if opener is None else _DetouredConnection(opener, address, **options)
         try:
             async with asyncio.timeout(timeout_s):
                 await wire.connect()  # type: ignore[no-untyped-call]

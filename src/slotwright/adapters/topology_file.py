@@ -1,9 +1,9 @@
 """The topology file: YAML to a sound :class:`Topology`, with every problem of the file reported at once.
 
 The way: text -> values with lines (``topology_lines``) -> shape (``topology_schema``, pydantic) -> meaning
-(``topology_nodes``, ``topology_settings``, ``topology_password``). Each step reports what it finds and hands
-on what was right, so a file with five faults is mended in one go. Nothing outside these modules knows ruamel
-or pydantic.
+(``topology_nodes``, ``topology_ssh``, ``topology_engine``, ``topology_password`` and their like). Each step
+reports what it finds and hands on what was right, so a file with five faults is mended in one go. Nothing
+outside these modules knows ruamel or pydantic.
 
 What the world makes of the file (addresses of other machines, missing binaries, ports taken) is not decided
 here.
@@ -12,20 +12,21 @@ here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from slotwright.adapters.topology_clients import read_clients, read_via
+from slotwright.adapters.topology_engine import Reach, read_engine
 from slotwright.adapters.topology_lines import read_document
 from slotwright.adapters.topology_nodes import read_layout
 from slotwright.adapters.topology_password import read_password
-from slotwright.adapters.topology_paths import absolute_path
-from slotwright.adapters.topology_schema import EnginePart, Report, RootPart, nearest, read_part, shown
+from slotwright.adapters.topology_paths import absolute_path, path_on_hosts
+from slotwright.adapters.topology_schema import Report, RootPart, read_part, shown
 from slotwright.adapters.topology_settings import read_settings
 from slotwright.adapters.topology_text import render_topology
 from slotwright.errors import InputError, Problem
 from slotwright.model.secret import Secret
-from slotwright.model.topology import Engine, EngineKind, EngineOrigin, Topology
+from slotwright.model.topology import Topology
 
 __all__ = ["LoadedTopology", "load_topology", "parse_topology", "render_topology"]
 
@@ -68,12 +69,15 @@ def parse_topology(text: str, *, where: str, base: Path) -> LoadedTopology:
     document = read_document(text, where)
     report = Report(document)
     root = read_part(RootPart, document.data, (), report)
-    layout = read_layout(root, report)
+    layout = read_layout(root, base, report)
+    reach = layout.reach
     name = _read_name(root, report)
-    engine = _read_engine(root.engine, base, report)
+    engine = read_engine(root.engine, base, reach, report)
     password, inline_password = read_password(root.password, layout.hosts, base, report)
     settings = read_settings(root.settings or {}, report)
-    data = absolute_path(root.data, base, ("data",), report) if root.data else ""
+    data = _read_data(root.data or "", base, reach, report)
+    clients = read_clients(root.clients, reach.is_local, report)
+    via = read_via(root, reach.is_local, report)
     report.raise_if_any()
     topology = Topology(
         name=name,
@@ -86,6 +90,8 @@ def parse_topology(text: str, *, where: str, base: Path) -> LoadedTopology:
         data_directory=data,
         mode=layout.mode,
         allow_colocated_replicas=bool(root.allow_colocated_replicas),
+        clients=clients,
+        via=via,
     )
     return LoadedTopology(topology, base.absolute() / where, report.warnings(), inline_password)
 
@@ -134,41 +140,8 @@ def _read_name(root: RootPart, report: Report) -> str:
     return name
 
 
-_REMOTE_ORIGINS = ("package", "archive")
-
-
-def _read_engine(raw: object, base: Path, report: Report) -> Engine:
-    part = EnginePart()
-    match raw:
-        case str():
-            part = read_part(EnginePart, {"kind": raw}, ("engine",), report)
-        case Mapping():
-            part = read_part(EnginePart, raw, ("engine",), report)
-        case None:
-            report.missing("engine", "engine: {kind: valkey, from: embedded}")
-        case _:
-            hint = "engine: {kind: valkey, from: embedded}"
-            report.problem(f"engine must be redis, valkey or a mapping, not {shown(raw)}", "engine", hint=hint)
-    if isinstance(raw, Mapping) and part.kind is None and report.is_clean("engine"):
-        report.problem("engine has no kind", "engine", hint="kind: redis or kind: valkey")
-    origin, directory = _read_origin(part.origin or "path", base, report)
-    return Engine(EngineKind(part.kind or "valkey"), origin, directory)
-
-
-def _read_origin(text: str, base: Path, report: Report) -> tuple[EngineOrigin, str]:
-    """A word, or a directory: whatever holds a '/' or starts with '~' or '.'."""
-    words = (EngineOrigin.EMBEDDED, EngineOrigin.PATH)
-    if text in words:
-        return EngineOrigin(text), ""
-    if "/" in text or text.startswith(("~", ".")):
-        return EngineOrigin.DIRECTORY, absolute_path(text, base, ("engine", "from"), report)
-    if text in _REMOTE_ORIGINS:
-        what, hint = (
-            f"from: {text} comes with remote hosts; not available yet",
-            "from: embedded, path or a directory",
-        )
-    else:
-        what = f"from must be embedded, path or a directory, not {shown(text)}"
-        hint = nearest(text, words) or f"write ./{text} if it is a directory"
-    report.problem(what, "engine", "from", hint=hint)
-    return EngineOrigin.PATH, ""
+def _read_data(text: str, base: Path, reach: Reach, report: Report) -> str:
+    """A directory on the hosts, which are this machine or others; "" for slotwright's own."""
+    if not text:
+        return ""
+    return path_on_hosts(text, ("data",), report) if reach.is_remote else absolute_path(text, base, ("data",), report)

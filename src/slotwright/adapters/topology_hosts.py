@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from slotwright.adapters.topology_addresses import AddressError, canonical_host
 from slotwright.adapters.topology_lines import KeyPath
 from slotwright.adapters.topology_schema import HostPart, Report, RootPart, read_part, shown
-from slotwright.model.topology import BUS_PORT_OFFSET, HIGHEST_PORT, HostSpec
+from slotwright.adapters.topology_ssh import SshReader, check_reached
+from slotwright.model.topology import BUS_PORT_OFFSET, HIGHEST_PORT, HostSpec, SshSpec
 
 _HOSTS_HINT = "hosts: [127.0.1.1, 127.0.1.2, 127.0.1.3]"
 _PORTS_HINT = "ports: [7001, 7002]"
 
 
-def read_hosts(root: RootPart, has_bus: bool, report: Report) -> tuple[HostSpec, ...]:
+def read_hosts(root: RootPart, has_bus: bool, base: Path, report: Report) -> tuple[HostSpec, ...]:
     """The hosts with their ports; what is wrong goes to ``report`` and leaves an empty address or no port.
 
-    ``has_bus`` says that every node listens on its port + 10000 too.
+    ``has_bus`` says that every node listens on its port + 10000 too; ``base`` is the folder of relative paths.
     """
     if root.hosts is None:
         report.missing("hosts", _HOSTS_HINT)
     elif not root.hosts:
         report.problem("hosts is empty", "hosts", hint=_HOSTS_HINT)
-    reader = _HostReader(_read_ports(root.ports, ("ports",), has_bus, report), has_bus, report)
+    ssh = SshReader(base, report)
+    shared = None if root.ssh is None else ssh.read(root.ssh, ("ssh",), SshSpec())
+    ports = _read_ports(root.ports, ("ports",), has_bus, report)
+    reader = _HostReader(ports, has_bus, ssh, shared)
     hosts = tuple(reader.host(raw, at) for at, raw in enumerate(root.hosts or ()))
     reader.report_portless(hosts)
+    check_reached(hosts, report)
     return hosts
 
 
 class _HostReader:
-    """Reads the entries of ``hosts``; knows the ports of all hosts and which hosts were named already."""
+    """Reads the entries of ``hosts``; knows what all hosts share and which hosts were named already."""
 
-    def __init__(self, shared: tuple[int, ...] | None, has_bus: bool, report: Report) -> None:
+    def __init__(self, shared: tuple[int, ...] | None, has_bus: bool, ssh: SshReader, reached: SshSpec | None) -> None:
         self._shared = shared
         self._has_bus = has_bus
-        self._report = report
+        self._ssh = ssh
+        self._reached = reached
+        self._report = ssh.report
         self._seen: dict[str, str] = {}
         self._portless: list[int] = []
 
@@ -46,7 +54,12 @@ class _HostReader:
         if ports is None and self._shared is None and self._report.is_clean(*path):
             self._portless.append(at)
         ports = ports if ports is not None else self._shared or ()
-        return HostSpec(address, ports, part.rack or "", part.zone or "")
+        return HostSpec(address, ports, part.rack or "", part.zone or "", self._read_ssh(part.ssh, at))
+
+    def _read_ssh(self, raw: object, at: int) -> SshSpec | None:
+        if raw is None:
+            return self._reached
+        return self._ssh.read(raw, ("hosts", at, "ssh"), self._reached or SshSpec())
 
     def report_portless(self, hosts: Sequence[HostSpec]) -> None:
         """Hosts that have no ports, of their own or of the file: one problem if it is all of them."""

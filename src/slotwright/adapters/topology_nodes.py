@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from slotwright.adapters.topology_engine import Reach
 from slotwright.adapters.topology_hosts import read_hosts
 from slotwright.adapters.topology_lines import KeyPath
 from slotwright.adapters.topology_schema import Report, RootPart
@@ -23,6 +25,7 @@ class Layout:
     hosts: tuple[HostSpec, ...]
     replicas: int
     shards: tuple[ShardSpec, ...]
+    reach: Reach
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -30,19 +33,28 @@ class Layout:
         return tuple(address for host in self.hosts for address in host.node_addresses)
 
 
-def read_layout(root: RootPart, report: Report) -> Layout:
-    """Mode, hosts with their ports, replicas and shards of ``root``; problems go to ``report``."""
+def read_layout(root: RootPart, base: Path, report: Report) -> Layout:
+    """Mode, hosts with their ports, replicas and shards of ``root``; problems go to ``report``.
+
+    ``base`` is the folder of relative paths.
+    """
     mode = Mode(root.mode or Mode.CLUSTER)
     has_bus = mode is Mode.CLUSTER and report.is_clean("mode")
-    hosts = read_hosts(root, has_bus, report)
+    hosts = read_hosts(root, has_bus, base, report)
     usual = 1 if mode is Mode.CLUSTER else 0
     replicas = usual if root.replicas is None else root.replicas
-    layout = Layout(mode, hosts, replicas, read_shards(root, hosts, report))
+    layout = Layout(mode, hosts, replicas, read_shards(root, hosts, report), _reach(root, hosts, report))
     if mode is Mode.SINGLE:
         _check_single(root, layout, report)
     elif has_bus:
         _check_count(root, layout, report)
     return layout
+
+
+def _reach(root: RootPart, hosts: Sequence[HostSpec], report: Report) -> Reach:
+    is_remote = root.ssh is not None or any(host.ssh is not None for host in hosts)
+    is_clear = report.is_clean("ssh") and all(report.is_clean("hosts", at, "ssh") for at in range(len(hosts)))
+    return Reach(is_remote, is_local=is_clear and bool(hosts) and not is_remote)
 
 
 def _check_single(root: RootPart, layout: Layout, report: Report) -> None:

@@ -57,6 +57,11 @@ def read_password(raw: object, hosts: Sequence[HostSpec], base: Path, report: Re
     return NO_PASSWORD
 
 
+def is_variable(name: str) -> bool:
+    """Whether an environment variable can be called so."""
+    return _VARIABLE.fullmatch(name) is not None
+
+
 def _is_exposed(host: HostSpec) -> bool:
     return bool(host.address) and not Address(host.address, 1).is_loopback
 
@@ -106,7 +111,7 @@ def _referenced(raw: Mapping[str, object], base: Path, report: Report) -> Found:
 
 
 def _variable(name: str, report: Report) -> Found:
-    if not _VARIABLE.fullmatch(name):
+    if not is_variable(name):
         hint = "it is the name of an environment variable, such as CACHE_PASSWORD, and not the password"
         report.problem("env must be letters, digits and '_'", "password", "env", hint=hint)
     return PasswordRef(PasswordSource.ENVIRONMENT, name), None

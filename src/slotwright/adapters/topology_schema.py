@@ -26,16 +26,19 @@ Label = Annotated[str, BeforeValidator(as_written), Field(min_length=1)]
 """A text that may look like a number, as ``rack: 1``."""
 
 
+_UNDER_SSH = {key: f"it goes under ssh: `ssh: {{{key}: ...}}`" for key in ("user", "key", "jump", "sudo")}
+
+
 class Part(BaseModel):
     """A mapping of the file.
 
-    ``may_be_empty`` are the keys for which no value means the same as no key; ``later`` has a message for
-    what is known but not built yet; ``is_secret`` forbids to quote anything of it.
+    ``may_be_empty`` are the keys for which no value means the same as no key; ``elsewhere`` has a hint for keys
+    that belong to another place; ``is_secret`` forbids to quote anything of it.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
     may_be_empty: ClassVar[frozenset[str]] = frozenset()
-    later: ClassVar[Mapping[str, str]] = {}
+    elsewhere: ClassVar[Mapping[str, str]] = {}
     is_secret: ClassVar[bool] = False
 
     @classmethod
@@ -48,12 +51,15 @@ class RootPart(Part):
     """The whole file; the parts within are read one by one."""
 
     may_be_empty = frozenset({"settings", "shards"})
-    later: ClassVar[Mapping[str, str]] = {"ssh": "remote hosts (ssh) are not supported yet"}
+    elsewhere: ClassVar[Mapping[str, str]] = _UNDER_SSH
 
     name: Label | None = None
     engine: object = None
     hosts: list[object] | None = None
     ports: list[object] | None = None
+    ssh: object = None
+    via: Literal["ssh", "direct"] | None = None
+    clients: list[object] | None = None
     mode: Literal["cluster", "single"] | None = None
     replicas: Annotated[int, Field(ge=0)] | None = None
     shards: list[object] | None = None
@@ -66,19 +72,50 @@ class RootPart(Part):
 class EnginePart(Part):
     """``engine: {kind: valkey, from: embedded}``."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(("path", "file", "directory"), "the path stands after from")
+
     kind: Literal["redis", "valkey"] | None = None
     origin: Annotated[str, Field(min_length=1)] | None = Field(default=None, alias="from")
 
 
 class HostPart(Part):
-    """``{address: 10.0.0.1, ports: [6379], rack: r1, zone: a}``; ports overrides the file's own."""
+    """``{address: 10.0.0.1, ports: [6379], rack: r1, zone: a, ssh: {user: root}}``.
 
-    later: ClassVar[Mapping[str, str]] = {"ssh": "remote hosts (ssh) are not supported yet"}
+    Its ports stand instead of the file's, its ssh over the file's, key by key.
+    """
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **_UNDER_SSH,
+        "password": "that of SSH goes under ssh, the servers' under the file's password",
+    }
 
     address: Annotated[str, Field(min_length=1)] | None = None
     ports: list[object] | None = None
     rack: Label | None = None
     zone: Label | None = None
+    ssh: object = None
+
+
+class SshPart(Part):
+    """``{user: root, port: 22, key: ~/.ssh/id_ed25519, jump: gate, address: db1, password: ask, sudo: auto}``."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {"passphrase": "load the key into ssh-agent; its passphrase stays there"}
+
+    user: Label | None = None
+    port: int | None = None
+    key: Annotated[str, Field(min_length=1)] | None = None
+    jump: Annotated[str, Field(min_length=1)] | None = None
+    address: Annotated[str, Field(min_length=1)] | None = None
+    password: object = None
+    sudo: object = None
+
+
+class SshPasswordPart(Part):
+    """``{env: NAME}``."""
+
+    is_secret = True
+
+    env: str | None = None
 
 
 class ShardPart(Part):
@@ -232,8 +269,8 @@ def _in_plain_words(model: type[Part], fault: Mapping[str, Any]) -> tuple[str, s
 
 
 def _unknown_key(model: type[Part], key: str) -> tuple[str, str]:
-    if key in model.later:
-        return model.later[key], f"remove '{key}'; hosts are addresses of this machine for now"
+    if key in model.elsewhere:
+        return f"unknown key '{key}'", model.elsewhere[key]
     near = nearest(key, model.key_names())
     if model.is_secret and not near:
         return "unknown key in password", "its keys are: " + ", ".join(model.key_names())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slotwright.adapters.topology_text import flow_or_block, path_text, scalar, shard_lines
-from slotwright.model.topology import Address, EngineKind, Mode, ShardSpec
+from slotwright.adapters.topology_text import flow_or_block, network_text, path_text, scalar, shard_lines, ssh_lines
+from slotwright.model.topology import Address, EngineKind, Mode, ShardSpec, SshSpec
 
 _EXAMPLES = 3
 
@@ -14,8 +14,9 @@ _EXAMPLES = 3
 class InitAnswers:
     """What the operator chose.
 
-    ``origin`` is embedded, path or a directory, which holds a ``/`` or starts with ``~`` or ``.``;
-    ``password`` is generate, none, ``env:NAME`` or ``file:PATH``.
+    ``origin`` is embedded, path, package, an archive or a directory, which holds a ``/`` or starts with ``~`` or
+    ``.``; ``password`` is generate, none, ``env:NAME`` or ``file:PATH``. ``ssh`` says how the hosts are reached, its
+    key as the file shall say it; None: they are this machine, and ``clients`` is not written.
     """
 
     name: str = "cache"
@@ -26,6 +27,8 @@ class InitAnswers:
     replicas: int = 1
     password: str = "generate"
     mode: Mode = Mode.CLUSTER
+    ssh: SshSpec | None = None
+    clients: tuple[str, ...] = ()
 
 
 def commented_topology(answers: InitAnswers) -> str:
@@ -37,9 +40,10 @@ def commented_topology(answers: InitAnswers) -> str:
         _head(answers),
         _engine(answers),
         _nodes(answers),
+        *(_remote(answers, answers.ssh) if answers.ssh is not None else ()),
         _replicas(answers) if answers.mode is Mode.CLUSTER else _single(),
         _password(answers),
-        _data(),
+        _data(answers),
         _settings(answers),
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs) + "\n"
@@ -57,14 +61,32 @@ def _head(answers: InitAnswers) -> list[str]:
 
 
 def _engine(answers: InitAnswers) -> list[str]:
-    origin = answers.origin if answers.origin in ("embedded", "path") else path_text(answers.origin)
+    origin = answers.origin if answers.origin in ("embedded", "path", "package") else path_text(answers.origin)
     return [
         "# Which server, and where its program comes from:",
         "#   embedded  the one that was installed with slotwright[embedded]",
-        "#   path      what this machine finds on its PATH",
-        "#   /opt/valkey/bin, or any other directory that holds the programs",
+        *(_LOCAL_ORIGINS if answers.ssh is None else _REMOTE_ORIGINS),
         f"engine: {{kind: {answers.kind.value}, from: {origin}}}",
     ]
+
+
+_LOCAL_ORIGINS = (
+    "#   path      what this machine finds on its PATH",
+    "#   /opt/valkey/bin, or any other directory that holds the programs",
+)
+_REMOTE_ORIGINS = (
+    "#   package   what the hosts' own package manager installs",
+    "#   path      what the hosts find on their PATH",
+    "#   /opt/valkey/bin, or any other directory on the hosts that holds the programs",
+    "#   ./valkey-9.1.0.tar.gz, an archive on this machine, of programs or of sources",
+)
+_LOCAL_HOSTS = (
+    "# One node for each host and port. On Linux every 127.0.x.x is this machine, so three addresses",
+    "# stand in for three hosts.",
+)
+_REMOTE_HOSTS = (
+    "# One node for each host and port. The nodes reach each other, and clients reach them, by these addresses.",
+)
 
 
 def _nodes(answers: InitAnswers) -> list[str]:
@@ -73,8 +95,7 @@ def _nodes(answers: InitAnswers) -> list[str]:
     if answers.mode is Mode.SINGLE:
         return ["# Where it listens.", *hosts, *ports]
     return [
-        "# One node for each host and port. On Linux every 127.0.x.x is this machine, so three addresses",
-        "# stand in for three hosts.",
+        *(_LOCAL_HOSTS if answers.ssh is None else _REMOTE_HOSTS),
         *hosts,
         "",
         "# The client ports on every host; the first ones become primaries. The nodes talk to each other on",
@@ -85,6 +106,27 @@ def _nodes(answers: InitAnswers) -> list[str]:
         "# its primary's rack where that is possible.",
         "# hosts:",
         *_labelled(answers),
+    ]
+
+
+def _remote(answers: InitAnswers, ssh: SshSpec) -> list[list[str]]:
+    return [
+        [
+            "# The hosts are reached by SSH, as ~/.ssh/config, your agent and known_hosts say. What they don't say",
+            "# goes here, for all hosts, or under `ssh` of one host. A user who is not root needs sudo.",
+            *ssh_lines([ssh]),
+            "# ssh:",
+            "#   user: admin",
+            "#   key: ~/.ssh/id_ed25519",
+            "#   jump: admin@gate.example.org     # through this host",
+            "#   password: ask                    # or {env: NAME}; it never stands in this file",
+            "# via: direct                        # talk to the servers straight, and not through SSH",
+        ],
+        [
+            "# Who may connect to the client ports, where the hosts have a firewall: networks or addresses. The",
+            "# hosts themselves always may. For example [10.0.0.0/24, 10.1.2.3].",
+            *flow_or_block("clients", tuple(map(network_text, answers.clients))),
+        ],
     ]
 
 
@@ -152,7 +194,12 @@ def _password_value(answer: str) -> str:
     raise ValueError("password is generate, none, env:NAME or file:PATH")
 
 
-def _data() -> list[str]:
+def _data(answers: InitAnswers) -> list[str]:
+    if answers.ssh is not None:
+        return [
+            "# Where the nodes keep their data on the hosts; without it, slotwright's own directory there.",
+            "# data: /srv/data",
+        ]
     return [
         "# Where the nodes keep their data; without it, your user's state directory.",
         "# data: ./data",

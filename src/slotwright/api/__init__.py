@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slotwright.api.context import Context
     from slotwright.api.deploy import PlanRefusedError, UpResult, plan, up
+    from slotwright.api.everywhere import Ran, execute
+    from slotwright.api.hosts import Preflight, preflight
     from slotwright.api.inspect import SlotOfKey, check, find_node, find_slots, follow_log, read_log, status
-    from slotwright.api.lifecycle import Destroyed, Farewell, destroy, start, stop
+    from slotwright.api.lifecycle import Farewell, start, stop
+    from slotwright.api.removal import Destroyed, destroy
     from slotwright.api.targets import Target, find_target, is_target, topology_file
     from slotwright.api.trial import DemoWish, demo
 
@@ -35,11 +38,15 @@ _HOMES = {
     "follow_log": "inspect",
     "read_log": "inspect",
     "status": "inspect",
-    "Destroyed": "lifecycle",
+    "Destroyed": "removal",
     "Farewell": "lifecycle",
-    "destroy": "lifecycle",
+    "destroy": "removal",
     "start": "lifecycle",
     "stop": "lifecycle",
+    "Ran": "everywhere",
+    "execute": "everywhere",
+    "Preflight": "hosts",
+    "preflight": "hosts",
     "Target": "targets",
     "find_target": "targets",
     "is_target": "targets",
@@ -52,18 +59,22 @@ __all__ = [
     "Destroyed",
     "Farewell",
     "PlanRefusedError",
+    "Preflight",
+    "Ran",
     "SlotOfKey",
     "Target",
     "UpResult",
     "check",
     "demo",
     "destroy",
+    "execute",
     "find_node",
     "find_slots",
     "find_target",
     "follow_log",
     "is_target",
     "plan",
+    "preflight",
     "read_log",
     "start",
     "status",

@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slotwright.adapters import lock
-from slotwright.adapters.engines import Binary, locate
 from slotwright.adapters.journal import FileJournal
-from slotwright.adapters.state import ClusterStore
-from slotwright.adapters.topology_file import LoadedTopology, load_topology
-from slotwright.api import passwords
 from slotwright.api.context import Context
-from slotwright.errors import OperatorInterruptError, PartialError, RefusedError, SlotwrightError
-from slotwright.model.blueprint import Blueprint, BlueprintNode
-from slotwright.model.events import Began, Ended, Warned
+from slotwright.api.draft import Draft, make_draft
+from slotwright.api.ground import Ground, clear, survey
+from slotwright.api.lifecycle import processes
+from slotwright.api.work import Work, at_work, load
+from slotwright.errors import HostError, OperatorInterruptError, PartialError, RefusedError, SlotwrightError
+from slotwright.model.events import Began, Ended
 from slotwright.model.expectation import Expectation
-from slotwright.model.files import NodeFiles
+from slotwright.model.facts import NodeQuery
 from slotwright.model.plan import Plan
-from slotwright.model.record import ClusterRecord, Stage, directory_name
-from slotwright.model.secret import Secret
-from slotwright.model.topology import Address, Mode, Topology
+from slotwright.model.record import ClusterRecord, Stage
+from slotwright.model.topology import Mode
 from slotwright.operations.execute import Executor, Workshop
 from slotwright.operations.observe import observe
-from slotwright.operations.rehearse import Rehearsed, Script
-from slotwright.operations.rehearse import Stage as RehearsalStage
-from slotwright.operations.roster import Roster
 from slotwright.operations.undo import Undo, count_keys
 from slotwright.operations.verify import Verdict, Verifier
-from slotwright.planning.diff import Desired, World, plan_changes
-from slotwright.planning.formation import make_blueprint
-from slotwright.planning.placement import place
-from slotwright.ports import NodeQuery
-from slotwright.wire.nodes_conf import render_nodes_conf
-from slotwright.wire.server_conf import SECRET_DIRECTIVES, NodeConfig, effective_settings, render_server_conf
+from slotwright.planning.diff import World, plan_changes
+from slotwright.ports import Journal
 
 Confirm = Callable[[Plan], bool]
 
@@ -54,21 +41,13 @@ class UpResult:
     record: ClusterRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """The desired state with all that is needed to bring it about."""
-
-    desired: Desired
-    record: ClusterRecord
-    files: dict[Address, NodeFiles] = field(repr=False)
-
-
 async def plan(context: Context, path: Path) -> Plan:
     """What ``up`` would do. Raises InputError, HostError, RefusedError (locked)."""
-    loaded = _load(context, path)
+    loaded = load(context, path)
     async with at_work(context, loaded, "plan") as work:
-        draft = await make_draft(work)
-        return plan_changes(draft.desired, await look(work, draft))
+        ground = await survey(work)
+        draft = await make_draft(work, ground)
+        return plan_changes(draft.desired, await look(work, ground, draft))
 
 
 async def up(context: Context, path: Path, confirm: Confirm | None = None) -> UpResult:
@@ -77,157 +56,37 @@ async def up(context: Context, path: Path, confirm: Confirm | None = None) -> Up
     Raises RefusedError when something stands in the way (nothing was changed), OperatorInterruptError on Ctrl-C, and
     otherwise what failed, with ``left`` saying what is left behind.
     """
-    loaded = _load(context, path)
+    loaded = load(context, path)
     async with at_work(context, loaded, "up") as work:
-        draft = await make_draft(work)
-        found = plan_changes(draft.desired, await look(work, draft))
+        ground = await survey(work)
+        draft = await make_draft(work, ground)
+        found = plan_changes(draft.desired, await look(work, ground, draft))
         refuse_unsafe(found)
         if found.steps and confirm is not None:
             if not confirm(found):
                 raise RefusedError("not confirmed", code="declined", left="nothing was changed")
-            await _refuse_stale(work, draft, found)
-        return await execute(work, draft, found)
+            await _refuse_stale(work, ground, draft, found)
+        return await execute(work, ground, draft, found)
 
 
-def _load(context: Context, path: Path) -> LoadedTopology:
-    loaded = load_topology(path)
-    for warning in loaded.warnings:
-        context.report(Warned(warning.what, warning.where))
-    return loaded
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A cluster with its lock held: the file, where its state is, and the connections with its password."""
-
-    context: Context
-    loaded: LoadedTopology
-    store: ClusterStore
-    roster: Roster
-    password: Secret | None = field(repr=False)
-
-
-@asynccontextmanager
-async def at_work(context: Context, loaded: LoadedTopology, verb: str) -> AsyncIterator[Work]:
-    """Hold the cluster's lock; what was made only to hold it goes again."""
-    store = context.store(loaded.topology.name)
-    had_file = store.topology_path.exists()
-    with lock.hold(store.lock_path, verb, store.name):
-        try:
-            password = passwords.resolve(loaded.topology.password, store, loaded.inline_password)
-            async with Roster(context.login(password, "")) as roster:
-                yield Work(context, loaded, store, roster, password)
-        except asyncio.CancelledError:
-            # Executing has its own word for this; here, nothing was begun yet.
-            raise OperatorInterruptError("interrupted", where=store.name, left="nothing was changed") from None
-        finally:
-            if store.read_record() is None and not (had_file and store.topology_path.exists()):
-                store.remove()
-
-
-async def make_draft(work: Work) -> Draft:
-    """The desired state, rehearsed. Raises HostError for the binary, InputError for its configuration."""
-    topology, record = work.loaded.topology, work.store.read_record()
-    binary = locate(topology.engine)
-    placement = place(topology)
-    blueprint = record.blueprint if record else make_blueprint(topology, placement, work.context.new_id)
-    rehearsed = Rehearsed({}, frozenset())
-    if blueprint.shards:
-        rehearsed = await _rehearse(work, binary, blueprint, record)
-    files = _files(work, blueprint, binary)
-    topology = _without_secrets(topology)
-    desired = Desired(
-        topology,
-        blueprint,
-        binary.version.title,
-        rehearsed.settings,
-        rehearsed.live,
-        {address: hashlib.sha256(file.server_conf.encode()).hexdigest() for address, file in files.items()},
-        placement.findings if record is None else (),
-    )
-    kept = ClusterRecord(
-        blueprint=blueprint,
-        topology=topology,
-        stage=record.stage if record else Stage.FORMING,
-        topology_path=str(work.loaded.path.absolute()),
-        data_root=_data_root(work),
-        binary=binary.path,
-        version=binary.version.title,
-        settings=tuple((name, value) for name, value in rehearsed.settings.items() if name not in SECRET_DIRECTIVES),
-    )
-    return Draft(desired, kept, files)
-
-
-def _without_secrets(topology: Topology) -> Topology:
-    """As it may be kept: a ``masterauth`` among the settings has just been proved to be the password itself."""
-    return replace(
-        topology, settings=tuple((name, value) for name, value in topology.settings if name not in SECRET_DIRECTIVES)
-    )
-
-
-async def _rehearse(work: Work, binary: Binary, blueprint: Blueprint, record: ClusterRecord | None) -> Rehearsed:
-    text = f"rehearse the configuration with {binary.version.title}"
-    work.context.report(Began("rehearse", text))
-    before = effective_settings(record.topology.settings, record.topology.mode) if record else ()
-    script = Script(
-        directory=str(work.store.rehearsal_path),
-        binary=binary.path,
-        version=binary.version,
-        mode=work.loaded.topology.mode,
-        password=work.password,
-        settings=work.loaded.topology.settings,
-        extra_names=tuple(name for name, _ in before),
-    )
-    stage = RehearsalStage(work.context.host, work.context.clock, work.context.login)
-    is_ok = False
-    try:
-        rehearsed = await stage.rehearse(script, blueprint)
-        is_ok = True
-    finally:
-        work.context.report(Ended("rehearse", text, is_ok))
-    return rehearsed
-
-
-def _data_root(work: Work) -> str:
-    return work.loaded.topology.data_directory or str(work.store.nodes_path)
-
-
-def _files(work: Work, blueprint: Blueprint, binary: Binary) -> dict[Address, NodeFiles]:
-    topology, root = work.loaded.topology, _data_root(work)
-    files: dict[Address, NodeFiles] = {}
-    for node in blueprint.nodes:
-        directory = f"{root}/{directory_name(node.address)}"
-        config = NodeConfig(node.address, directory, topology.mode, work.password, topology.settings)
-        is_cluster = topology.mode is Mode.CLUSTER
-        files[node.address] = NodeFiles(
-            node.address,
-            directory,
-            _marker(blueprint, node),
-            render_server_conf(config),
-            render_nodes_conf(blueprint, node, binary.version) if is_cluster else None,
-        )
-    return files
-
-
-def _marker(blueprint: Blueprint, node: BlueprintNode) -> str:
-    content = {"cluster_id": blueprint.cluster_id, "name": blueprint.name, "node_id": node.id, "format": 1}
-    return json.dumps(content, indent=1) + "\n"
-
-
-async def look(work: Work, draft: Draft) -> World:
+async def look(work: Work, ground: Ground, draft: Draft) -> World:
     """Facts of the hosts, and the views of every server that is at one of our addresses."""
     report, topology = work.context.report, draft.desired.topology
     record = work.store.read_record()
     cluster_id = record.blueprint.cluster_id if record else ""
     places = record or draft.record
     report(Began("look", "look at the hosts"))
-    hosts = []
-    for host in topology.hosts:
-        queries = [
+    queries = {
+        host.address: [
             NodeQuery(address, places.node_directory(address), topology.mode is Mode.CLUSTER)
             for address in host.node_addresses
         ]
-        hosts.append(await work.context.host.inspect(host.address, cluster_id, queries))
+        for host in topology.hosts
+        if host.address not in ground.away
+    }
+    hosts = await asyncio.gather(
+        *(work.fleet.at(host).inspect(host, cluster_id, asked) for host, asked in queries.items())
+    )
     live = [
         node.address
         for facts in hosts
@@ -236,7 +95,7 @@ async def look(work: Work, draft: Draft) -> World:
     ]
     observation = await observe(work.roster, live, draft.desired.settings)
     report(Ended("look", f"look at the hosts: {len(hosts)} of them, {len(live)} nodes run"))
-    return World(record, tuple(hosts), observation)
+    return World(record, tuple(hosts), observation, ground.away)
 
 
 def refuse_unsafe(found: Plan) -> None:
@@ -265,8 +124,8 @@ class PlanRefusedError(RefusedError):
         self.plan = plan
 
 
-async def _refuse_stale(work: Work, draft: Draft, found: Plan) -> None:
-    again = plan_changes(draft.desired, await look(work, draft))
+async def _refuse_stale(work: Work, ground: Ground, draft: Draft, found: Plan) -> None:
+    again = plan_changes(draft.desired, await look(work, ground, draft))
     if again.digest != found.digest:
         raise RefusedError(
             "the world changed while the plan was being read",
@@ -277,32 +136,10 @@ async def _refuse_stale(work: Work, draft: Draft, found: Plan) -> None:
         )
 
 
-async def execute(work: Work, draft: Draft, found: Plan) -> UpResult:
+async def execute(work: Work, ground: Ground, draft: Draft, found: Plan) -> UpResult:
     """Do the plan and prove the outcome; see :func:`up` for what is raised."""
     context, store = work.context, work.store
-    verifier = Verifier(
-        store.name,
-        work.roster,
-        context.clock,
-        context.login,
-        tuple(node.address for node in draft.desired.blueprint.nodes),
-        context.token(),
-        _expectation(draft),
-    )
     journal = context.open_journal(store.journal_path)
-    shop = Workshop(
-        host=context.host,
-        roster=work.roster,
-        journal=journal,
-        clock=context.clock,
-        report=context.report,
-        verifier=verifier,
-        keep_record=store.write_record,
-        record=draft.record,
-        files=draft.files,
-        settings=draft.desired.settings,
-    )
-    executor = Executor(shop)
     is_first = store.read_record() is None
     try:
         if is_first:
@@ -311,9 +148,19 @@ async def execute(work: Work, draft: Draft, found: Plan) -> UpResult:
             store.write_password(work.password)
         if found.steps:
             journal.write({"phase": "begin", "verb": "up", "steps": len(found.steps), "digest": found.digest})
-        await executor.execute(found)
-        for file in draft.files.values():
-            await context.host.rotate_log(file.directory)
+        todo = found
+        if found.host_waves:
+            draft, todo = await _make_ready(work, ground, draft, found, journal)
+        verifier = _verifier(work, draft)
+        executor = Executor(_workshop(work, draft, verifier, journal))
+        await executor.execute(todo)
+        await asyncio.gather(
+            *(
+                work.fleet.at(address.host).rotate_log(file.directory)
+                for address, file in draft.files.items()
+                if address.host not in ground.away
+            )
+        )
         verdict = await _prove(context, verifier)
         first = executor.progress.first_start
         usable_s = None if first is None else context.clock.now() - first
@@ -327,6 +174,59 @@ async def execute(work: Work, draft: Draft, found: Plan) -> UpResult:
     finally:
         if isinstance(journal, FileJournal):
             journal.close()
+
+
+async def _make_ready(work: Work, ground: Ground, draft: Draft, found: Plan, journal: Journal) -> tuple[Draft, Plan]:
+    """Give remote hosts what they lack; then look, rehearse and plan again, for the nodes alone."""
+    assert ground.estate is not None
+    # Rules that may be ours must be known before the first is added.
+    work.store.write_record(replace(work.store.read_record() or draft.record, rules=draft.record.rules))
+    shop = _workshop(work, draft, _verifier(work, draft), journal)
+    await Executor(replace(shop, on_hosts=ground.estate.act)).execute(Plan(found.name, found.host_waves))
+    after = await survey(work)
+    assert after.estate is not None
+    still = [step for wave in after.estate.waves(must_prove=False) for step in wave]
+    if still:
+        raise HostError(
+            f"{getattr(still[0], 'host', work.store.name)} is not ready, though everything was done for it",
+            code="host-not-prepared",
+            where=work.store.name,
+            seen=repr(still[0])[:300],
+        )
+    made = await make_draft(work, after)
+    kept = work.store.read_record()
+    if kept is not None and kept.stage is Stage.FORMING:
+        work.store.write_record(made.record)
+    again = plan_changes(made.desired, await look(work, after, made))
+    refuse_unsafe(again)
+    return made, replace(again, waves=tuple(wave for wave in again.waves if wave not in again.host_waves))
+
+
+def _verifier(work: Work, draft: Draft) -> Verifier:
+    return Verifier(
+        work.store.name,
+        work.roster,
+        work.context.clock,
+        work.fleet.login,
+        tuple(node.address for node in draft.desired.blueprint.nodes),
+        work.context.token(),
+        _expectation(draft),
+    )
+
+
+def _workshop(work: Work, draft: Draft, verifier: Verifier, journal: Journal) -> Workshop:
+    return Workshop(
+        fleet=work.fleet,
+        roster=work.roster,
+        journal=journal,
+        clock=work.context.clock,
+        report=work.context.report,
+        verifier=verifier,
+        keep_record=work.store.write_record,
+        record=draft.record,
+        files=draft.files,
+        settings=draft.desired.settings,
+    )
 
 
 async def _prove(context: Context, verifier: Verifier) -> Verdict:
@@ -349,16 +249,13 @@ def _expectation(draft: Draft) -> Expectation:
     )
 
 
-async def _running(context: Context, draft: Draft) -> int:
-    found = [
-        await context.host.find(draft.record.node_directory(node.address), draft.record.blueprint.cluster_id)
-        for node in draft.desired.blueprint.nodes
-    ]
-    return sum(process is not None for process in found)
+async def _running(work: Work, draft: Draft) -> int:
+    found = await processes(work.fleet, draft.record)
+    return sum(process is not None for process in found.values())
 
 
 async def _interrupted(work: Work, draft: Draft) -> OperatorInterruptError:
-    running, total = await _running(work.context, draft), len(draft.desired.blueprint.nodes)
+    running, total = await _running(work, draft), len(draft.desired.blueprint.nodes)
     kept = work.store.read_record()
     formed = "formed" if kept is not None and kept.stage is Stage.FORMED else "not formed yet"
     return OperatorInterruptError(
@@ -380,13 +277,14 @@ async def _clean_up(work: Work, draft: Draft, error: SlotwrightError, *, is_firs
     nodes = draft.desired.blueprint.nodes
     again = f"slotwright up {draft.record.topology_path}"
     if not is_first or (record is not None and record.stage is Stage.FORMED):
-        running = await _running(work.context, draft)
+        running = await _running(work, draft)
         return _partly(error, f"{running} of {len(nodes)} nodes are running", again)
     keys = await count_keys(work.roster, [node.address for node in nodes])
     if keys:
         return _partly(error, f"the nodes that were started, with {keys} keys in them", again)
     try:
-        await Undo(work.context.host, work.context.clock).take_down(draft.record)
+        await Undo(work.fleet, work.context.clock).take_down(draft.record)
+        await clear(work.context, work.fleet, work.store.read_record() or draft.record, store)
     except SlotwrightError:
         return _partly(error, "some of the nodes that were started", f"slotwright destroy {store.name}")
     store.remove()

@@ -40,8 +40,8 @@ async def check(context: Context, target: Target, *, with_canaries: bool) -> Ver
 
     Raises AuthenticationError when no node lets us in, and what :func:`open_verifier` raises.
     """
-    async with Roster(context.login(target.password, "")) as roster:
-        verifier = await open_verifier(context, target, roster)
+    async with context.fleet(target.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
+        verifier = await open_verifier(context, target, fleet, roster)
         return await verifier.look(with_canaries=with_canaries)
 
 
@@ -83,17 +83,20 @@ async def read_log(context: Context, target: Target, address: Address) -> tuple[
     """The last 64 KiB of a node's log, and the offset in bytes where what comes later begins."""
     record, _ = own_record(target)
     directory = record.node_directory(address)
-    _, end = await context.host.log_from(directory, -1)
-    return await context.host.log_from(directory, max(0, end - 65536))
+    async with context.fleet(target.topology) as fleet:
+        host = fleet.at(address.host)
+        _, end = await host.log_from(directory, -1)
+        return await host.log_from(directory, max(0, end - 65536))
 
 
 async def follow_log(context: Context, target: Target, address: Address, offset: int) -> AsyncIterator[str]:
     """What stands in a node's log from ``offset`` on, for ever; a rotated log is followed into the new one."""
     record, _ = own_record(target)
     directory = record.node_directory(address)
-    while True:
-        text, offset = await context.host.log_from(directory, offset)
-        if text:
-            yield text
-        else:
-            await asyncio.sleep(_POLL_S)
+    async with context.fleet(target.topology) as fleet:
+        while True:
+            text, offset = await fleet.at(address.host).log_from(directory, offset)
+            if text:
+                yield text
+            else:
+                await asyncio.sleep(_POLL_S)

@@ -12,17 +12,16 @@ from slotwright.adapters import lock
 from slotwright.adapters.state import ClusterStore
 from slotwright.api.context import Context
 from slotwright.api.targets import Target
-from slotwright.errors import InputError, OperatorInterruptError, RefusedError
+from slotwright.errors import HostError, InputError, OperatorInterruptError, RefusedError
 from slotwright.model.cluster import Role
-from slotwright.model.events import Began, Ended
+from slotwright.model.facts import ProcessId
 from slotwright.model.plan import ApplySettings, AwaitUsable, Plan, StartNode, Step
 from slotwright.model.record import ClusterRecord, Stage
 from slotwright.model.topology import Address
 from slotwright.operations.observe import observe
-from slotwright.operations.rehearse import Stage as RehearsalStage
 from slotwright.operations.roster import Roster
 from slotwright.operations.stop import NodeToStop, Stopped, Stopper
-from slotwright.operations.undo import Undo
+from slotwright.ports import Fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +35,6 @@ class Farewell:
     directories: tuple[str, ...]
     risks: tuple[str, ...] = ()
     keep_data: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Destroyed:
-    """What is gone: nodes that had to be ended, folders removed; ``kept`` are the folders that hold the data now."""
-
-    name: str
-    nodes: int
-    keys: int
-    kept: tuple[str, ...] = ()
 
 
 if TYPE_CHECKING:
@@ -93,70 +82,33 @@ async def stop(
     record, store = own_record(target)
     addresses = choose_nodes(record, texts)
     with lock.hold(store.lock_path, "stop", store.name):
-        async with Roster(context.login(target.password, "")) as roster:
+        async with context.fleet(record.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
             nodes = [
                 NodeToStop(address, record.node_directory(address), record.blueprint.cluster_id)
                 for address in addresses
             ]
-            farewell = await _farewell(context, record, roster, addresses, kill=kill)
+            farewell = await say_farewell(fleet, record, roster, addresses, kill=kill)
             if farewell.running and agree is not None and not agree(farewell):
                 raise RefusedError("not confirmed", code="declined", left="nothing was changed")
-            stopper = Stopper(context.host, roster, context.clock, context.report, is_kill=kill)
+            stopper = Stopper(fleet, roster, context.clock, context.report, is_kill=kill)
             journal = context.open_journal(store.journal_path)
             journal.write({"phase": "begin", "verb": "stop", "nodes": [str(address) for address in addresses]})
-            stopped = await _guarded(context, record, f"slotwright stop {store.name}", stopper.stop(nodes))
+            stopped = await guarded(fleet, record, f"slotwright stop {store.name}", stopper.stop(nodes))
             journal.write({"phase": "end", "verb": "stop", "stopped": len(stopped)})
             return stopped
 
 
-async def destroy(
-    context: Context, target: Target, agree: Agree | None = None, *, keep_data: bool = False
-) -> Destroyed:
-    """End every node and remove every file of the cluster; with ``keep_data``, save first and set the data aside.
-
-    Raises RefusedError when ``agree`` says no (nothing was changed).
-    """
-    record, store = own_record(target)
-    addresses = choose_nodes(record, ())
-    with lock.hold(store.lock_path, "destroy", store.name):
-        async with Roster(context.login(target.password, "")) as roster:
-            farewell = await _farewell(context, record, roster, addresses, kill=not keep_data, keep_data=keep_data)
-            if agree is not None and not agree(farewell):
-                raise RefusedError("not confirmed", code="declined", left="nothing was changed")
-            if keep_data:
-                nodes = [
-                    NodeToStop(address, record.node_directory(address), record.blueprint.cluster_id)
-                    for address in addresses
-                ]
-                stopper = Stopper(context.host, roster, context.clock, context.report)
-                await _guarded(context, record, f"slotwright destroy {store.name} --keep-data", stopper.stop(nodes))
-        text = f"remove {len(addresses)} node{'' if len(addresses) == 1 else 's'}"
-        context.report(Began("remove", text))
-        again = f"slotwright destroy {store.name}"
-        undo = Undo(context.host, context.clock)
-        kept: tuple[str, ...] = ()
-        if keep_data:
-            moving = undo.set_aside(record, _kept_root(context, record))
-            kept = await _guarded(context, record, f"{again} --keep-data", moving)
-        else:
-            await _guarded(context, record, again, undo.take_down(record))
-        await RehearsalStage(context.host, context.clock, context.login).clear(str(store.rehearsal_path))
-        store.remove()
-        context.report(Ended("remove", text))
-    return Destroyed(record.name, len(addresses), farewell.keys, kept)
-
-
-async def _guarded(context: Context, record: ClusterRecord, again: str, work: Awaitable[Value]) -> Value:
+async def guarded(fleet: Fleet, record: ClusterRecord, again: str, work: Awaitable[Value]) -> Value:
     """Do ``work``; Ctrl-C in it says what still runs, and that ``again`` finishes it."""
     try:
         return await work
     except asyncio.CancelledError:
-        raise await _interrupted(context, record, again) from None
+        raise await _interrupted(fleet, record, again) from None
 
 
-async def _interrupted(context: Context, record: ClusterRecord, again: str) -> OperatorInterruptError:
-    everyone = [record.node_directory(node.address) for node in record.blueprint.nodes]
-    running = [directory for directory in everyone if await context.host.find(directory, record.blueprint.cluster_id)]
+async def _interrupted(fleet: Fleet, record: ClusterRecord, again: str) -> OperatorInterruptError:
+    everyone = await processes(fleet, record)
+    running = [address for address, process in everyone.items() if process is not None]
     return OperatorInterruptError(
         "interrupted",
         where=record.name,
@@ -165,16 +117,25 @@ async def _interrupted(context: Context, record: ClusterRecord, again: str) -> O
     )
 
 
-def _kept_root(context: Context, record: ClusterRecord) -> str:
-    """Where the data of a destroyed cluster goes: beside where it was, where no later cluster looks."""
-    label = f"{record.name}-{record.blueprint.cluster_id[:8]}"
-    if record.topology.data_directory:
-        return f"{record.data_root}/kept/{label}"
-    return str(context.state_root / "kept" / label)
+async def processes(fleet: Fleet, record: ClusterRecord) -> dict[Address, ProcessId | None]:
+    """The process of every node, None for one that doesn't run, or whose host can't be asked."""
+    addresses = [node.address for node in record.blueprint.nodes]
+    cluster_id = record.blueprint.cluster_id
+    found = await asyncio.gather(
+        *(fleet.at(address.host).find(record.node_directory(address), cluster_id) for address in addresses),
+        return_exceptions=True,
+    )
+    for each in found:
+        if isinstance(each, BaseException) and not isinstance(each, HostError):
+            raise each
+    return {
+        address: None if isinstance(each, BaseException) else each
+        for address, each in zip(addresses, found, strict=True)
+    }
 
 
-async def _farewell(
-    context: Context,
+async def say_farewell(
+    fleet: Fleet,
     record: ClusterRecord,
     roster: Roster,
     addresses: Sequence[Address],
@@ -182,13 +143,12 @@ async def _farewell(
     kill: bool,
     keep_data: bool = False,
 ) -> Farewell:
+    """What ending these nodes would cost, as far as they can tell."""
     everyone = [node.address for node in record.blueprint.nodes]
-    processes = {
-        address: await context.host.find(record.node_directory(address), record.blueprint.cluster_id)
-        for address in everyone
-    }
-    running = [address for address in addresses if processes[address] is not None]
-    observation = await observe(roster, [address for address in everyone if processes[address] is not None])
+    """What ending these nodes would cost, as far as they can tell."""
+    found = await processes(fleet, record)
+    running = [address for address in addresses if found[address] is not None]
+    observation = await observe(roster, [address for address in everyone if found[address] is not None])
     keys = sum(
         view.health.keys
         for view in observation.views
@@ -223,7 +183,10 @@ async def start(context: Context, target: Target, texts: Sequence[str] = ()) -> 
     Returns the UpResult of what was done. Raises what :func:`slotwright.api.deploy.up` raises.
     """
     from slotwright.adapters.topology_file import LoadedTopology
-    from slotwright.api.deploy import at_work, execute, look, make_draft, refuse_unsafe
+    from slotwright.api.deploy import execute, look, refuse_unsafe
+    from slotwright.api.draft import make_draft
+    from slotwright.api.ground import survey
+    from slotwright.api.work import at_work
     from slotwright.planning.diff import plan_changes
 
     record, _ = own_record(target)
@@ -238,10 +201,11 @@ async def start(context: Context, target: Target, texts: Sequence[str] = ()) -> 
         )
     loaded = LoadedTopology(record.topology, Path(record.topology_path), (), target.password)
     async with at_work(context, loaded, "start") as work:
-        draft = await make_draft(work)
-        found = plan_changes(draft.desired, await look(work, draft))
+        ground = await survey(work)
+        draft = await make_draft(work, ground)
+        found = plan_changes(draft.desired, await look(work, ground, draft))
         refuse_unsafe(found)
-        return await execute(work, draft, _only(found, chosen))
+        return await execute(work, ground, draft, _only(found, chosen))
 
 
 def _only(found: Plan, chosen: tuple[Address, ...]) -> Plan:

@@ -13,10 +13,11 @@ from slotwright.errors import AuthenticationError, InputError
 from slotwright.model.expectation import Expectation
 from slotwright.model.record import ClusterRecord
 from slotwright.model.secret import Secret
-from slotwright.model.topology import Address
+from slotwright.model.topology import Address, Topology
 from slotwright.operations.observe import discover
 from slotwright.operations.roster import Roster
 from slotwright.operations.verify import Verifier
+from slotwright.ports import Fleet
 
 DEFAULT_FILE = "cluster.yaml"
 
@@ -30,6 +31,11 @@ class Target:
     record: ClusterRecord | None = None
     store: ClusterStore | None = None
     seed: Address | None = None
+
+    @property
+    def topology(self) -> Topology | None:
+        """What it is made of; None for a cluster that is not ours."""
+        return self.record.topology if self.record else None
 
     @property
     def expectation(self) -> Expectation | None:
@@ -86,7 +92,7 @@ def is_target(context: Context, text: str) -> bool:
     return True
 
 
-async def open_verifier(context: Context, target: Target, roster: Roster) -> Verifier:
+async def open_verifier(context: Context, target: Target, fleet: Fleet, roster: Roster) -> Verifier:
     """All that is needed to look at ``target``; a foreign cluster's nodes are asked of its seed.
 
     Raises NodeUnreachableError or AuthenticationError when the seed of a foreign cluster doesn't let us in.
@@ -100,7 +106,7 @@ async def open_verifier(context: Context, target: Target, roster: Roster) -> Ver
         except AuthenticationError as error:
             error.hint = f"put its password into the variable {passwords.FOREIGN_VARIABLE}"
             raise
-    return Verifier(target.name, roster, context.clock, context.login, addresses, context.token(), target.expectation)
+    return Verifier(target.name, roster, context.clock, fleet.login, addresses, context.token(), target.expectation)
 
 
 def _default(context: Context) -> Target:

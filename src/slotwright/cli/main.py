@@ -15,6 +15,7 @@ from slotwright.errors import ExitCode, SlotwrightError
 VERBS: dict[str, str] = {
     "demo": "Make a real six-node cluster on this machine, and prove it.",
     "init": "Write a commented cluster.yaml.",
+    "preflight": "Look at the hosts, and make right what can be.",
     "plan": "Show what `up` would do.",
     "up": "Make the world what the file says, then prove it.",
     "status": "Show the nodes by shard, and who owns which slots.",
@@ -25,6 +26,8 @@ VERBS: dict[str, str] = {
     "stop": "Stop nodes cleanly, with a save.",
     "destroy": "Take a cluster away with all of its files.",
     "list": "List the clusters made here.",
+    "exec": "Run a command on every host, side by side.",
+    "bundle": "Put everything that hosts without internet need into one folder.",
     "completion": "Print the shell's completion script.",
 }
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from slotwright.api import Context
+    from slotwright.model.secret import Secret
 
 Value = TypeVar("Value")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -30,14 +31,43 @@ def yes_option(function: Decorated) -> Decorated:
     return click.option("-y", "--yes", is_flag=True, help="Don't ask.")(function)
 
 
+def host_keys_option(function: Decorated) -> Decorated:
+    """``--accept-new-host-keys``: the explicit yes, where nobody can be asked."""
+    return click.option(
+        "--accept-new-host-keys",
+        "accepts_keys",
+        is_flag=True,
+        help="Trust SSH host keys that are not known yet (a changed one is never trusted).",
+    )(function)
+
+
 def perform(
-    verb: Callable[[Context, Progress], Coroutine[Any, Any, Value]], *, as_json: bool, quiet: bool = False
+    verb: Callable[[Context, Progress], Coroutine[Any, Any, Value]],
+    *,
+    as_json: bool,
+    quiet: bool = False,
+    accepts_keys: bool = False,
 ) -> Value:
     """Run ``verb`` with a real context, showing its progress."""
     from slotwright.api import Context
 
     with Progress(as_json=as_json, quiet=quiet) as progress:
-        return asyncio.run(verb(Context(report=progress.report), progress))
+
+        def agree(question: str) -> bool:
+            progress.pause()
+            return accepts_keys or (can_ask() and not as_json and ask(question))
+
+        def ask_secret(question: str) -> Secret | None:
+            progress.pause()
+            return _typed_secret(question) if can_ask() else None
+
+        return asyncio.run(verb(Context(report=progress.report, agree=agree, ask_secret=ask_secret), progress))
+
+
+def _typed_secret(question: str) -> Secret:
+    from slotwright.model.secret import Secret
+
+    return Secret(click.prompt(question, hide_input=True, err=True))
 
 
 def complete_target(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -33,7 +33,7 @@ class ServerVersion:
     @property
     def title(self) -> str:
         """``Valkey 9.1.2``, for people."""
-        return f"{self.kind.value.capitalize()} {self}"
+        return f"{self.kind.value.capitalize()} {self}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,15 @@ class PortOwner:
         return f"pid {self.pid} ({self.command})" if self.pid else "a process that this user may not see"
 
 
+@dataclass(frozen=True, slots=True)
+class NodeQuery:
+    """What to look for on a host: a node's address and the folder that should be its own."""
+
+    address: Address
+    directory: str
+    with_bus: bool = True
+
+
 class DirectoryState(StrEnum):
     """What was found where a node's folder should be."""
 

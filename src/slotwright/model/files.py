@@ -27,9 +27,13 @@ class NodeFiles:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a server is started: ``overrides`` are directives that win over the file, for a formation only."""
+    """How a server is started: ``overrides`` are directives that win over the file, for a formation only.
+
+    ``is_trial``: it lives for a moment only, and is no service of its host.
+    """
 
     address: Address
     directory: str
     binary: str
     overrides: tuple[tuple[str, str], ...] = ()
+    is_trial: bool = False

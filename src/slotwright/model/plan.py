@@ -14,6 +14,42 @@ from slotwright.model.topology import Address
 
 
 @dataclass(frozen=True, slots=True)
+class PrepareHost:
+    """Make a remote host ready for nodes: ``what`` names each thing that it lacks (server program, user, unit)."""
+
+    host: str
+    what: tuple[str, ...]
+
+    kind = "prepare"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFirewall:
+    """Add and take back rules of the host's firewall, running and permanent, each as the firewall spells it; ``what``
+    says it in few words."""
+
+    host: str
+    what: tuple[str, ...]
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+    kind = "firewall"
+
+
+@dataclass(frozen=True, slots=True)
+class ProveReach:
+    """Connect from every host to every other, on the client ports and the bus ports, before a node is there."""
+
+    hosts: int
+    ports: tuple[int, ...]
+
+    kind = "reach"
+
+
+HostStep = PrepareHost | ChangeFirewall | ProveReach
+
+
+@dataclass(frozen=True, slots=True)
 class CreateNode:
     """Make the node's folder with its marker, its configuration and its part of the cluster's map."""
 
@@ -85,7 +121,7 @@ class RememberFile:
     kind = "remember"
 
 
-Step = CreateNode | StartNode | ApplySettings | AwaitUsable | SealRecord | RememberFile
+Step = HostStep | CreateNode | StartNode | ApplySettings | AwaitUsable | SealRecord | RememberFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +147,11 @@ class Plan:
     def steps(self) -> tuple[Step, ...]:
         """All steps in order."""
         return tuple(step for wave in self.waves for step in wave)
+
+    @property
+    def host_waves(self) -> tuple[tuple[Step, ...], ...]:
+        """The first waves, in which hosts are made ready; a plan for the nodes is made again after them."""
+        return tuple(wave for wave in self.waves if isinstance(wave[0], HostStep))
 
     @property
     def is_empty(self) -> bool:

@@ -20,10 +20,18 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class HostRules:
+    """The firewall rules of one host that are ours to take back, in their stable form."""
+
+    host: str
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterRecord:
     """``topology_path`` is the absolute path of the file last applied ("" for a demo); ``data_root`` holds one folder
     a node; ``binary`` is the server's path and ``version`` its title ("Valkey 9.1.2"); ``settings`` are the canonical
-    values of the file's settings, passwords left out."""
+    values of the file's settings, passwords left out; ``rules`` what was added to hosts' firewalls."""
 
     blueprint: Blueprint
     topology: Topology
@@ -33,6 +41,7 @@ class ClusterRecord:
     binary: str
     version: str
     settings: tuple[tuple[str, str], ...] = ()
+    rules: tuple[HostRules, ...] = ()
 
     @property
     def name(self) -> str:

@@ -65,15 +65,51 @@ class EngineOrigin(StrEnum):
     EMBEDDED = "embedded"
     PATH = "path"
     DIRECTORY = "directory"
+    PACKAGE = "package"
+    ARCHIVE = "archive"
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The server to run; ``directory`` is an absolute path, given exactly when ``origin`` is DIRECTORY."""
+    """The server to run. ``directory`` is an absolute path: for DIRECTORY the folder on the hosts that holds the
+    binaries, for ARCHIVE the tarball on this machine; "" for every other origin."""
 
     kind: EngineKind
     origin: EngineOrigin
     directory: str = ""
+
+
+class Sudo(StrEnum):
+    """Whether a user who is not root becomes root: AUTO where the host allows it, NEVER even where it would."""
+
+    AUTO = "auto"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class SshSpec:
+    """How a host is reached. "" and 0 mean: as ``~/.ssh/config`` says, else SSH's own default.
+
+    ``key`` is the absolute path of a private key, ``jump`` is ``[user@]host[:port]``. ``password_variable`` names the
+    environment variable that holds the login's password (sudo's, too); ``ask_password``: it is asked for on the
+    terminal. The password itself is never here. ``address`` is where SSH connects when that is not the host's address.
+    """
+
+    user: str = ""
+    port: int = 0
+    key: str = ""
+    jump: str = ""
+    address: str = ""
+    password_variable: str = ""
+    ask_password: bool = False
+    sudo: Sudo = Sudo.AUTO
+
+
+class Via(StrEnum):
+    """How this machine talks to the servers of remote hosts: through SSH, or straight to their client ports."""
+
+    SSH = "ssh"
+    DIRECT = "direct"
 
 
 class Mode(StrEnum):
@@ -85,12 +121,16 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostSpec:
-    """A host of the file: its address, the client ports of its nodes in order, and optional labels."""
+    """A host of the file: its address, the client ports of its nodes in order, and optional labels.
+
+    ``ssh`` None: it is this machine. Either every host of a topology has it, or none.
+    """
 
     address: str
     ports: tuple[int, ...]
     rack: str = ""
     zone: str = ""
+    ssh: SshSpec | None = None
 
     @property
     def node_addresses(self) -> tuple[Address, ...]:
@@ -135,6 +175,8 @@ class Topology:
     directive given several values stands once for each. ``data_directory`` is an absolute path, or "" for the state
     directory.
     ``allow_colocated_replicas`` permits a replica on its primary's host where nothing else is possible.
+    ``clients`` are the networks (CIDR) that may reach the client ports; peers always may. ``via`` counts for remote
+    hosts only.
     """
 
     name: str
@@ -147,6 +189,13 @@ class Topology:
     data_directory: str = ""
     mode: Mode = Mode.CLUSTER
     allow_colocated_replicas: bool = False
+    clients: tuple[str, ...] = ()
+    via: Via = Via.SSH
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the nodes live on hosts that are reached by SSH."""
+        return any(host.ssh is not None for host in self.hosts)
 
     @property
     def addresses(self) -> tuple[Address, ...]:

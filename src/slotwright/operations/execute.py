@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -19,8 +19,12 @@ from slotwright.model.files import Launch, NodeFiles
 from slotwright.model.plan import (
     ApplySettings,
     AwaitUsable,
+    ChangeFirewall,
     CreateNode,
+    HostStep,
     Plan,
+    PrepareHost,
+    ProveReach,
     RememberFile,
     SealRecord,
     StartNode,
@@ -32,7 +36,7 @@ from slotwright.operations.observe import setting_value
 from slotwright.operations.roster import Roster
 from slotwright.operations.verify import Verifier
 from slotwright.planning.diff import FORMATION_OVERRIDES
-from slotwright.ports import Clock, Host, Journal, ReplyError
+from slotwright.ports import Clock, Fleet, Host, Journal, ReplyError
 from slotwright.wire.server_conf import find_complaint, last_words
 
 START_TIMEOUT_S = 30.0
@@ -41,11 +45,16 @@ _WATCH_S = 0.2
 _LOG_BYTES = 256 * 1024
 
 
+async def _no_hosts(step: HostStep) -> None:
+    raise AssertionError(f"this machine needs no {step.kind}")
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """Everything that executing needs from outside. ``files`` by address; ``settings`` are canonical values."""
+    """Everything that executing needs from outside. ``files`` by address; ``settings`` are canonical values;
+    ``on_hosts`` does the steps that make remote hosts ready."""
 
-    host: Host
+    fleet: Fleet
     roster: Roster
     journal: Journal
     clock: Clock
@@ -55,6 +64,7 @@ class Workshop:
     record: ClusterRecord
     files: dict[Address, NodeFiles] = field(repr=False)
     settings: dict[str, str] = field(repr=False)
+    on_hosts: Callable[[HostStep], Awaitable[None]] = _no_hosts
 
 
 @dataclass(slots=True)
@@ -93,7 +103,8 @@ class Executor:
             raise errors[0]
 
     async def _journaled(self, step: Step, task: str, text: str, total: int) -> None:
-        entry = {"step": step.kind, "where": str(getattr(step, "address", self._shop.record.name))}
+        place = getattr(step, "address", None) or getattr(step, "host", self._shop.record.name)
+        entry = {"step": step.kind, "where": str(place)}
         self._shop.journal.write({"phase": "intent", **entry})
         try:
             await self._act(step)
@@ -108,8 +119,10 @@ class Executor:
 
     async def _act(self, step: Step) -> None:
         match step:
+            case PrepareHost() | ChangeFirewall() | ProveReach():
+                await self._shop.on_hosts(step)
             case CreateNode():
-                await self._shop.host.create(self._shop.files[step.address])
+                await self._at(step.address).create(self._shop.files[step.address])
                 self.progress.created.add(step.address)
             case StartNode():
                 await self._start(step)
@@ -123,6 +136,9 @@ class Executor:
                 self._shop.keep_record(self._shop.record)
             case _:
                 assert_never(step)
+
+    def _at(self, address: Address) -> Host:
+        return self._shop.fleet.at(address.host)
 
     async def _await_usable(self) -> None:
         """Waiting ends early when a server that was started here dies meanwhile: its last words are the reason."""
@@ -138,25 +154,34 @@ class Executor:
 
     async def _watch_started(self) -> None:
         while True:
-            for address, process in self.progress.started.items():
-                if not await self._shop.host.is_running(process):
-                    log = await self._shop.host.log_tail(self._shop.files[address].directory, _LOG_BYTES)
-                    raise _died(address, log)
+            started = list(self.progress.started.items())
+            alive = await asyncio.gather(*(self._at(address).is_running(process) for address, process in started))
+            for (address, _), is_alive in zip(started, alive, strict=True):
+                if not is_alive:
+                    raise await self._autopsy(address)
             await self._shop.clock.sleep(_WATCH_S)
+
+    async def _autopsy(self, address: Address) -> ServerError:
+        """Why a server that was started here is gone; it is not to be started again by anybody else."""
+        host, directory = self._at(address), self._shop.files[address].directory
+        await host.give_up(directory)
+        return _died(address, await host.log_tail(directory, _LOG_BYTES))
 
     async def _start(self, step: StartNode) -> None:
         shop = self._shop
         files = shop.files[step.address]
         if step.address not in self.progress.created:
-            await shop.host.rewrite_conf(files)
+            await self._at(step.address).rewrite_conf(files)
         overrides = FORMATION_OVERRIDES if step.is_hurried and files.nodes_conf is not None else ()
         if self.progress.first_start is None:
             self.progress.first_start = shop.clock.now()
-        process = await shop.host.start(Launch(step.address, files.directory, shop.record.binary, overrides))
+        process = await self._at(step.address).start(
+            Launch(step.address, files.directory, shop.record.binary, overrides)
+        )
         self.progress.started[step.address] = process
-        await self._until_it_answers(step.address, process, files.directory)
+        await self._until_it_answers(step.address, process)
 
-    async def _until_it_answers(self, address: Address, process: ProcessId, directory: str) -> None:
+    async def _until_it_answers(self, address: Address, process: ProcessId) -> None:
         """A server that loads its data answers INFO, which is enough here; one that dies is quoted."""
         shop = self._shop
         deadline = shop.clock.now() + START_TIMEOUT_S
@@ -165,8 +190,8 @@ class Executor:
                 await shop.roster.connection(address)
                 return
             except NodeUnreachableError as error:
-                if not await shop.host.is_running(process):
-                    raise _died(address, await shop.host.log_tail(directory, _LOG_BYTES)) from error
+                if not await self._at(address).is_running(process):
+                    raise await self._autopsy(address) from error
                 if error.code == "loading":
                     return
                 if shop.clock.now() > deadline:
@@ -175,7 +200,7 @@ class Executor:
 
     async def _apply(self, step: ApplySettings) -> None:
         shop = self._shop
-        await shop.host.rewrite_conf(shop.files[step.address])
+        await self._at(step.address).rewrite_conf(shop.files[step.address])
         if not step.changes:
             return
         connection = await shop.roster.connection(step.address)
@@ -199,7 +224,14 @@ def describe_wave(wave: tuple[Step, ...]) -> str:
     """``start 6 nodes``: what the steps of a wave do together."""
     count = Counter(step.kind for step in wave)
     nodes = f"{len(wave)} node{'s' if len(wave) > 1 else ''}"
+    hosts = f"{len(wave)} host{'s' if len(wave) > 1 else ''}"
     match wave[0]:
+        case PrepareHost():
+            return f"prepare {hosts}: {', '.join(dict.fromkeys(_prepared(wave)))}"
+        case ChangeFirewall():
+            return f"firewall of {hosts}: exactly the needed ports"
+        case ProveReach():
+            return "every pair of hosts reaches each other's client and bus ports"
         case CreateNode():
             return f"create {nodes}: folder, configuration, place in the cluster"
         case StartNode():
@@ -217,6 +249,12 @@ def describe_wave(wave: tuple[Step, ...]) -> str:
             return f"keep the new file of {name}"
         case _:
             return f"{len(wave)} steps"
+
+
+def _prepared(wave: tuple[Step, ...]) -> Iterator[str]:
+    for step in wave:
+        if isinstance(step, PrepareHost):
+            yield from step.what
 
 
 def _died(address: Address, log: str) -> ServerError:

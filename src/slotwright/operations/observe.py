@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from slotwright.errors import AuthenticationError, ServerError
@@ -11,13 +11,10 @@ from slotwright.model.cluster import Link, LoginFault, NodeView, Observation, Si
 from slotwright.model.secret import Secret
 from slotwright.model.topology import Address, Mode
 from slotwright.operations.roster import Roster
-from slotwright.ports import Dialer, Reply, ReplyError
+from slotwright.ports import Dialer, LoginDialer, Reply, ReplyError
 from slotwright.wire.cluster_nodes import parse_cluster_nodes
 from slotwright.wire.flavor import version_from_info
 from slotwright.wire.info import health, parse_info, replication
-
-LoginDialer = Callable[[Secret | None, str], Dialer]
-"""Makes a dialer for a password and a user name."""
 
 
 async def observe(

@@ -8,6 +8,7 @@ credentials would open its primary, and that the map of the cluster is read as i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from slotwright.errors import HostError, InputError, NodeUnreachableError, ServerError
@@ -17,8 +18,8 @@ from slotwright.model.facts import ProcessId
 from slotwright.model.files import Launch, NodeFiles
 from slotwright.model.secret import Secret
 from slotwright.model.topology import Address, Mode
-from slotwright.operations.observe import LoginDialer, setting_value
-from slotwright.ports import Clock, Connection, Host, ReplyError
+from slotwright.operations.observe import setting_value
+from slotwright.ports import Clock, Connection, Fleet, Host, LoginDialer, ReplyError
 from slotwright.wire.cluster_nodes import parse_cluster_nodes
 from slotwright.wire.nodes_conf import render_nodes_conf
 from slotwright.wire.server_conf import (
@@ -74,7 +75,7 @@ class Stage:
         port = await self._host.free_port(_HOST)
         address = Address(_HOST, port)
         await self._host.create(_files(script, blueprint, address))
-        process = await self._host.start(Launch(address, script.directory, script.binary))
+        process = await self._host.start(Launch(address, script.directory, script.binary, is_trial=True))
         try:
             connection = await self._connect(script, address, process)
             try:
@@ -231,6 +232,6 @@ def _replica_locked_out(*, is_missing: bool, seen: str) -> InputError:
     )
 
 
-async def await_gone(host: Host, clock: Clock, processes: list[ProcessId]) -> None:
-    """Wait until all of these processes have ended; raises HostError for one that doesn't."""
-    await asyncio.gather(*(_gone(host, clock, process) for process in processes))
+async def await_gone(fleet: Fleet, clock: Clock, processes: Sequence[tuple[Address, ProcessId]]) -> None:
+    """Wait until all of these nodes' processes have ended; raises HostError for one that doesn't."""
+    await asyncio.gather(*(_gone(fleet.at(address.host), clock, process) for address, process in processes))

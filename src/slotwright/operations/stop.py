@@ -13,7 +13,7 @@ from slotwright.model.facts import ProcessId
 from slotwright.model.topology import Address
 from slotwright.operations.observe import observe
 from slotwright.operations.roster import Roster
-from slotwright.ports import Clock, Host, ReplyError
+from slotwright.ports import Clock, Fleet, ReplyError
 
 SHUTDOWN_PATIENCE_S = 300.0
 """A save of a large data set takes its time; the server itself waits up to 10 s for its replicas (shutdown-timeout)."""
@@ -42,7 +42,7 @@ class NodeToStop:
 class Stopper:
     """Stops nodes; ``is_kill`` ends them at once, without a save."""
 
-    host: Host
+    fleet: Fleet
     roster: Roster
     clock: Clock
     report: Report
@@ -53,9 +53,10 @@ class Stopper:
 
         Raises PartialError with what was stopped and what was not.
         """
-        running = [
-            (node, process) for node in nodes if (process := await self.host.find(node.directory, node.cluster_id))
-        ]
+        found = await asyncio.gather(
+            *(self.fleet.at(node.address.host).find(node.directory, node.cluster_id) for node in nodes)
+        )
+        running = [(node, process) for node, process in zip(nodes, found, strict=True) if process is not None]
         observation = await observe(self.roster, [node.address for node, _ in running])
         roles = {view.address: view.replication.role for view in observation.views}
         keys = {view.address: view.health.keys for view in observation.views}
@@ -84,16 +85,17 @@ class Stopper:
         return tuple(sorted(stopped, key=lambda node: node.address))
 
     async def _stop_one(self, node: NodeToStop, process: ProcessId, keys: int | None) -> Stopped:
+        host = self.fleet.at(node.address.host)
         if self.is_kill:
-            await self.host.kill(process)
+            await host.kill(process)
         else:
             await self._shut_down(node.address)
         deadline = self.clock.now() + SHUTDOWN_PATIENCE_S
-        while await self.host.is_running(process):
+        while await host.is_running(process):
             if self.clock.now() > deadline:
                 raise ServerError(f"{node.address} does not end", code="not-stopped", where=str(node.address))
             await self.clock.sleep(0.01)
-        return Stopped(node.address, keys, await self.host.data_files(node.directory), self.is_kill)
+        return Stopped(node.address, keys, await host.data_files(node.directory), self.is_kill)
 
     async def _shut_down(self, address: Address) -> None:
         """The server answers only when it refuses; when it obeys, the connection ends."""

@@ -10,7 +10,7 @@ from slotwright.model.topology import Address
 from slotwright.operations.observe import observe
 from slotwright.operations.rehearse import await_gone
 from slotwright.operations.roster import Roster
-from slotwright.ports import Clock, Host
+from slotwright.ports import Clock, Fleet
 
 
 async def count_keys(roster: Roster, addresses: Sequence[Address]) -> int:
@@ -22,8 +22,8 @@ async def count_keys(roster: Roster, addresses: Sequence[Address]) -> int:
 class Undo:
     """Ends processes and removes folders."""
 
-    def __init__(self, host: Host, clock: Clock) -> None:
-        self._host = host
+    def __init__(self, fleet: Fleet, clock: Clock) -> None:
+        self._fleet = fleet
         self._clock = clock
 
     async def take_down(self, record: ClusterRecord) -> None:
@@ -32,8 +32,14 @@ class Undo:
         Raises HostError for a process that can't be ended or a folder that can't be removed.
         """
         await self._end(record)
-        for node in record.blueprint.nodes:
-            await self._host.remove(record.node_directory(node.address), record.blueprint.cluster_id)
+        await asyncio.gather(
+            *(
+                self._fleet.at(node.address.host).remove(
+                    record.node_directory(node.address), record.blueprint.cluster_id
+                )
+                for node in record.blueprint.nodes
+            )
+        )
 
     async def set_aside(self, record: ClusterRecord, root: str) -> tuple[str, ...]:
         """End what still runs, then move the folders with their data below ``root``; returns where they are now."""
@@ -41,15 +47,17 @@ class Undo:
         moved = []
         for node in record.blueprint.nodes:
             target = f"{root}/{directory_name(node.address)}"
-            await self._host.set_aside(record.node_directory(node.address), record.blueprint.cluster_id, target)
+            host = self._fleet.at(node.address.host)
+            await host.set_aside(record.node_directory(node.address), record.blueprint.cluster_id, target)
             moved.append(target)
         return tuple(moved)
 
     async def _end(self, record: ClusterRecord) -> None:
         cluster_id = record.blueprint.cluster_id
-        directories = [record.node_directory(node.address) for node in record.blueprint.nodes]
-        found = await asyncio.gather(*(self._host.find(directory, cluster_id) for directory in directories))
-        running = [process for process in found if process is not None]
-        for process in running:
-            await self._host.kill(process)
-        await await_gone(self._host, self._clock, running)
+        addresses = [node.address for node in record.blueprint.nodes]
+        found = await asyncio.gather(
+            *(self._fleet.at(each.host).find(record.node_directory(each), cluster_id) for each in addresses)
+        )
+        running = [(each, process) for each, process in zip(addresses, found, strict=True) if process is not None]
+        await asyncio.gather(*(self._fleet.at(each.host).kill(process) for each, process in running))
+        await await_gone(self._fleet, self._clock, running)

@@ -18,11 +18,11 @@ from slotwright.model.findings import Finding, Severity, by_gravity
 from slotwright.model.survey import State, Survey
 from slotwright.model.topology import Address, Mode
 from slotwright.operations.canary import fly_canaries
-from slotwright.operations.observe import LoginDialer, find_login_faults, observe
+from slotwright.operations.observe import find_login_faults, observe
 from slotwright.operations.roster import Roster
 from slotwright.planning.diagnosis import Case, diagnose
 from slotwright.planning.survey import take_survey
-from slotwright.ports import Clock, Reply, ReplyError
+from slotwright.ports import Clock, LoginDialer, Reply, ReplyError
 
 _POLL_S = 0.02
 _LOADING_PATIENCE_S = 600.0

@@ -39,7 +39,8 @@ FORMATION_OVERRIDES: tuple[tuple[str, str], ...] = (("repl-diskless-sync-delay",
 @dataclass(frozen=True, slots=True)
 class Desired:
     """What should be. ``settings`` are canonical values as the very binary gives them (secrets inside);
-    ``live`` the directives that it lets change while it runs; ``conf_digests`` those of the configurations."""
+    ``live`` the directives that it lets change while it runs; ``conf_digests`` those of the configurations;
+    ``host_waves`` what remote hosts lack (``planning/estate.py``)."""
 
     topology: Topology
     blueprint: Blueprint
@@ -48,15 +49,17 @@ class Desired:
     live: frozenset[str] = frozenset()
     conf_digests: dict[Address, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    host_waves: tuple[tuple[Step, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What is. ``record`` None: the cluster isn't known here yet."""
+    """What is. ``record`` None: the cluster isn't known here yet; nothing is known of hosts that are ``away``."""
 
     record: ClusterRecord | None
     hosts: tuple[HostFacts, ...]
     observation: Observation
+    away: frozenset[str] = frozenset()
 
     def facts_of(self, address: Address) -> NodeFacts:
         """The facts of one node; :class:`KeyError` when it wasn't looked at."""
@@ -80,13 +83,13 @@ def plan_changes(desired: Desired, world: World) -> Plan:
     in_the_way = judge_hosts(world.hosts, desired.topology.mode)
     findings = desired.findings + intruders
     findings += tuple(found for found in in_the_way if found.code != "port-taken" or found.where not in named)
-    waves = () if refusals else tuple(tuple(wave) for wave in _waves(desired, world) if wave)
+    waves = () if refusals else tuple(tuple(wave) for wave in (*desired.host_waves, *_waves(desired, world)) if wave)
     return Plan(desired.topology.name, waves, refusals, findings, _digest(desired, world))
 
 
 def _waves(desired: Desired, world: World) -> Iterator[list[Step]]:
     stage = world.record.stage if world.record else Stage.FORMING
-    nodes = desired.blueprint.nodes
+    nodes = _present(desired, world)
     create = [node for node in nodes if _needs_creation(world.facts_of(node.address), desired.topology.mode)]
     start = [node for node in nodes if world.facts_of(node.address).process is None]
     yield [CreateNode(node.address, node.role, node.shard) for node in create]
@@ -96,13 +99,18 @@ def _waves(desired: Desired, world: World) -> Iterator[list[Step]]:
     changes = list(_setting_steps(desired, world))
     if stage is Stage.FORMED:
         yield changes
-    if start or changes or stage is Stage.FORMING:
+    # With a host away nothing would ever be usable again: what can be started is started, and the proof says the rest.
+    if (start or changes or stage is Stage.FORMING) and not world.away:
         yield [AwaitUsable(len(nodes))]
     yield [*(changes if stage is Stage.FORMING else ()), *(_restoring(desired, start) if is_hurried else ())]
     if stage is Stage.FORMING:
         yield [SealRecord(desired.topology.name)]
     elif world.record is not None and world.record.topology != desired.topology:
         yield [RememberFile(desired.topology.name, "keep the file's new text")]
+
+
+def _present(desired: Desired, world: World) -> tuple[BlueprintNode, ...]:
+    return tuple(node for node in desired.blueprint.nodes if node.address.host not in world.away)
 
 
 def _needs_creation(facts: NodeFacts, mode: Mode) -> bool:
@@ -133,7 +141,7 @@ def _restoring(desired: Desired, started: list[BlueprintNode]) -> Iterator[Step]
 
 
 def _setting_steps(desired: Desired, world: World) -> Iterator[Step]:
-    for node in desired.blueprint.nodes:
+    for node in _present(desired, world):
         view = world.own_view(node.address)
         if view is None:
             continue
@@ -169,7 +177,8 @@ def _refusals(desired: Desired, world: World) -> Iterator[Refusal]:
     if record is None:
         return
     yield from _topology_refusals(desired.topology, record)
-    if record.version != desired.version:
+    has_nodes = any(node.directory.state is DirectoryState.OURS for host in world.hosts for node in host.nodes)
+    if record.version != desired.version and (has_nodes or record.stage is Stage.FORMED):
         yield Refusal(
             f"{record.version} -> {desired.version}",
             "the cluster runs another server version; rolling upgrades come later",
@@ -211,7 +220,7 @@ def _topology_refusals(wanted: Topology, record: ClusterRecord) -> Iterator[Refu
 
 
 def _lost_directories(desired: Desired, world: World) -> Iterator[Refusal]:
-    for node in desired.blueprint.nodes:
+    for node in _present(desired, world):
         facts = world.facts_of(node.address)
         if _needs_creation(facts, desired.topology.mode):
             yield Refusal(
@@ -225,7 +234,7 @@ def _restart_refusals(desired: Desired, world: World) -> Iterator[Refusal]:
     """Settings that the server takes only at its start, on nodes that run."""
     names = {
         change.name
-        for node in desired.blueprint.nodes
+        for node in _present(desired, world)
         if (view := world.own_view(node.address)) is not None
         for change in _changes(desired, world, view)
         if change.name not in desired.live
@@ -244,7 +253,7 @@ def _hidden_changes(desired: Desired, world: World) -> set[str]:
     # A configuration that is written already was written for a start: that node has it.
     behind = [
         node
-        for node in desired.blueprint.nodes
+        for node in _present(desired, world)
         if world.own_view(node.address) is not None
         and world.facts_of(node.address).directory.conf_digest != desired.conf_digests.get(node.address)
     ]
@@ -348,5 +357,5 @@ def _digest(desired: Desired, world: World) -> str:
         for node in host.nodes
     ]
     views = [(str(view.address), view.id, sorted(view.settings)) for view in world.observation.views]
-    text = repr((seen, views, desired.topology, world.record and world.record.stage))
+    text = repr((seen, views, desired.host_waves, desired.topology, world.record and world.record.stage))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

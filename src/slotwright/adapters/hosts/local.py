@@ -14,7 +14,7 @@ from slotwright.adapters.files import clear_drafts, host_error, is_draft, make_d
 from slotwright.adapters.processes import bind_error, free_port, is_running, kill, port_owner
 from slotwright.adapters.supervisors import direct
 from slotwright.errors import HostError
-from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, ProcessId
+from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, NodeQuery, ProcessId
 from slotwright.model.files import (
     MARKER,
     NODES_CONF,
@@ -26,7 +26,6 @@ from slotwright.model.files import (
     NodeFiles,
 )
 from slotwright.model.topology import HIGHEST_PORT
-from slotwright.ports import NodeQuery
 
 
 class LocalHost:
@@ -73,6 +72,9 @@ class LocalHost:
     async def kill(self, process: ProcessId) -> None:
         """SIGKILL to exactly that process."""
         kill(process)
+
+    async def give_up(self, directory: str) -> None:
+        """Nobody starts it again here."""
 
     async def log_tail(self, directory: str, most_bytes: int = 8192) -> str:
         """The last bytes, decoded as well as can be."""

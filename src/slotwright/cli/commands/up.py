@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slotwright.cli.run import ask, can_ask, complete_target, json_option, perform, yes_option
+from slotwright.cli.run import ask, can_ask, complete_target, host_keys_option, json_option, perform, yes_option
 from slotwright.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @click.command(epilog="Example:  slotwright up cluster.yaml --yes")
 @click.argument("file", required=False, shell_complete=complete_target)
 @yes_option
+@host_keys_option
 @json_option
-def command(file: str | None, yes: bool, as_json: bool) -> int:
+def command(file: str | None, yes: bool, as_json: bool, accepts_keys: bool) -> int:
     """Make the world what FILE (./cluster.yaml) says, then prove it.
 
     On a terminal the plan is shown first, and asked about. What can't be done yet is refused before anything is
@@ -31,7 +32,7 @@ def command(file: str | None, yes: bool, as_json: bool) -> int:
 
     async def verb(context: Context, progress: Progress) -> UpResult:
         def confirm(plan: Plan) -> bool:
-            from slotwright.cli.views.human import show_plan
+            from slotwright.cli.views.plan import show_plan
 
             progress.pause()
             show_plan(plan, file)
@@ -39,7 +40,7 @@ def command(file: str | None, yes: bool, as_json: bool) -> int:
 
         return await api.up(context, path, confirm if can_ask() and not yes and not as_json else None)
 
-    result = perform(verb, as_json=as_json)
+    result = perform(verb, as_json=as_json, accepts_keys=accepts_keys)
     if as_json:
         from slotwright.cli.views.json import print_json, up_json
 

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from slotwright.cli.views.screen import out, paint, size, table, wrapped
+from slotwright.cli.views.screen import out, paint, size, table, width, wrapped
 from slotwright.model.cluster import Link, Role
 from slotwright.model.findings import Finding, Severity
-from slotwright.model.plan import (
-    ApplySettings,
-    AwaitUsable,
-    CreateNode,
-    Plan,
-    RememberFile,
-    SealRecord,
-    StartNode,
-    Step,
-)
 from slotwright.model.slots import SLOT_COUNT
 from slotwright.model.survey import State, Survey, SurveyNode
-from slotwright.model.topology import Address, Mode
+from slotwright.model.topology import Mode
 
 if TYPE_CHECKING:
     from slotwright.api import SlotOfKey, UpResult
@@ -55,14 +45,15 @@ def _headline(survey: Survey) -> str:
         return " · ".join([*parts, "one stand-alone instance"])
     per_shard = [len(survey.shard(number)) - 1 for number in {node.shard for node in survey.nodes if node.shard}]
     replicas = f"{min(per_shard)}" if per_shard and min(per_shard) == max(per_shard) else "different numbers of"
-    nodes = f"{_count(hosts, 'host')}, {_count(len(survey.nodes), 'node')}"
-    shards = f"{_count(survey.shard_count, 'shard')}"
+    nodes = f"{counted(hosts, 'host')}, {counted(len(survey.nodes), 'node')}"
+    shards = f"{counted(survey.shard_count, 'shard')}"
     if per_shard:
         shards += f" with {replicas} replica{'' if replicas == '1' else 's'} each"
     return " · ".join([*parts, nodes, shards])
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """``1 node``, ``2 nodes``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
@@ -138,7 +129,7 @@ def show_findings(verdict: Verdict, *, is_ours: bool, wrote: bool) -> None:
         serious = sum(found.severity is Severity.SERIOUS for found in findings)
         gravity = f", {serious} of them serious" if serious and len(findings) > 1 else ""
         gravity = ", serious" if serious and len(findings) == 1 else gravity
-        out(f"{paint(survey.name, 'bold')}: {_count(len(findings), 'finding')}{gravity}", "")
+        out(f"{paint(survey.name, 'bold')}: {counted(len(findings), 'finding')}{gravity}", "")
         show_finding_list(findings)
     if not is_ours:
         out("", "  not made by slotwright here: placement and settings could not be held against a file")
@@ -153,7 +144,10 @@ def show_finding_list(findings: Sequence[Finding]) -> None:
         title = found.severity.value.upper() if found.severity is Severity.SERIOUS else found.severity.value
         lines = wrapped("", f"{found.what}", 4)
         head = f"  {paint(f'{title:<8}', style)}  {lines[0].strip()}"
-        out(f"{head}  {paint(found.where, 'bold')}", *lines[1:])
+        is_long = len(found.what) + len(found.where) + 14 > width()
+        out(head if is_long else f"{head}  {paint(found.where, 'bold')}", *lines[1:])
+        if is_long:
+            out(*wrapped("where", found.where, 12))
         for name, text in (("seen", found.seen), ("risk", found.risk), ("remedy", found.remedy)):
             if text:
                 out(*wrapped(name, text, 12))
@@ -181,89 +175,6 @@ def proof_lines(verdict: Verdict, *, wrote: bool, took_s: float | None = None) -
     import textwrap
 
     return textwrap.wrap(f"{start}: " + ", ".join(parts), 92, initial_indent="  ", subsequent_indent="  ")
-
-
-def show_plan(plan: Plan, file: str | None = None) -> None:
-    """`plan`: what would be done, and what can't be. ``file`` is what the user named, if anything."""
-    lines = _plan_lines(plan)
-    changes = sum(line.is_change for line in lines)
-    if plan.is_empty:
-        out(f"{paint(plan.name, 'bold')}: nothing to do, the world is what the file says")
-    elif changes:
-        out(f"{paint(plan.name, 'bold')}: {_count(changes, 'change')}", "")
-    elif plan.steps:
-        out(f"{paint(plan.name, 'bold')}: to be finished", "")
-    else:
-        out(f"{paint(plan.name, 'bold')}: can't be done now")
-    number = 0
-    for line in lines:
-        number += line.is_change
-        mark = str(number) if line.is_change else ""
-        out(f"  {mark:>2}  {line.verb:<9} {line.what:<32} {line.detail}".rstrip())
-    if plan.refusals:
-        out("", "  refused:")
-        for refusal in plan.refusals:
-            out(*wrapped("", f"{refusal.what}: {refusal.why}", 0))
-            if refusal.hint:
-                out(*wrapped("", refusal.hint, 4))
-    if plan.findings:
-        out("")
-        show_finding_list(plan.findings)
-    command = f"slotwright up {file}" if file else "slotwright up"
-    if plan.steps and not plan.refusals and not plan.blockers:
-        out("", f"  no keys move. apply with: {command}")
-    elif not plan.is_empty:
-        out("", f"  {command} will refuse this, and change nothing")
-
-
-class _Line(NamedTuple):
-    """A line of a plan; one that is no change is not counted."""
-
-    verb: str
-    what: str
-    detail: str
-    is_change: bool = True
-
-
-def _plan_lines(plan: Plan) -> list[_Line]:
-    lines: list[_Line] = []
-    created = {step.address for step in plan.steps if isinstance(step, CreateNode)}
-    for wave in plan.waves:
-        lines += _wave_lines(wave, created)
-    return lines
-
-
-def _wave_lines(wave: Sequence[Step], created: set[Address]) -> list[_Line]:
-    lines: list[_Line] = []
-    settings: dict[tuple[str, str], int] = {}
-    for step in wave:
-        match step:
-            case CreateNode(address, role, shard):
-                lines.append(_Line("create", str(address), f"{role} of shard {shard}"))
-            case StartNode(address, role, shard, why):
-                if address not in created:
-                    lines.append(_Line("start", str(address), f"{why} ({role} of shard {shard})"))
-            case ApplySettings(_, changes):
-                for change in changes:
-                    is_secret = change.new == "***"
-                    key = (change.name, "to the file's" if is_secret else f"{change.old} -> {change.new}")
-                    settings[key] = settings.get(key, 0) + 1
-                if not changes:
-                    key = ("its configuration", "written anew")
-                    settings[key] = settings.get(key, 0) + 1
-            case AwaitUsable(nodes):
-                lines.append(_Line("wait", _count(nodes, "node"), "all agree, every replica in sync", False))
-            case RememberFile(_, what):
-                lines.append(_Line("keep", "the file", what, False))
-            case SealRecord():
-                pass
-    if created and any(isinstance(step, StartNode) for step in wave):
-        lines.insert(0, _Line("start", _count(len(wave), "node"), "detached, side by side"))
-    lines += [
-        _Line("set", f"{name} {change}", f"{_count(count, 'node')}, no restart")
-        for (name, change), count in settings.items()
-    ]
-    return lines
 
 
 def show_up(result: UpResult, verb: str) -> None:

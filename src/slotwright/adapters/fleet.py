@@ -1,0 +1,33 @@
+"""The fleet of a cluster that lives on this machine: one host, dialled as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from slotwright.adapters.hosts.local import LocalHost
+from slotwright.adapters.node import RespDialer
+from slotwright.model.secret import Secret
+from slotwright.ports import Dialer, Host, LoginDialer
+
+
+class LocalFleet:
+    """Implements :class:`slotwright.ports.Fleet` for this machine."""
+
+    def __init__(self, login: Callable[[Secret | None, str], Dialer] = RespDialer) -> None:
+        self._host = LocalHost()
+        self._login = login
+
+    def at(self, host: str) -> Host:
+        """Every address is this machine."""
+        return self._host
+
+    def login(self, password: Secret | None, username: str) -> Dialer:
+        """Straight."""
+        return self._login(password, username)
+
+    def login_on(self, host: str) -> LoginDialer:
+        """The same."""
+        return self.login
+
+    async def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,163 @@
+"""A host on which there is nothing but a POSIX shell: its folders and processes, by scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Sequence
+
+from slotwright.adapters.supervisors.direct import LOG_LIMIT_BYTES, LOGS_KEPT
+from slotwright.adapters.supervisors.remote import RemoteSupervisor
+from slotwright.errors import HostError
+from slotwright.model.facts import HostFacts, NodeQuery, ProcessId
+from slotwright.model.files import MARKER, NODES_CONF, Launch, NodeFiles
+from slotwright.model.topology import HIGHEST_PORT
+from slotwright.ports import Shell, ShellResult
+from slotwright.wire import node_scripts as scripts
+
+_LIVENESS_S = 0.1
+_MOVE_TIMEOUT_S = 600.0
+
+
+class RemoteHost:
+    """Implements :class:`slotwright.ports.Host`.
+
+    ``owner`` is the service user that the folders belong to, "" for the login itself. ``service`` runs nodes, and
+    ``trial`` what lives for a moment only.
+    """
+
+    def __init__(self, shell: Shell, owner: str, service: RemoteSupervisor, trial: RemoteSupervisor) -> None:
+        self._shell = shell
+        self._owner = owner
+        self._service = service
+        self._trial = trial
+        self._asked: set[ProcessId] = set()
+        self._asking: asyncio.Task[set[ProcessId]] | None = None
+
+    async def inspect(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostFacts:
+        """One script."""
+        folders = [query.directory for query in queries]
+        result = await self._shell.run(scripts.INSPECT, *folders)
+        try:
+            return scripts.parse_inspection(result.output, host, cluster_id, queries)
+        except ValueError as error:
+            raise self._failed("look at its folders", result) from error
+
+    async def free_port(self, host: str) -> int:
+        """One that nothing of the host listens on, on any address."""
+        tries = random.sample(range(20000, HIGHEST_PORT - 10000), 8)
+        result = await self._shell.run(scripts.FREE_PORT, *map(str, tries))
+        if not result.output.strip().isdigit():
+            raise self._failed("find a free port", result)
+        return int(result.output)
+
+    async def find(self, directory: str, cluster_id: str) -> ProcessId | None:
+        """By the pid that the server noted, believed only when it works in that folder."""
+        result = await self._shell.run(scripts.FIND, directory)
+        found = scripts.parse_folders(result.output, cluster_id).get(directory)
+        if found is None:
+            raise self._failed(f"look into {directory}", result)
+        return found[1]
+
+    async def create(self, files: NodeFiles) -> None:
+        """Marker first: from then on the folder is known as ours, whatever happens next."""
+        texts = (files.marker, files.server_conf, files.nodes_conf or "")
+        made = await self._shell.run(scripts.MAKE_FOLDER, files.directory, self._owner)
+        self._check(made, "make the folder", files.directory)
+        await self._write(scripts.FILL_FOLDER, files.directory, texts)
+
+    async def rewrite_conf(self, files: NodeFiles) -> None:
+        """The configuration alone."""
+        await self._write(scripts.REWRITE, files.directory, (files.server_conf,))
+
+    async def start(self, launch: Launch) -> ProcessId:
+        """By the host's service manager, or detached."""
+        if not launch.is_trial:
+            await self.rotate_log(launch.directory)
+            return await self._service.start(launch)
+        return await self._trial.start(launch)
+
+    async def is_running(self, process: ProcessId) -> bool:
+        """Everybody who asks at the same time gets one script's answer: waiting for many nodes costs one channel."""
+        self._asked.add(process)
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._alive())
+        return process in await asyncio.shield(self._asking)
+
+    async def _alive(self) -> set[ProcessId]:
+        await asyncio.sleep(_LIVENESS_S)
+        asked, self._asked = self._asked, set()
+        self._asking = None
+        return await self._service.is_running(tuple(asked))
+
+    async def kill(self, process: ProcessId) -> None:
+        """By the service manager, so that it is not started again."""
+        await self._service.kill(process)
+
+    async def give_up(self, directory: str) -> None:
+        """Otherwise the service manager would start it again and again."""
+        await self._service.give_up(directory)
+
+    async def log_tail(self, directory: str, most_bytes: int = 8192) -> str:
+        """See the port."""
+        log = (await self._shell.run(scripts.LOG_TAIL, directory, str(most_bytes))).output
+        # A server that refuses its configuration says so before it opens its log.
+        return log + await self._service.early_words(directory)
+
+    async def rotate_log(self, directory: str) -> None:
+        """The last three of 16 MiB are kept."""
+        await self._as_owner(scripts.ROTATE, directory, str(LOG_LIMIT_BYTES), str(LOGS_KEPT))
+
+    async def log_from(self, directory: str, offset: int) -> tuple[str, int]:
+        """At the most 64 KiB at a time."""
+        result = await self._shell.run(scripts.LOG_FROM, directory, str(offset))
+        head, _, text = result.output.partition("\n")
+        start, _, size = head.partition(" ")
+        if not start.isdigit() or not size.isdigit():
+            raise self._failed("read the log of", result)
+        return text, min(int(size), int(start) + 65536) if text else int(start)
+
+    async def data_files(self, directory: str) -> tuple[tuple[str, int], ...]:
+        """Everything that is neither configuration nor log."""
+        result = await self._shell.run(scripts.DATA_FILES, directory)
+        rows = [line.strip().partition(" ") for line in result.output.splitlines()]
+        beside = (*scripts.BESIDE_THE_DATA, MARKER, NODES_CONF)
+        return tuple((name, int(size)) for size, _, name in rows if not name.rpartition("/")[2].startswith(beside))
+
+    async def remove(self, directory: str, cluster_id: str) -> None:
+        """The marker goes last, so that a removal that was cut can be taken up again."""
+        result = await self._shell.run(scripts.REMOVE, directory, cluster_id, timeout_s=_MOVE_TIMEOUT_S)
+        self._check(result, "remove", directory)
+
+    async def set_aside(self, directory: str, cluster_id: str, destination: str) -> None:
+        """What slotwright and the server wrote beside the data goes; everything else moves along."""
+        result = await self._shell.run(scripts.SET_ASIDE, directory, cluster_id, destination, timeout_s=_MOVE_TIMEOUT_S)
+        self._check(result, "move", directory)
+
+    async def _write(self, script: str, directory: str, texts: Sequence[str]) -> None:
+        boundary = secrets.token_hex(16)
+        content = "".join(f"{text}{boundary}\n" for text in texts)
+        result = await self._as_owner(script, directory, boundary, stdin=content.encode())
+        self._check(result, "write the files of", directory)
+
+    async def _as_owner(self, script: str, *words: str, stdin: bytes = b"") -> ShellResult:
+        return await self._shell.run(scripts.AS_OWNER, self._owner, script, *words, stdin=stdin)
+
+    def _check(self, result: ShellResult, doing: str, directory: str) -> None:
+        if result.status != 0:
+            raise self._failed(f"{doing} {directory}", result, directory)
+
+    def _failed(self, doing: str, result: ShellResult, directory: str = "") -> HostError:
+        said = result.complaint.strip().splitlines()
+        reason = scripts.EXIT_TEXTS.get(result.status, "")
+        is_full = "No space left" in result.complaint or "quota" in result.complaint
+        foreign = result.status == 44
+        code = "disk-full" if is_full else "directory-foreign" if foreign else "host-files"
+        return HostError(
+            f"{self._shell.host}: can't {doing}{f': {reason}' if reason else ''}",
+            code=code,
+            where=directory or self._shell.host,
+            seen=said[-1] if said else f"status {result.status}",
+            hint="free some room there, or choose another folder with `data:` in the file" if is_full else "",
+        )

@@ -1,0 +1,1 @@
+"""POSIX shells: where scripts run, on this machine or over SSH."""

@@ -1,0 +1,191 @@
+"""The hosts of a cluster over SSH: connected side by side, each named at once when it can't be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from slotwright.adapters.hosts.remote import RemoteHost
+from slotwright.adapters.hosts.unreachable import UnreachableHost
+from slotwright.adapters.node import RespDialer
+from slotwright.adapters.ssh.login import NewKeyError, Passwords, hang_up, log_in
+from slotwright.adapters.ssh.shell import SshShell, open_shell
+from slotwright.adapters.ssh.streams import open_stream
+from slotwright.adapters.ssh.trust import NewKey, believe, unknown_keys
+from slotwright.adapters.supervisors.remote import DetachedSupervisor, SystemdSupervisor
+from slotwright.errors import HostError
+from slotwright.model.events import Began, Ended, Report, Warned
+from slotwright.model.secret import Secret
+from slotwright.model.site import SERVICE_USER
+from slotwright.model.topology import Address, HostSpec, SshSpec, Topology, Via
+from slotwright.ports import Dialer, Host, LoginDialer
+
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A host and the shell on it, or why there is none."""
+
+    host: HostSpec
+    shell: SshShell | None
+    error: HostError | None = None
+
+
+class SshFleet:
+    """Implements :class:`slotwright.ports.Fleet`. Made by :func:`connect_fleet`."""
+
+    def __init__(self, topology: Topology, reached: tuple[Reached, ...]) -> None:
+        self._via = topology.via
+        self._reached = {each.host.address: each for each in reached}
+        self._hosts: dict[str, Host] = {}
+        self._no_forwarding: set[str] = set()
+        for each in reached:
+            if each.shell is None:
+                assert each.error is not None
+                self._hosts[each.host.address] = UnreachableHost(each.error)
+            else:
+                self._hosts[each.host.address] = _host(each.shell, topology.name)
+
+    @property
+    def shells(self) -> dict[str, SshShell]:
+        """The hosts that answer, by address."""
+        return {address: each.shell for address, each in self._reached.items() if each.shell is not None}
+
+    @property
+    def errors(self) -> dict[str, HostError]:
+        """Why the others don't."""
+        return {address: each.error for address, each in self._reached.items() if each.error is not None}
+
+    def at(self, host: str) -> Host:
+        """See the port."""
+        return self._hosts[host]
+
+    def login(self, password: Secret | None, username: str) -> Dialer:
+        """Through each node's own host, or straight where the file says ``via: direct``."""
+        if self._via is Via.DIRECT:
+            return RespDialer(password, username)
+        return RespDialer(password, username, self._through_own_host)
+
+    def login_on(self, host: str) -> LoginDialer:
+        """Everything is dialled from ``host``."""
+
+        async def open_there(address: Address) -> _Streams:
+            return await self._open(host, address)
+
+        return lambda password, username: RespDialer(password, username, open_there)
+
+    async def reach(self, source: str, goal: Address, port: int, timeout_s: float) -> None:
+        """Connect from ``source`` to ``port`` of ``goal`` and hang up. Raises OSError, TimeoutError or HostError."""
+        async with asyncio.timeout(timeout_s):
+            _, writer = await open_stream(self._shell(source).connection, goal.host, port)
+        writer.close()
+
+    async def close(self) -> None:
+        """All at once."""
+        await asyncio.gather(*(hang_up(shell.connection) for shell in self.shells.values()))
+
+    def _shell(self, host: str) -> SshShell:
+        each = self._reached[host]
+        if each.shell is None:
+            assert each.error is not None
+            raise each.error
+        return each.shell
+
+    async def _through_own_host(self, address: Address) -> _Streams:
+        if address.host not in self._reached or address.host in self._no_forwarding:
+            return await asyncio.open_connection(address.host, address.port)
+        try:
+            return await self._open(address.host, address)
+        except HostError as error:
+            if error.code != "ssh-forwarding-forbidden":
+                raise ConnectionError(error.what) from error
+            self._no_forwarding.add(address.host)
+            return await asyncio.open_connection(address.host, address.port)
+
+    async def _open(self, host: str, address: Address) -> _Streams:
+        return await open_stream(self._shell(host).connection, address.host, address.port)
+
+
+def _host(shell: SshShell, name: str) -> RemoteHost:
+    """With systemd and root's rights, nodes are services; otherwise they are started detached, as they are here."""
+    owner = SERVICE_USER if shell.is_root else ""
+    detached = DetachedSupervisor(shell, name, owner or shell.login.user)
+    service = SystemdSupervisor(shell, name) if shell.is_root and shell.login.has_systemd else detached
+    return RemoteHost(shell, owner, service, detached)
+
+
+async def connect_fleet(
+    topology: Topology,
+    report: Report,
+    ask_secret: Callable[[str], Secret | None],
+    agree: Callable[[str], bool],
+) -> SshFleet:
+    """Connect to every host of ``topology``, side by side. One that can't be reached is part of the fleet, and says so.
+
+    Raises InputError for a missing password, RefusedError (host-key-unknown) when nobody agrees to new host keys, and
+    HostError (host-key-changed) at once for a changed one.
+    """
+    passwords = Passwords(ask_secret)
+    secrets = {host.address: passwords.of(host.ssh or SshSpec(), host.address) for host in topology.hosts}
+    text = f"connect to {len(topology.hosts)} host{'s' if len(topology.hosts) > 1 else ''} by SSH"
+    report(Began("ssh", text))
+    is_ok = False
+    try:
+        reached = await _all_of(topology.hosts, secrets, report, agree)
+        is_ok = all(each.shell is not None for each in reached)
+    finally:
+        report(Ended("ssh", text, is_ok))
+    return SshFleet(topology, reached)
+
+
+async def _all_of(
+    hosts: tuple[HostSpec, ...],
+    secrets: dict[str, Secret | None],
+    report: Report,
+    agree: Callable[[str], bool],
+) -> tuple[Reached, ...]:
+    found = await asyncio.gather(*(_one(host, secrets[host.address], report) for host in hosts))
+    new = {each.pattern: each for each in found if isinstance(each, NewKey)}
+    if new:
+        # Over a jump host the second new key shows only when the first is believed: hence again, until all are known.
+        _ask_about(list(new.values()), agree)
+        again = await _all_of(
+            tuple(h for h, f in zip(hosts, found, strict=True) if isinstance(f, NewKey)), secrets, report, agree
+        )
+        late = {each.host.address: each for each in again}
+        found = [
+            late[host.address] if isinstance(each, NewKey) else each for host, each in zip(hosts, found, strict=True)
+        ]
+    reached = tuple(each for each in found if isinstance(each, Reached))
+    for each in reached:
+        if each.error is not None and each.error.code == "host-key-changed":
+            await asyncio.gather(*(hang_up(other.shell.connection) for other in reached if other.shell is not None))
+            raise each.error
+    return reached
+
+
+def _ask_about(keys: list[NewKey], agree: Callable[[str], bool]) -> None:
+    lines = [f"  {key.pattern:<22} {key.algorithm}  {key.fingerprint}" for key in keys]
+    question = "\n".join(["these hosts' SSH keys are not known yet:", *lines, "trust them from now on?"])
+    if not agree(question):
+        raise unknown_keys(keys)
+    believe(keys)
+
+
+async def _one(host: HostSpec, password: Secret | None, report: Report) -> Reached | NewKey:
+    try:
+        connection = await log_in(host, password)
+    except NewKeyError as error:
+        return error.key
+    except HostError as error:
+        report(Warned(f"{error.what}: {error.seen}" if error.seen else error.what, host.address))
+        return Reached(host, None, error)
+    try:
+        sudo = (host.ssh or SshSpec()).sudo
+        return Reached(host, await open_shell(host.address, connection, sudo, password))
+    except HostError as error:
+        await hang_up(connection)
+        report(Warned(f"{error.what}: {error.seen}" if error.seen else error.what, host.address))
+        return Reached(host, None, error)

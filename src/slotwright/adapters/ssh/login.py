@@ -1,0 +1,196 @@
+"""One SSH connection to one host: options from the file and ``~/.ssh/config``, failures in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import asyncssh
+
+from slotwright.adapters.ssh.trust import KeyWatch, NewKey, changed_key, known_hosts_files
+from slotwright.errors import HostError, InputError
+from slotwright.model.secret import Secret
+from slotwright.model.topology import HostSpec, SshSpec
+
+CONNECT_TIMEOUT_S = 6.0
+LOGIN_TIMEOUT_S = 15.0
+_KEEPALIVE_S = 3.0
+_KEEPALIVES_MISSED = 3
+
+
+class NewKeyError(Exception):
+    """The host, or the one that is jumped over, has a key that nobody has agreed to yet."""
+
+    def __init__(self, key: NewKey) -> None:
+        super().__init__(key.pattern)
+        self.key = key
+
+
+@dataclass(slots=True)
+class Passwords:
+    """Passwords for logins, each asked for once. ``ask`` gives None when there is nobody to ask."""
+
+    ask: Callable[[str], Secret | None]
+    _asked: dict[str, Secret] = field(default_factory=dict, repr=False)
+
+    def of(self, spec: SshSpec, host: str) -> Secret | None:
+        """The login's password, where the file says that there is one. Raises InputError."""
+        if spec.password_variable:
+            text = os.environ.get(spec.password_variable, "")
+            if not text:
+                raise InputError(
+                    f"the variable {spec.password_variable} with the SSH password is not set",
+                    code="ssh-password-missing",
+                    where=host,
+                    left="nothing was changed",
+                    hint=f"export {spec.password_variable}=... and run the command again",
+                )
+            return Secret(text)
+        if not spec.ask_password:
+            return None
+        if spec.user not in self._asked:
+            answer = self.ask(f"SSH password{f' of {spec.user}' if spec.user else ''}")
+            if answer is None:
+                raise InputError(
+                    "the SSH password has to be asked for, and there is no terminal",
+                    code="ssh-password-missing",
+                    where=host,
+                    left="nothing was changed",
+                    hint="write `ssh: {password: {env: NAME}}` in the file and set that variable",
+                )
+            self._asked[spec.user] = answer
+        return self._asked[spec.user]
+
+
+async def log_in(host: HostSpec, password: Secret | None) -> asyncssh.SSHClientConnection:
+    """A connection to ``host``. Raises NewKeyError, HostError (host-unreachable, host-key-changed, ssh-...)."""
+    spec = host.ssh or SshSpec()
+    where = spec.address or host.address
+    jump = None
+    try:
+        if spec.jump:
+            user, at, port = _jump(spec.jump)
+            jump = await _connect(at, SshSpec(user=user, port=port, key=spec.key), password, None, host.address)
+        return await _connect(where, spec, password, jump, host.address)
+    except BaseException:
+        if jump is not None:
+            jump.abort()
+        raise
+
+
+async def _connect(
+    where: str,
+    spec: SshSpec,
+    password: Secret | None,
+    tunnel: asyncssh.SSHClientConnection | None,
+    host: str,
+) -> asyncssh.SSHClientConnection:
+    watch: KeyWatch | None = None
+
+    def new_watch() -> KeyWatch:
+        nonlocal watch
+        watch = KeyWatch(files)
+        return watch
+
+    try:
+        options = _options(spec, password)
+        files = known_hosts_files(options)
+        async with asyncio.timeout(LOGIN_TIMEOUT_S + CONNECT_TIMEOUT_S):
+            return await asyncssh.connect(
+                where,
+                spec.port or (),
+                options=options,
+                known_hosts=files,
+                client_factory=new_watch,
+                tunnel=tunnel if tunnel is not None else (),
+            )
+    except (OSError, ValueError, asyncssh.Error, asyncssh.KeyImportError, TimeoutError) as error:
+        if watch is not None and watch.new is not None:
+            raise NewKeyError(watch.new) from error
+        if watch is not None and watch.changed:
+            raise changed_key(where, watch.changed) from error
+        raise login_error(host, where, spec, error) from error
+
+
+def _options(spec: SshSpec, password: Secret | None) -> asyncssh.SSHClientConnectionOptions:
+    more: dict[str, object] = {}
+    if spec.user:
+        more["username"] = spec.user
+    if spec.key:
+        more["client_keys"] = [spec.key]
+    if password is not None:
+        more["password"] = password.reveal()
+    return asyncssh.SSHClientConnectionOptions(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        login_timeout=LOGIN_TIMEOUT_S,
+        keepalive_interval=_KEEPALIVE_S,
+        keepalive_count_max=_KEEPALIVES_MISSED,
+        compression_algs=None,
+        **more,
+    )
+
+
+def _jump(text: str) -> tuple[str, str, int]:
+    user, _, rest = text.rpartition("@")
+    bracketed = re.fullmatch(r"\[(.+)\](?::(\d+))?", rest)
+    if bracketed:
+        return user, bracketed[1], int(bracketed[2] or 0)
+    at, colon, port = rest.rpartition(":")
+    return (user, at, int(port)) if colon and port.isdigit() else (user, rest, 0)
+
+
+def login_error(host: str, where: str, spec: SshSpec, error: Exception) -> HostError:
+    """Why there is no connection, and what to do about it."""
+    port = spec.port or 22
+    seen = str(error)
+    if isinstance(error, asyncssh.PermissionDenied):
+        who = f"{spec.user}@{where}" if spec.user else where
+        return HostError(
+            f"{who} refuses our SSH login",
+            code="ssh-login-refused",
+            where=host,
+            seen=seen,
+            hint="check `ssh: {user, key, password}` in the file; `password: ask` asks for the login's password",
+        )
+    if isinstance(error, asyncssh.KeyImportError | asyncssh.KeyEncryptionError):
+        return HostError(
+            f"the SSH key {spec.key or 'of this user'} can't be used",
+            code="ssh-key-unusable",
+            where=host,
+            seen=seen,
+            hint="a key with a passphrase must be in the agent: ssh-add " + (spec.key or ""),
+        )
+    if isinstance(error, FileNotFoundError) and spec.key:
+        return HostError(f"there is no SSH key {spec.key}", code="ssh-key-unusable", where=host)
+    if isinstance(error, asyncssh.KeyExchangeFailed):
+        return HostError(
+            f"the SSH server of {where} offers no host key of a kind that is known for it",
+            code="host-key-changed",
+            where=host,
+            seen=seen,
+            left="nothing was sent to it",
+            hint=f"if the host was installed anew: ssh-keygen -R '{where}', then run this again",
+        )
+    what = f"{host} can't be reached by SSH"
+    if isinstance(error, TimeoutError | asyncssh.TimeoutError):
+        seen = f"no answer from {where} port {port} within {CONNECT_TIMEOUT_S:g} s"
+    elif isinstance(error, ConnectionRefusedError):
+        seen = f"nothing listens on {where} port {port}"
+    elif isinstance(error, socket.gaierror):
+        seen = f"there is no such name: {where}"
+    elif isinstance(error, OSError):
+        seen = error.strerror or seen
+    return HostError(what, code="host-unreachable", where=host, seen=seen)
+
+
+async def hang_up(connection: asyncssh.SSHClientConnection) -> None:
+    """Close, and wait a moment for it; never raises."""
+    connection.close()
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(1.0):
+            await connection.wait_closed()

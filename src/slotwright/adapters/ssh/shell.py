@@ -1,0 +1,160 @@
+"""Scripts on a remote host: one connection, a bounded number of channels, a time-out for each.
+
+What a login's start-up files print is cut off: the script's own output begins after a line that only we know. Without
+that line the script did not run at all, which is how a refused ``sudo`` is told from a failing script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shlex
+from dataclasses import dataclass
+
+import asyncssh
+
+from slotwright.errors import HostError
+from slotwright.model.secret import Secret
+from slotwright.model.topology import Sudo
+from slotwright.ports import ShellResult
+
+CHANNELS = 8
+"""sshd allows ten sessions a connection (sshd_config(5), MaxSessions); two are left to others."""
+
+_WHO = """
+id -u
+id -un
+if [ "$(id -u)" != 0 ] && command -v sudo >/dev/null 2>&1; then
+  if sudo -n true 2>/dev/null; then echo free; else echo asks; fi
+else
+  echo none
+fi
+if [ -d /run/systemd/system ]; then echo systemd; else echo other; fi
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who we are on a host: ``sudo`` is "free", "asks" (for a password) or "none"."""
+
+    uid: int
+    user: str
+    sudo: str
+    has_systemd: bool = False
+
+
+class SshShell:
+    """Implements :class:`slotwright.ports.Shell`. Made by :func:`open_shell`."""
+
+    def __init__(
+        self, host: str, connection: asyncssh.SSHClientConnection, login: Login, password: Secret | None
+    ) -> None:
+        self._host = host
+        self._connection = connection
+        self._login = login
+        self._password = password
+        self._channels = asyncio.Semaphore(CHANNELS)
+
+    @property
+    def host(self) -> str:
+        """Its address in the file."""
+        return self._host
+
+    @property
+    def connection(self) -> asyncssh.SSHClientConnection:
+        """For what is no script: forwarded connections."""
+        return self._connection
+
+    @property
+    def login(self) -> Login:
+        """Who we are there."""
+        return self._login
+
+    @property
+    def is_root(self) -> bool:
+        """Whether scripts can run as root."""
+        return self._login.uid == 0 or self._login.sudo != "none"
+
+    async def run(
+        self, script: str, *arguments: str, stdin: bytes = b"", timeout_s: float = 30.0, as_root: bool = True
+    ) -> ShellResult:
+        """One channel; see the port."""
+        mark = secrets.token_hex(8)
+        # Started in /: a login's own folder may be closed to the user that a script works for.
+        inner = ["sh", "-c", f"cd /\necho {mark}\n{script}", "sh", *arguments]
+        if as_root and self._login.uid != 0 and self._login.sudo == "free":
+            inner = ["sudo", "-n", "--", *inner]
+        elif as_root and self._login.uid != 0 and self._login.sudo == "asks":
+            inner = ["sudo", "-S", "-k", "-p", "", "--", *inner]
+            stdin = (self._password.reveal() if self._password else "").encode() + b"\n" + stdin
+        async with self._channels:
+            status, output, complaint = await self._execute(shlex.join(inner), stdin, timeout_s)
+        before, found, after = output.partition(f"{mark}\n")
+        if not found:
+            raise self._not_run(before, complaint, status)
+        return ShellResult(status, after, complaint)
+
+    async def _execute(self, command: str, stdin: bytes, timeout_s: float) -> tuple[int, str, str]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                done = await self._connection.run(command, input=stdin, encoding=None)
+        except TimeoutError as error:
+            raise HostError(
+                f"{self._host} did not finish within {timeout_s:g} s", code="host-timeout", where=self._host
+            ) from error
+        except (asyncssh.Error, OSError) as error:
+            raise HostError(
+                f"the SSH connection to {self._host} was lost",
+                code="host-lost",
+                where=self._host,
+                seen=str(error),
+            ) from error
+        if done.exit_status is None and done.exit_signal is None:
+            raise HostError(
+                f"the SSH connection to {self._host} ended in the middle of a script",
+                code="host-lost",
+                where=self._host,
+            )
+        status = done.exit_status if done.exit_status is not None and done.exit_status >= 0 else 128
+        return status, _text(done.stdout), _text(done.stderr)
+
+    def _not_run(self, output: str, complaint: str, status: int) -> HostError:
+        seen = (complaint.strip() or output.strip()).splitlines()
+        if self._login.uid != 0 and self._login.sudo != "none":
+            return HostError(
+                f"sudo refuses {self._login.user} on {self._host}",
+                code="sudo-refused",
+                where=self._host,
+                seen=seen[-1] if seen else f"it ended with status {status}",
+                hint="give sudo's password with `ssh: {password: ...}`, allow it without one, or write `sudo: never`",
+            )
+        return HostError(
+            f"{self._host} runs no POSIX shell for this login",
+            code="host-shell-missing",
+            where=self._host,
+            seen=seen[-1] if seen else f"it ended with status {status}",
+        )
+
+
+async def open_shell(
+    host: str, connection: asyncssh.SSHClientConnection, sudo: Sudo, password: Secret | None
+) -> SshShell:
+    """Find out who we are there. Raises HostError; sudo is tried now, so that it can't fail half-way."""
+    probe = SshShell(host, connection, Login(0, "", "none"), None)
+    lines = (await probe.run(_WHO, as_root=False, timeout_s=15)).output.split()
+    if len(lines) != 4:
+        seen = " ".join(lines)[:200]
+        raise HostError(f"{host} has no usable shell", code="host-shell-missing", where=host, seen=seen)
+    way = lines[2] if sudo is Sudo.AUTO else "none"
+    if way == "asks" and password is None:
+        # Without a password to give, sudo is of no use to us; what needs root will say so.
+        way = "none"
+    login = Login(int(lines[0]), lines[1], way, lines[3] == "systemd")
+    shell = SshShell(host, connection, login, password)
+    if login.sudo == "asks":
+        await shell.run("true", timeout_s=15)
+    return shell
+
+
+def _text(data: bytes | str | None) -> str:
+    return data.decode(errors="replace") if isinstance(data, bytes) else data or ""

@@ -1,0 +1,113 @@
+"""A plan for people: what would be done, step by step, and what can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from slotwright.cli.views.human import counted, show_finding_list
+from slotwright.cli.views.screen import out, paint, wrapped
+from slotwright.model.plan import (
+    ApplySettings,
+    AwaitUsable,
+    ChangeFirewall,
+    CreateNode,
+    Plan,
+    PrepareHost,
+    ProveReach,
+    RememberFile,
+    SealRecord,
+    StartNode,
+    Step,
+)
+from slotwright.model.topology import Address
+
+
+def show_plan(plan: Plan, file: str | None = None) -> None:
+    """`plan`: what would be done, and what can't be. ``file`` is what the user named, if anything."""
+    lines = _plan_lines(plan)
+    changes = sum(line.is_change for line in lines)
+    if plan.is_empty:
+        out(f"{paint(plan.name, 'bold')}: nothing to do, the world is what the file says")
+    elif changes:
+        out(f"{paint(plan.name, 'bold')}: {counted(changes, 'change')}", "")
+    elif plan.steps:
+        out(f"{paint(plan.name, 'bold')}: to be finished", "")
+    else:
+        out(f"{paint(plan.name, 'bold')}: can't be done now")
+    number = 0
+    for line in lines:
+        number += line.is_change
+        mark = str(number) if line.is_change else ""
+        out(f"  {mark:>2}  {line.verb:<9} {line.what:<32} {line.detail}".rstrip())
+    if plan.refusals:
+        out("", "  refused:")
+        for refusal in plan.refusals:
+            out(*wrapped("", f"{refusal.what}: {refusal.why}", 0))
+            if refusal.hint:
+                out(*wrapped("", refusal.hint, 4))
+    if plan.findings:
+        out("")
+        show_finding_list(plan.findings)
+    command = f"slotwright up {file}" if file else "slotwright up"
+    if plan.steps and not plan.refusals and not plan.blockers:
+        out("", f"  no keys move. apply with: {command}")
+    elif not plan.is_empty:
+        out("", f"  {command} will refuse this, and change nothing")
+
+
+class _Line(NamedTuple):
+    """A line of a plan; one that is no change is not counted."""
+
+    verb: str
+    what: str
+    detail: str
+    is_change: bool = True
+
+
+def _plan_lines(plan: Plan) -> list[_Line]:
+    lines: list[_Line] = []
+    created = {step.address for step in plan.steps if isinstance(step, CreateNode)}
+    for wave in plan.waves:
+        lines += _wave_lines(wave, created)
+    return lines
+
+
+def _wave_lines(wave: Sequence[Step], created: set[Address]) -> list[_Line]:
+    lines: list[_Line] = []
+    settings: dict[tuple[str, str], int] = {}
+    for step in wave:
+        match step:
+            case PrepareHost(host, what):
+                lines += [_Line("prepare", host, each) for each in what]
+            case ChangeFirewall(host, what):
+                lines += [_Line("firewall", host, each) for each in what]
+            case ProveReach(hosts, ports):
+                named = ", ".join(map(str, ports))
+                lines.append(_Line("try", counted(hosts, "host"), f"every pair, on {named} and the bus ports", False))
+            case CreateNode(address, role, shard):
+                lines.append(_Line("create", str(address), f"{role} of shard {shard}"))
+            case StartNode(address, role, shard, why):
+                if address not in created:
+                    lines.append(_Line("start", str(address), f"{why} ({role} of shard {shard})"))
+            case ApplySettings(_, changes):
+                for change in changes:
+                    is_secret = change.new == "***"
+                    key = (change.name, "to the file's" if is_secret else f"{change.old} -> {change.new}")
+                    settings[key] = settings.get(key, 0) + 1
+                if not changes:
+                    key = ("its configuration", "written anew")
+                    settings[key] = settings.get(key, 0) + 1
+            case AwaitUsable(nodes):
+                lines.append(_Line("wait", counted(nodes, "node"), "all agree, every replica in sync", False))
+            case RememberFile(_, what):
+                lines.append(_Line("keep", "the file", what, False))
+            case SealRecord():
+                pass
+    if created and any(isinstance(step, StartNode) for step in wave):
+        lines.insert(0, _Line("start", counted(len(wave), "node"), "detached, side by side"))
+    lines += [
+        _Line("set", f"{name} {change}", f"{counted(count, 'node')}, no restart")
+        for (name, change), count in settings.items()
+    ]
+    return lines

@@ -1,0 +1,75 @@
+"""Connections that were tried between hosts -> findings: which way is shut, and what shuts it as far as can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from slotwright.model.findings import Finding, Severity, by_gravity
+from slotwright.model.firewall import FirewalldState, FirewallFacts, OtherFirewall
+from slotwright.model.reach import Outcome, Trial
+
+
+def judge_reach(
+    trials: Sequence[Trial], firewalls: Mapping[str, FirewallFacts], closed: Collection[str] = ()
+) -> tuple[Finding, ...]:
+    """One finding for each host and kind of port that some other host can't reach, and one for what was not tried.
+
+    ``closed`` are hosts whose own firewalld lacks our rules yet: that it shuts others out is as it should be.
+    """
+    found = []
+    shut: dict[tuple[str, bool], list[Trial]] = {}
+    for trial in trials:
+        if trial.outcome is Outcome.SHUT:
+            shut.setdefault((trial.goal, trial.is_bus), []).append(trial)
+    for goal in sorted({goal for goal, _ in shut if goal in closed}):
+        found.append(
+            Finding(
+                "firewall-closed",
+                Severity.NOTE,
+                goal,
+                "firewalld does not let the other hosts in yet",
+                "`slotwright up` adds the exact rules; whether anything else is in the way is told then",
+            )
+        )
+    for (goal, is_bus), theirs in shut.items():
+        if goal in closed:
+            continue
+        found.append(_shut(goal, theirs, firewalls.get(goal), is_bus=is_bus))
+    untried = sorted({(trial.goal, trial.seen) for trial in trials if trial.outcome is Outcome.UNTRIED})
+    for goal, seen in untried:
+        found.append(
+            Finding(
+                "reach-untested",
+                Severity.WARNING,
+                goal,
+                f"whether the other hosts reach the ports of {goal} could not be tried",
+                "open the ports by hand if a firewall is between the hosts",
+                seen,
+            )
+        )
+    return by_gravity(tuple(found))
+
+
+def _shut(goal: str, trials: list[Trial], firewall: FirewallFacts | None, *, is_bus: bool) -> Finding:
+    first = trials[0]
+    sources = list(dict.fromkeys(trial.source for trial in trials))
+    ports = ", ".join(str(port) for port in sorted({trial.port for trial in trials}))
+    what = "the cluster bus" if is_bus else "the client port"
+    others = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+    return Finding(
+        "bus-blocked" if is_bus else "port-blocked",
+        Severity.SERIOUS,
+        goal,
+        f"{what} of {goal} ({ports}) can't be reached from {sources[0]}{others}",
+        f"let {', '.join(sources)} in on TCP {ports} of {goal}: {_who_shuts(firewall)}",
+        f"{first.source} -> {goal}:{first.port}: {first.seen}",
+        "the nodes would never agree" if is_bus else "replicas could not copy their primaries",
+    )
+
+
+def _who_shuts(firewall: FirewallFacts | None) -> str:
+    if firewall is not None and firewall.state is FirewalldState.RUNNING:
+        return "firewalld's own rules are in place, so look for another packet filter or a cloud security group"
+    if firewall is not None and firewall.other is not OtherFirewall.NONE:
+        return f"{firewall.other} filters there"
+    return "look for a packet filter on the way or a cloud security group"

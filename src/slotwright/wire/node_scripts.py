@@ -1,0 +1,348 @@
+"""POSIX shell scripts about the folders of nodes on a host, and what their output says.
+
+They need sh, coreutils or busybox, and Linux's ``/proc``. Output is one fact a line: a word that starts with ``@``,
+then the fact. File contents come on stdin, as lines up to a boundary that no content can hold.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from slotwright.model.facts import (
+    DirectoryFact,
+    DirectoryState,
+    HostFacts,
+    NodeFacts,
+    NodeQuery,
+    PortOwner,
+    ProcessId,
+)
+from slotwright.model.files import MARKER, NODES_CONF, PID_FILE, PROCESS, SERVER_CONF, SERVER_LOG
+
+BESIDE_THE_DATA = (SERVER_CONF, SERVER_LOG, PID_FILE, PROCESS)
+
+# A process of ours: the pid that the server noted, believed only when it works in the node's own folder. Its start is
+# field 22 of stat (proc(5)), which is the 20th after the command's closing bracket.
+_PROCESS = f"""
+boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+ticks_of() {{
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+  set -- ${{stat##*) }}
+  case $1 in Z|X) return 1;; esac
+  shift 19
+  ticks=$1
+}}
+process_in() {{
+  pid=
+  [ -r "$1/{PID_FILE}" ] && read -r pid < "$1/{PID_FILE}"
+  [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "$(cd -P "$1" && pwd -P)" ] || return 1
+  ticks_of "$pid"
+}}
+"""
+
+_FOLDER = rf"""
+above() {{
+  top=$1
+  while [ ! -e "$top" ]; do top=${{top%/*}}; [ -n "$top" ] || top=/; done
+}}
+folder() {{
+  echo "@folder $1"
+  if [ ! -e "$1" ]; then
+    above "$1"
+    if [ ! -d "$top" ]; then echo "@blocked $top is not a folder"
+    elif [ ! -w "$top" ]; then echo "@blocked $top can't be written by $(id -un)"
+    fi
+    return 0
+  fi
+  if ! entries=$(ls -A "$1" 2>/dev/null); then echo "@blocked Permission denied"; return 0; fi
+  entries=$(printf '%s\n' "$entries" | grep -v '^\..*\.tmp$')
+  echo "@there"
+  [ -n "$entries" ] || {{ [ -w "$1" ] || echo "@blocked Permission denied"; return 0; }}
+  echo "@full"
+  [ -r "$1/{MARKER}" ] && echo "@marker $(tr -d '\n' < "$1/{MARKER}")"
+  [ -e "$1/{NODES_CONF}" ] && echo "@map"
+  [ -e "$1/{SERVER_CONF}" ] && echo "@conf $(sha256sum < "$1/{SERVER_CONF}" | cut -d ' ' -f 1)"
+  process_in "$1" && echo "@process $pid $boot:$ticks"
+  return 0
+}}
+"""
+
+INSPECT = (
+    _PROCESS
+    + _FOLDER
+    + """
+for one; do folder "$one"; done
+above "$1"
+echo "@room $(df -P -k "$top" | tail -n 1)"
+echo "@uid $(id -u)"
+if command -v ip >/dev/null 2>&1; then ip -o addr show | while read -r _ _ _ one _; do echo "@address ${one%%/*}"; done
+else echo "@addresses unknown"; fi
+if command -v ss >/dev/null 2>&1; then ss -ltnpH 2>/dev/null | while read -r line; do echo "@ss $line"; done
+else for one in /proc/net/tcp /proc/net/tcp6; do
+  [ -r "$one" ] && while read -r line; do echo "@proc $line"; done < "$one"
+done; fi
+echo "@end"
+"""
+)
+"""``$@``: the nodes' folders."""
+
+FIND = _PROCESS + _FOLDER + 'folder "$1"\n'
+"""``$1``: one node's folder."""
+
+_WRITE = r"""
+umask 077
+durable() { dd if=/dev/null of="$1" conv=notrunc,fsync oflag=append 2>/dev/null || sync; }
+put() {
+  draft="$folder/.$1.$$.tmp"
+  : > "$draft" || exit 40
+  while IFS= read -r line && [ "$line" != "$boundary" ]; do
+    printf '%s\n' "$line" || { rm -f "$draft"; exit 41; }
+  done > "$draft"
+  [ "$line" = "$boundary" ] || { rm -f "$draft"; exit 42; }
+  durable "$draft"
+  mv -f "$draft" "$folder/$1" || exit 41
+}
+folder=$1 boundary=$2
+"""
+
+AS_OWNER = """
+owner=$1 script=$2
+shift 2
+[ -n "$owner" ] && [ "$(id -u)" = 0 ] || exec sh -c "$script" sh "$@"
+uid=$(id -u "$owner") && gid=$(id -g "$owner") || exit 43
+if setpriv --reuid="$uid" --regid="$gid" --clear-groups true 2>/dev/null; then
+  exec setpriv --reuid="$uid" --regid="$gid" --clear-groups sh -c "$script" sh "$@"
+elif runuser -u "$owner" -- true 2>/dev/null; then
+  exec runuser -u "$owner" -- sh -c "$script" sh "$@"
+fi
+exec su -s /bin/sh "$owner" -c "$script" sh "$@"
+"""
+"""``$1`` the service user ("" for the login), ``$2`` a script, then its arguments.
+
+Root never writes in a folder of the service user: whoever broke into a server could lay a link there.
+"""
+
+MAKE_FOLDER = """
+folder=$1 owner=$2
+parent=${folder%/*}
+[ -d "$parent" ] || mkdir -p -m 0750 "$parent" || exit 40
+[ -d "$folder" ] || mkdir -m 0700 "$folder" || exit 40
+[ -z "$owner" ] || chown -h "$owner:$(id -g "$owner")" "$folder" || exit 43
+"""
+"""``$1`` folder, ``$2`` the user that it belongs to ("" for us)."""
+
+FILL_FOLDER = (
+    _WRITE
+    + f"""
+rm -f "$folder"/.*.tmp
+put {MARKER}
+put {SERVER_CONF}
+[ -e "$folder/{NODES_CONF}" ] || put {NODES_CONF}
+[ -s "$folder/{NODES_CONF}" ] || rm -f "$folder/{NODES_CONF}"
+"""
+)
+"""``$1`` folder, ``$2`` boundary; as its owner."""
+
+REWRITE = _WRITE + f'rm -f "$folder"/.*.tmp\nput {SERVER_CONF}\n'
+"""As FILL_FOLDER, for the configuration alone."""
+
+LOG_TAIL = f"""
+[ -e "$1/{SERVER_LOG}" ] || exit 0
+tail -c "$2" "$1/{SERVER_LOG}"
+"""
+
+LOG_FROM = rf"""
+file="$1/{SERVER_LOG}"
+size=0
+[ -e "$file" ] && size=$(wc -c < "$file")
+size=$((size))
+start=$2
+if [ "$start" -lt 0 ]; then start=$size; elif [ "$start" -gt "$size" ]; then start=0; fi
+echo "$start $size"
+[ "$start" -ge "$size" ] || tail -c "+$((start + 1))" "$file" | head -c 65536
+"""
+
+ROTATE = f"""
+file="$1/{SERVER_LOG}"
+[ -e "$file" ] && [ "$(wc -c < "$file")" -ge "$2" ] || exit 0
+kept=$3
+while [ "$kept" -gt 1 ]; do
+  [ -e "$file.$((kept - 1))" ] && mv -f "$file.$((kept - 1))" "$file.$kept"
+  kept=$((kept - 1))
+done
+mv -f "$file" "$file.1"
+"""
+
+DATA_FILES = """
+cd "$1" 2>/dev/null || exit 0
+find . -type f | sort | while IFS= read -r file; do printf '%s %s\\n' "$(wc -c < "$file")" "${file#./}"; done
+"""
+
+_OURS = rf"""
+folder=$1
+[ -e "$folder" ] || exit 0
+if ! grep -q "\"cluster_id\": *\"$2\"" "$folder/{MARKER}" 2>/dev/null; then
+  [ -z "$(ls -A "$folder" | grep -v '^\..*\.tmp$')" ] || exit 44
+fi
+"""
+
+REMOVE = (
+    _OURS
+    + f"""
+find "$folder" -mindepth 1 -maxdepth 1 ! -name {MARKER} -exec rm -rf {{}} + || exit 41
+rm -rf "$folder" || exit 41
+rmdir "${{folder%/*}}" 2>/dev/null
+exit 0
+"""
+)
+"""``$1`` folder, ``$2`` cluster id. The marker goes last."""
+
+SET_ASIDE = (
+    _OURS
+    + "\n".join(f'rm -f "$folder"/{name} "$folder"/{name}.*' for name in BESIDE_THE_DATA)
+    + """
+rm -f "$folder"/.*.tmp
+mkdir -p -m 0700 "${3%/*}" && mv "$folder" "$3" || exit 41
+rmdir "${folder%/*}" 2>/dev/null
+exit 0
+"""
+)
+"""``$1`` folder, ``$2`` cluster id, ``$3`` destination."""
+
+FREE_PORT = """
+taken=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
+for port; do
+  used=
+  for one in "$port" "$((port + 10000))"; do
+    case $taken in *":$(printf '%04X' "$one") "*) used=1;; esac
+  done
+  [ -n "$used" ] || { echo "$port"; exit 0; }
+done
+exit 1
+"""
+"""``$@``: ports to try; the first one that is free together with its bus port is printed."""
+
+EXIT_TEXTS = {
+    40: "can't make the folder",
+    41: "can't write there (is the disk full?)",
+    42: "the file came incomplete",
+    43: "can't give it to the service user",
+    44: "it is not of this cluster: left alone",
+}
+"""What the exit codes of these scripts mean."""
+
+
+def parse_inspection(text: str, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostFacts:
+    """The facts in the output of :data:`INSPECT`. Raises ValueError for a cut output."""
+    lines = [tuple(line.split(" ", 1)) for line in text.splitlines() if line.startswith("@")]
+    facts = [(line[0], line[1] if len(line) > 1 else "") for line in lines]
+    if not facts or facts[-1][0] != "@end":
+        raise ValueError("the output ends too early")
+    folders = parse_folders(text, cluster_id)
+    listeners = tuple(_listeners(facts))
+    own = {value for word, value in facts if word == "@address"}
+    uid = next((int(value) for word, value in facts if word == "@uid"), 0)
+    room = next((value.split() for word, value in facts if word == "@room"), [])
+    nodes = tuple(_node(query, folders, listeners, own, uid) for query in queries)
+    free = int(room[3]) * 1024 if len(room) > 3 and room[3].isdigit() else 0
+    return HostFacts(host, nodes, free, f"{host}:{room[0] if room else ''}")
+
+
+def parse_folders(text: str, cluster_id: str) -> dict[str, tuple[DirectoryFact, ProcessId | None]]:
+    """Folders with their processes in the output of :data:`INSPECT` or :data:`FIND`."""
+    found: dict[str, tuple[DirectoryFact, ProcessId | None]] = {}
+    for block in re.split(r"^@folder ", text, flags=re.MULTILINE)[1:]:
+        path, *lines = block.splitlines()
+        facts = dict(_word_and_rest(line) for line in lines)
+        found[path] = _folder(path, facts, cluster_id)
+    return found
+
+
+def _folder(path: str, facts: dict[str, str], cluster_id: str) -> tuple[DirectoryFact, ProcessId | None]:
+    if "@blocked" in facts:
+        return DirectoryFact(path, DirectoryState.UNWRITABLE, reason=facts["@blocked"]), None
+    if "@there" not in facts:
+        return DirectoryFact(path, DirectoryState.ABSENT), None
+    if "@full" not in facts:
+        return DirectoryFact(path, DirectoryState.EMPTY), None
+    marker = _marker(facts.get("@marker", ""))
+    if not marker:
+        return DirectoryFact(path, DirectoryState.FOREIGN), None
+    is_ours = marker.get("cluster_id") == cluster_id
+    fact = DirectoryFact(
+        path,
+        DirectoryState.OURS if is_ours else DirectoryState.OTHER_CLUSTER,
+        owner=marker.get("name", ""),
+        node_id=marker.get("node_id", ""),
+        has_nodes_conf="@map" in facts,
+        conf_digest=facts.get("@conf", ""),
+    )
+    pid, _, started = facts.get("@process", "").partition(" ")
+    return fact, ProcessId(int(pid), started) if is_ours and pid else None
+
+
+def _node(
+    query: NodeQuery,
+    folders: dict[str, tuple[DirectoryFact, ProcessId | None]],
+    listeners: tuple[tuple[str, int, PortOwner], ...],
+    own: set[str],
+    uid: int,
+) -> NodeFacts:
+    directory, process = folders[query.directory]
+    address = query.address
+    if process is not None:
+        return NodeFacts(address, directory, process)
+    if own and address.host not in own:
+        return NodeFacts(address, directory, port_error="not-local")
+    owner = _owner(address.host, address.port, listeners)
+    bus = _owner(address.host, address.bus_port, listeners) if query.with_bus else None
+    denied = "denied" if address.port < 1024 else ""
+    return NodeFacts(
+        address,
+        directory,
+        port_error="in-use" if owner else denied,
+        port_owner=owner,
+        bus_error="in-use" if bus else "",
+        bus_owner=bus,
+    )
+
+
+def _owner(host: str, port: int, listeners: tuple[tuple[str, int, PortOwner], ...]) -> PortOwner | None:
+    everywhere = ("*", "0.0.0.0", "::", host)
+    return next((owner for at, number, owner in listeners if number == port and at in everywhere), None)
+
+
+def _listeners(facts: Sequence[tuple[str, str]]) -> Iterator[tuple[str, int, PortOwner]]:
+    for word, line in facts:
+        fields = line.split()
+        if word == "@ss" and len(fields) >= 4:
+            at, _, port = fields[3].rpartition(":")
+            owner = re.search(r'\(\("([^"]*)",pid=(\d+)', line)
+            if port.isdigit():
+                named = PortOwner(int(owner[2]), owner[1]) if owner else PortOwner(0, "")
+                yield at.strip("[]").partition("%")[0], int(port), named
+        elif word == "@proc" and len(fields) > 3 and fields[3] == "0A":
+            address, _, port = fields[1].rpartition(":")
+            yield _proc_address(address), int(port, 16), PortOwner(0, "")
+
+
+def _proc_address(text: str) -> str:
+    """``0100007F`` is 127.0.0.1 on a little-endian machine; of IPv6 only "everywhere" is told."""
+    if len(text) == 8:
+        return ".".join(str(int(text[at : at + 2], 16)) for at in (6, 4, 2, 0))
+    return "::" if not text.strip("0") else text
+
+
+def _marker(text: str) -> dict[str, str]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _word_and_rest(line: str) -> tuple[str, str]:
+    word, _, rest = line.partition(" ")
+    return word, rest
