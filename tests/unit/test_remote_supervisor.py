@@ -268,5 +268,5 @@ def test_many_units_are_asked_for_in_one_run() -> None:
 def test_what_would_come_back_empty_does_not_start_at_boot(settings: tuple[tuple[str, str], ...], verb: str) -> None:
     host = Listener(ShellResult(0, "", ""))
     spec = UnitSpec("cache", "/x/redis-server", "/nodes", settings=settings)
-    asyncio.run(SystemdSupervisor(host, "cache").enable(["192.0.2.7-6379"], spec))
-    assert host.asked[0][1] == (verb, UNIT)
+    asyncio.run(SystemdSupervisor(host, "cache").install(spec, ["192.0.2.7-6379"]))
+    assert host.asked[0][1][-2:] == (verb, UNIT)

@@ -135,20 +135,33 @@ class RespDialer:
             "retry": Retry(NoBackoff(), 0),
             "driver_info": None,
         }
-        opener = self._opener
-        wire = WireConnection(**options) if opener is None else _DetouredConnection(opener, address, **options)
         try:
             async with asyncio.timeout(timeout_s):
-                await wire.connect()  # type: ignore[no-untyped-call]
+                try:
+                    wire = await self._connect(address, options)
+                except wire_errors.ConnectionError as error:
+                    # A server that dies just now resets who comes; the next one is told plainly.
+                    if not _has_cause(error, ConnectionResetError):
+                        raise
+                    wire = await self._connect(address, options)
         except (wire_errors.RedisError, OSError, TimeoutError, ValueError) as error:
-            await wire.disconnect(nowait=True)
             raise _dial_error(address, error, timeout_s) from error
         return RespConnection(address, wire)
 
+    async def _connect(self, address: Address, options: dict[str, Any]) -> WireConnection:
+        opener = self._opener
+        wire = WireConnection(**options) if opener is None else _DetouredConnection(opener, address, **options)
+        try:
+            await wire.connect()  # type: ignore[no-untyped-call]
+        except BaseException:
+            await wire.disconnect(nowait=True)
+            raise
+        return wire
 
-def _is_refusal(error: BaseException | None) -> bool:
+
+def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
     while error is not None:
-        if isinstance(error, ConnectionRefusedError):
+        if isinstance(error, kind):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -162,7 +175,7 @@ def _dial_error(address: Address, error: Exception, timeout_s: float) -> ServerE
         what, code = f"{where} is still loading its data", "loading"
     elif isinstance(error, wire_errors.AuthenticationError) or "AUTH" in text or "WRONGPASS" in text:
         return AuthenticationError(f"{where} refuses our password", where=where, seen=text)
-    elif _is_refusal(error):
+    elif _has_cause(error, ConnectionRefusedError):
         what, code = f"nothing listens on {where}", "refused"
     elif isinstance(error, (wire_errors.ConnectionError, OSError)):
         what, code = f"{where} can't be reached", "unreachable"

@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slotwright.api.adoption import Adopted, AdoptWish, adopt, forget
     from slotwright.api.context import Context
     from slotwright.api.deploy import PlanRefusedError, UpResult, plan, up
     from slotwright.api.everywhere import Ran, execute
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from slotwright.api.trial import DemoWish, demo
 
 _HOMES = {
+    "AdoptWish": "adoption",
+    "Adopted": "adoption",
+    "adopt": "adoption",
+    "forget": "adoption",
     "Context": "context",
     "DemoWish": "trial",
     "demo": "trial",
@@ -54,6 +59,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "AdoptWish",
+    "Adopted",
     "Context",
     "DemoWish",
     "Destroyed",
@@ -64,6 +71,7 @@ __all__ = [
     "SlotOfKey",
     "Target",
     "UpResult",
+    "adopt",
     "check",
     "demo",
     "destroy",
@@ -72,6 +80,7 @@ __all__ = [
     "find_slots",
     "find_target",
     "follow_log",
+    "forget",
     "is_target",
     "plan",
     "preflight",

@@ -6,18 +6,20 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from slotwright.adapters.journal import FileJournal
+from slotwright.api import adopted
 from slotwright.api.context import Context
-from slotwright.api.draft import Draft, make_draft
-from slotwright.api.ground import Ground, clear, survey
+from slotwright.api.draft import Draft, make_draft, recall_draft
+from slotwright.api.ground import Ground, clear, ground_of, survey
 from slotwright.api.lifecycle import processes
 from slotwright.api.work import Work, at_work, load
 from slotwright.errors import HostError, OperatorInterruptError, PartialError, RefusedError, SlotwrightError
 from slotwright.model.events import Began, Ended
 from slotwright.model.expectation import Expectation
 from slotwright.model.facts import NodeQuery
-from slotwright.model.plan import Plan
+from slotwright.model.plan import Plan, ProveReach
 from slotwright.model.record import ClusterRecord, Stage
 from slotwright.model.topology import Mode
 from slotwright.operations.execute import Executor, Workshop
@@ -26,6 +28,9 @@ from slotwright.operations.undo import Undo, count_keys
 from slotwright.operations.verify import Verdict, Verifier
 from slotwright.planning.diff import World, plan_changes
 from slotwright.ports import Journal
+
+if TYPE_CHECKING:
+    from slotwright.api.estate import Estate
 
 Confirm = Callable[[Plan], bool]
 
@@ -45,9 +50,11 @@ async def plan(context: Context, path: Path) -> Plan:
     """What ``up`` would do. Raises InputError, HostError, RefusedError (locked)."""
     loaded = load(context, path)
     async with at_work(context, loaded, "plan") as work:
+        if (record := adopted.adopted_record(work)) is not None:
+            return await adopted.plan(work, record)
         ground = await survey(work)
-        draft = await make_draft(work, ground)
-        return plan_changes(draft.desired, await look(work, ground, draft))
+        _, found = await draft_and_plan(work, ground)
+        return found
 
 
 async def up(context: Context, path: Path, confirm: Confirm | None = None) -> UpResult:
@@ -58,15 +65,28 @@ async def up(context: Context, path: Path, confirm: Confirm | None = None) -> Up
     """
     loaded = load(context, path)
     async with at_work(context, loaded, "up") as work:
+        if (record := adopted.adopted_record(work)) is not None:
+            return await adopted.up(work, record, confirm)
         ground = await survey(work)
-        draft = await make_draft(work, ground)
-        found = plan_changes(draft.desired, await look(work, ground, draft))
+        draft, found = await draft_and_plan(work, ground)
         refuse_unsafe(found)
         if found.steps and confirm is not None:
             if not confirm(found):
                 raise RefusedError("not confirmed", code="declined", left="nothing was changed")
             await _refuse_stale(work, ground, draft, found)
         return await execute(work, ground, draft, found)
+
+
+async def draft_and_plan(work: Work, ground: Ground) -> tuple[Draft, Plan]:
+    """What should be, and the way there. Where the file, the program and the password are those of the last time, what
+    that rehearsal gave is held against the world first; any difference is rehearsed anew."""
+    draft = recall_draft(work, ground)
+    if draft is not None:
+        found = plan_changes(draft.desired, await look(work, ground, draft))
+        if found.is_empty:
+            return draft, found
+    draft = await make_draft(work, ground)
+    return draft, plan_changes(draft.desired, await look(work, ground, draft))
 
 
 async def look(work: Work, ground: Ground, draft: Draft) -> World:
@@ -181,11 +201,29 @@ async def _make_ready(work: Work, ground: Ground, draft: Draft, found: Plan, jou
     assert ground.estate is not None
     # Rules that may be ours must be known before the first is added.
     work.store.write_record(replace(work.store.read_record() or draft.record, rules=draft.record.rules))
-    shop = _workshop(work, draft, _verifier(work, draft), journal)
-    await Executor(replace(shop, on_hosts=ground.estate.act)).execute(Plan(found.name, found.host_waves))
-    after = await survey(work)
-    assert after.estate is not None
-    still = [step for wave in after.estate.waves(must_prove=False) for step in wave]
+    shop = replace(_workshop(work, draft, _verifier(work, draft), journal), on_hosts=ground.estate.act)
+    executor = Executor(shop)
+    *ready, last = found.host_waves
+    is_proof = isinstance(last[0], ProveReach)
+    await executor.execute(Plan(found.name, tuple(ready) if is_proof else found.host_waves))
+    # The rehearsal needs no other host: it goes on while the hosts try to reach each other.
+    proving = executor.execute(Plan(found.name, (last,) if is_proof else ()))
+    done = await asyncio.gather(proving, _draft_again(work, ground.estate), return_exceptions=True)
+    for each in done:
+        if isinstance(each, BaseException):
+            raise each
+    after, made = cast("tuple[Ground, Draft]", done[1])
+    kept = work.store.read_record()
+    if kept is not None and kept.stage is Stage.FORMING:
+        work.store.write_record(made.record)
+    again = plan_changes(made.desired, await look(work, after, made))
+    refuse_unsafe(again)
+    return made, again
+
+
+async def _draft_again(work: Work, estate: Estate) -> tuple[Ground, Draft]:
+    after = await estate.refreshed()
+    still = [step for wave in after.waves(must_prove=False) for step in wave]
     if still:
         raise HostError(
             f"{getattr(still[0], 'host', work.store.name)} is not ready, though everything was done for it",
@@ -193,13 +231,8 @@ async def _make_ready(work: Work, ground: Ground, draft: Draft, found: Plan, jou
             where=work.store.name,
             seen=repr(still[0])[:300],
         )
-    made = await make_draft(work, after)
-    kept = work.store.read_record()
-    if kept is not None and kept.stage is Stage.FORMING:
-        work.store.write_record(made.record)
-    again = plan_changes(made.desired, await look(work, after, made))
-    refuse_unsafe(again)
-    return made, replace(again, waves=tuple(wave for wave in again.waves if wave not in again.host_waves))
+    ground = ground_of(work, after)
+    return ground, await make_draft(work, ground, is_prepared=True)
 
 
 def _verifier(work: Work, draft: Draft) -> Verifier:

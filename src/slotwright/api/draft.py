@@ -12,6 +12,7 @@ from slotwright.model.blueprint import Blueprint, BlueprintNode
 from slotwright.model.events import Began, Ended
 from slotwright.model.files import NodeFiles
 from slotwright.model.findings import Finding, Severity
+from slotwright.model.plan import Step
 from slotwright.model.record import ClusterRecord, HostRules, Stage, directory_name
 from slotwright.model.topology import Address, Mode, Topology
 from slotwright.operations.rehearse import Rehearsed, Script
@@ -32,8 +33,9 @@ class Draft:
     files: dict[Address, NodeFiles] = field(repr=False)
 
 
-async def make_draft(work: Work, ground: Ground) -> Draft:
-    """The desired state, rehearsed where the program is there already.
+async def make_draft(work: Work, ground: Ground, *, is_prepared: bool = False) -> Draft:
+    """The desired state, rehearsed where the program is there already. ``is_prepared``: the hosts were just made ready,
+    so that no step for them is left.
 
     Raises InputError for a configuration that the program refuses, and HostError.
     """
@@ -43,6 +45,32 @@ async def make_draft(work: Work, ground: Ground) -> Draft:
     rehearsed = Rehearsed({}, frozenset())
     if blueprint.shards and ground.is_ready:
         rehearsed = await _rehearse(work, ground, blueprint, record)
+    waves = ground.estate.waves(must_prove=not _is_formed(record)) if ground.estate and not is_prepared else ()
+    return _drafted(work, ground, blueprint, rehearsed, waves, placement.findings)
+
+
+def recall_draft(work: Work, ground: Ground) -> Draft | None:
+    """The desired state by what the last rehearsal gave; None where anything is other than it was then."""
+    record, password = work.store.read_record(), work.password
+    if record is None or not _is_formed(record) or not ground.is_ready:
+        return None
+    is_same = record.topology == _without_secrets(work.topology) and record.version == ground.version.title
+    if not is_same or record.binary != ground.binary or work.store.read_password() != password:
+        return None
+    settings = dict(record.settings) | {"masterauth": password.reveal() if password else ""}
+    waves = ground.estate.waves(must_prove=False) if ground.estate else ()
+    return _drafted(work, ground, record.blueprint, Rehearsed(settings, frozenset(settings)), waves, ())
+
+
+def _drafted(
+    work: Work,
+    ground: Ground,
+    blueprint: Blueprint,
+    rehearsed: Rehearsed,
+    host_waves: tuple[tuple[Step, ...], ...],
+    findings: tuple[Finding, ...],
+) -> Draft:
+    topology, record = work.topology, work.store.read_record()
     files = _files(work, blueprint, ground)
     topology = _without_secrets(topology)
     desired = Desired(
@@ -52,8 +80,8 @@ async def make_draft(work: Work, ground: Ground) -> Draft:
         rehearsed.settings,
         rehearsed.live,
         {address: hashlib.sha256(file.server_conf.encode()).hexdigest() for address, file in files.items()},
-        (placement.findings if record is None else ()) + _obstacles(ground, record),
-        ground.estate.waves(must_prove=not _is_formed(record)) if ground.estate else (),
+        (findings if record is None else ()) + _obstacles(ground, record),
+        host_waves,
     )
     kept = ClusterRecord(
         blueprint=blueprint,
@@ -76,7 +104,8 @@ def _is_formed(record: ClusterRecord | None) -> bool:
 def _obstacles(ground: Ground, record: ClusterRecord | None) -> tuple[Finding, ...]:
     """What forbids making nodes on these hosts. Nodes that live there already speak for themselves."""
     if _is_formed(record):
-        return ()
+        away = (found for found in ground.findings if found.where in ground.away)
+        return tuple(replace(found, severity=Severity.WARNING) for found in away)
     return tuple(found for found in ground.findings if found.severity is Severity.SERIOUS)
 
 

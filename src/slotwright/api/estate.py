@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from slotwright.adapters.engines import RemoteEngines
@@ -16,16 +16,17 @@ from slotwright.adapters.ssh.shell import SshShell
 from slotwright.adapters.supervisors.remote import DetachedSupervisor, SystemdSupervisor
 from slotwright.api.work import Work
 from slotwright.errors import HostError, ServerError
-from slotwright.model.engine import ENGINE_ROOT, EngineHost, WantedEngine
+from slotwright.model.engine import ENGINE_ROOT, EngineHost, EngineOnHost, WantedEngine
+from slotwright.model.events import Began, Ended
 from slotwright.model.findings import Finding, Severity
 from slotwright.model.firewall import FirewallFacts, FirewallPlan, FirewallRule
 from slotwright.model.plan import ChangeFirewall, HostStep, PrepareHost, ProveReach, Step
 from slotwright.model.profile import HostProfile
 from slotwright.model.record import ClusterRecord, HostRules, directory_name
 from slotwright.model.site import ROOT, SERVICE_USER, Place, Site
-from slotwright.model.topology import Mode, Topology
+from slotwright.model.topology import Mode, Sudo, Topology
 from slotwright.planning.estate import HostWish, plan_estate
-from slotwright.planning.firewall import firewall_need, plan_firewall
+from slotwright.planning.firewall import commands_for, firewall_need, plan_firewall
 from slotwright.planning.fitness import judge_fitness
 from slotwright.planning.fitness_wants import ClockOffset, Wants, clock_offset
 from slotwright.planning.reach import judge_reach
@@ -67,7 +68,7 @@ class Estate:
     engines: RemoteEngines = field(repr=False)
     opened: set[str] = field(default_factory=set)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
-    are_fetched: bool = False
+    installed: dict[str, EngineOnHost | HostError] | None = None
 
     @property
     def away(self) -> dict[str, HostError]:
@@ -121,8 +122,14 @@ class Estate:
             if host.address in self.views
         )
         tried = await Reach(self.fleet.reach).try_all(listening)
+        firewalls = {host: view.firewall for host, view in self.views.items()}
         closed = {wish.site.host for wish in self.wishes if wish.firewall.add} - self.opened
-        return judge_reach(tried, {host: view.firewall for host, view in self.views.items()}, closed)
+        by_hand = {
+            host: commands_for(plan_firewall(firewall_need(topology, host), view.firewall))
+            for host, view in self.views.items()
+            if not view.shell.is_root
+        }
+        return judge_reach(tried, firewalls, closed, by_hand)
 
     async def _prepare(self, host: str) -> None:
         view = self.views[host]
@@ -135,36 +142,59 @@ class Estate:
                 where=host,
                 seen=result.complaint.strip()[-200:],
             )
-        on_host = wish.present
+        await asyncio.gather(self._give_engine(view, wish), self._give_units(view, wish))
+
+    async def _give_engine(self, view: HostView, wish: HostWish) -> None:
+        host, on_host = view.shell.host, wish.present
         if on_host is None:
-            await self._fetch_engines()
-            made = await self.engines.install({host: view.shell}, {host: wish.wanted}, {host: view.engine})
-            found = made[host]
+            found = (await self._installed())[host]
             if isinstance(found, HostError):
                 raise found
             on_host = found
-        await self.engines.link(view.shell, on_host, self.place.tree)
-        if wish.unit:
-            supervisor = SystemdSupervisor(view.shell, self.work.topology.name)
-            spec = unit_spec(self.work.topology, self.place)
-            await supervisor.install(spec)
-            await supervisor.enable(sorted(wish.instances), spec)
+        if wish.site.link != on_host.folder:
+            await self.engines.link(view.shell, on_host, self.place.tree)
 
-    async def _fetch_engines(self) -> None:
+    async def _installed(self) -> dict[str, EngineOnHost | HostError]:
         """Once for all hosts that lack one: a source is built on one of them, for its like."""
         async with self.turn:
-            if self.are_fetched:
-                return
-            lacking = [wish for wish in self.wishes if wish.present is None]
-            names = [wish.site.host for wish in lacking]
-            failed = await self.engines.prepare(
-                {host: view.shell for host, view in self.views.items()},
-                {host: self.wanted[host] for host in names},
-                {host: view.engine for host, view in self.views.items()},
-            )
-            for error in failed.values():
-                raise error
-            self.are_fetched = True
+            if self.installed is None:
+                names = [wish.site.host for wish in self.wishes if wish.present is None]
+                self.installed = await self.engines.install(
+                    {host: view.shell for host, view in self.views.items()},
+                    {host: self.wanted[host] for host in names},
+                    {host: view.engine for host, view in self.views.items()},
+                )
+            return self.installed
+
+    async def _give_units(self, view: HostView, wish: HostWish) -> None:
+        topology = self.work.topology
+        if wish.unit:
+            here = [directory_name(address) for address in topology.addresses if address.host == view.shell.host]
+            await SystemdSupervisor(view.shell, topology.name).install(unit_spec(topology, self.place), here)
+
+    async def refreshed(self) -> Estate:
+        """Looked at again after its steps: what was done to engines, links and units. What was done to a firewall was
+        read back by the step itself, and a host does not change its nature meanwhile."""
+        views = dict(zip(self.views, await asyncio.gather(*map(self._look_again, self.views.values())), strict=True))
+        wanted, findings = await _wanted(self.work.topology, views, self.engines)
+        wishes = tuple(self._wish_again(wish, views, wanted) for wish in self.wishes if wish.site.host in wanted)
+        return replace(self, views=views, wanted=wanted, wishes=wishes, findings=findings)
+
+    async def _look_again(self, view: HostView) -> HostView:
+        words = _site_words(self.work.topology, self.place)
+        site, engine = await asyncio.gather(
+            _read(view.shell, READ_SITE, lambda text: parse_site(text, view.shell.host), *words),
+            self.engines.look(view.shell, self.work.topology.engine, self.place.engine_root),
+        )
+        return replace(view, site=site, engine=engine)
+
+    def _wish_again(self, wish: HostWish, views: dict[str, HostView], wanted: dict[str, WantedEngine]) -> HostWish:
+        host = wish.site.host
+        view, firewall = views[host], wish.firewall
+        if host in self.opened:
+            firewall = FirewallPlan(host, ours=firewall.ours)
+        present = self.engines.present(wanted[host], view.engine)
+        return replace(wish, site=view.site, wanted=wanted[host], present=present, firewall=firewall)
 
 
 async def survey_estate(work: Work) -> Estate:
@@ -175,7 +205,10 @@ async def survey_estate(work: Work) -> Estate:
     engines = RemoteEngines(work.context.state_root / "engines", work.context.report)
     record = work.store.read_record()
     shells = fleet.shells
+    text = f"facts of {len(shells)} host{'' if len(shells) == 1 else 's'}"
+    work.context.report(Began("survey", text))
     seen = await asyncio.gather(*(_view(shell, work, place, engines, record) for shell in shells.values()))
+    work.context.report(Ended("survey", text))
     views = dict(zip(shells, seen, strict=True))
     wanted, findings = await _wanted(work.topology, views, engines)
     wishes = tuple(
@@ -320,6 +353,9 @@ def _wants(topology: Topology, place: Place, views: dict[str, HostView], wanted:
         service_user=SERVICE_USER,
         clients=topology.clients,
         clocks=tuple((host, view.clock) for host, view in views.items() if view.clock),
+        without_root=tuple(
+            host.address for host in topology.hosts if host.ssh is not None and host.ssh.sudo is Sudo.NEVER
+        ),
     )
 
 

@@ -72,6 +72,11 @@ async def _survey_hosts(work: Work) -> Ground:
     estate = await survey_estate(work)
     if not estate.views:
         raise _nobody(tuple(estate.away.values()))
+    return ground_of(work, estate)
+
+
+def ground_of(work: Work, estate: Estate) -> Ground:
+    """The ground that remote hosts are."""
     kind = work.topology.engine.kind
     present = [wish.present.version for wish in estate.wishes if wish.present]
     wished = [each.version for each in estate.wanted.values() if each.version]

@@ -45,12 +45,20 @@ Agree = Callable[[Farewell], bool]
 
 
 def own_record(target: Target) -> tuple[ClusterRecord, ClusterStore]:
-    """The record and its place; InputError for a cluster that was not made here."""
+    """The record and its place; InputError for a cluster that was not made here, RefusedError for an adopted one."""
     if target.record is None or target.store is None:
         raise InputError(
             f"{target.name} was not made by slotwright here: it can be looked at, not changed",
             code="not-ours",
             where=target.name,
+        )
+    if target.record.stage is Stage.ADOPTED:
+        raise RefusedError(
+            f"{target.name} was adopted, not made by slotwright: its processes and files are not slotwright's",
+            code="adopted",
+            where=target.name,
+            left="nothing was changed",
+            hint=f"use what runs it on its hosts; slotwright adopt --forget {target.name} only forgets it here",
         )
     return target.record, target.store
 
@@ -183,11 +191,9 @@ async def start(context: Context, target: Target, texts: Sequence[str] = ()) -> 
     Returns the UpResult of what was done. Raises what :func:`slotwright.api.deploy.up` raises.
     """
     from slotwright.adapters.topology_file import LoadedTopology
-    from slotwright.api.deploy import execute, look, refuse_unsafe
-    from slotwright.api.draft import make_draft
+    from slotwright.api.deploy import draft_and_plan, execute, refuse_unsafe
     from slotwright.api.ground import survey
     from slotwright.api.work import at_work
-    from slotwright.planning.diff import plan_changes
 
     record, _ = own_record(target)
     chosen = choose_nodes(record, texts)
@@ -202,8 +208,7 @@ async def start(context: Context, target: Target, texts: Sequence[str] = ()) -> 
     loaded = LoadedTopology(record.topology, Path(record.topology_path), (), target.password)
     async with at_work(context, loaded, "start") as work:
         ground = await survey(work)
-        draft = await make_draft(work, ground)
-        found = plan_changes(draft.desired, await look(work, ground, draft))
+        draft, found = await draft_and_plan(work, ground)
         refuse_unsafe(found)
         return await execute(work, ground, draft, _only(found, chosen))
 

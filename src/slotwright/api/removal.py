@@ -13,6 +13,7 @@ from slotwright.api.targets import Target
 from slotwright.errors import RefusedError
 from slotwright.model.events import Began, Ended
 from slotwright.model.record import ClusterRecord
+from slotwright.model.site import ROOT
 from slotwright.operations.roster import Roster
 from slotwright.operations.stop import NodeToStop, Stopper
 from slotwright.operations.undo import Undo
@@ -82,4 +83,6 @@ def _kept_root(context: Context, record: ClusterRecord) -> str:
     label = f"{record.name}-{record.blueprint.cluster_id[:8]}"
     if record.topology.data_directory:
         return f"{record.data_root}/kept/{label}"
+    if record.topology.is_remote:
+        return f"{ROOT}/kept/{label}"
     return str(context.state_root / "kept" / label)

@@ -11,7 +11,7 @@ from slotwright.api import passwords
 from slotwright.api.context import Context
 from slotwright.errors import AuthenticationError, InputError
 from slotwright.model.expectation import Expectation
-from slotwright.model.record import ClusterRecord
+from slotwright.model.record import ClusterRecord, Stage
 from slotwright.model.secret import Secret
 from slotwright.model.topology import Address, Topology
 from slotwright.operations.observe import discover
@@ -43,7 +43,9 @@ class Target:
         if self.record is None:
             return None
         settings = self.record.settings
-        if self.password is not None:
+        # Of an adopted cluster without replicas nobody expects that its nodes could follow one another.
+        is_judged = self.record.stage is not Stage.ADOPTED or any(s.replicas for s in self.record.blueprint.shards)
+        if self.password is not None and is_judged:
             settings += (("masterauth", self.password.reveal()),)
         return Expectation(
             self.record.blueprint,

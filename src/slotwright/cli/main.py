@@ -18,6 +18,7 @@ VERBS: dict[str, str] = {
     "preflight": "Look at the hosts, and make right what can be.",
     "plan": "Show what `up` would do.",
     "up": "Make the world what the file says, then prove it.",
+    "adopt": "Make a topology file of a cluster that was made by hand.",
     "status": "Show the nodes by shard, and who owns which slots.",
     "check": "Prove that the cluster is sound, or say what is not.",
     "slot": "Show the slot of a key, and which node serves it.",

@@ -135,13 +135,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What ``up`` would do to ``name``. Empty waves and no refusals: the world is what the file says."""
+    """What ``up`` would do to ``name``. Empty waves and no refusals: the world is what the file says, but for the
+    ``unseen`` hosts, which could not be reached."""
 
     name: str
     waves: tuple[tuple[Step, ...], ...] = ()
     refusals: tuple[Refusal, ...] = ()
     findings: tuple[Finding, ...] = ()
     digest: str = ""
+    unseen: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -155,8 +157,8 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing to do and nothing refused."""
-        return not self.steps and not self.refusals and not self.blockers
+        """Nothing to do, nothing refused, and every host was seen."""
+        return not self.steps and not self.refusals and not self.blockers and not self.unseen
 
     @property
     def blockers(self) -> tuple[Finding, ...]:

@@ -13,10 +13,11 @@ from slotwright.model.topology import Address, Topology
 
 
 class Stage(StrEnum):
-    """FORMING until the servers proved the cluster once; FORMED from then on."""
+    """FORMING until the servers proved the cluster once; FORMED from then on. ADOPTED: others made it."""
 
     FORMING = "forming"
     FORMED = "formed"
+    ADOPTED = "adopted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,12 +224,12 @@ def describe_wave(wave: tuple[Step, ...]) -> str:
     """``start 6 nodes``: what the steps of a wave do together."""
     count = Counter(step.kind for step in wave)
     nodes = f"{len(wave)} node{'s' if len(wave) > 1 else ''}"
-    hosts = f"{len(wave)} host{'s' if len(wave) > 1 else ''}"
     match wave[0]:
-        case PrepareHost():
-            return f"prepare {hosts}: {', '.join(dict.fromkeys(_prepared(wave)))}"
-        case ChangeFirewall():
-            return f"firewall of {hosts}: exactly the needed ports"
+        case PrepareHost() | ChangeFirewall():
+            hosts = {step.host for step in wave if isinstance(step, PrepareHost | ChangeFirewall)}
+            return (
+                f"prepare {len(hosts)} host{'s' if len(hosts) > 1 else ''}: {', '.join(dict.fromkeys(_prepared(wave)))}"
+            )
         case ProveReach():
             return "every pair of hosts reaches each other's client and bus ports"
         case CreateNode():
@@ -255,6 +255,8 @@ def _prepared(wave: tuple[Step, ...]) -> Iterator[str]:
     for step in wave:
         if isinstance(step, PrepareHost):
             yield from step.what
+    if any(isinstance(step, ChangeFirewall) for step in wave):
+        yield "firewall"
 
 
 def _died(address: Address, log: str) -> ServerError:

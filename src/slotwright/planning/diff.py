@@ -29,6 +29,7 @@ from slotwright.model.plan import (
 )
 from slotwright.model.record import ClusterRecord, Stage
 from slotwright.model.topology import Address, Mode, Topology
+from slotwright.planning.empty_start import empty_starts
 from slotwright.planning.preflight import judge_hosts
 from slotwright.wire.server_conf import SECRET_DIRECTIVES
 
@@ -84,7 +85,8 @@ def plan_changes(desired: Desired, world: World) -> Plan:
     findings = desired.findings + intruders
     findings += tuple(found for found in in_the_way if found.code != "port-taken" or found.where not in named)
     waves = () if refusals else tuple(tuple(wave) for wave in (*desired.host_waves, *_waves(desired, world)) if wave)
-    return Plan(desired.topology.name, waves, refusals, findings, _digest(desired, world))
+    unseen = tuple(sorted(world.away))
+    return Plan(desired.topology.name, waves, refusals, findings, _digest(desired, world), unseen)
 
 
 def _waves(desired: Desired, world: World) -> Iterator[list[Step]]:
@@ -266,8 +268,10 @@ def _hidden_changes(desired: Desired, world: World) -> set[str]:
 
 
 def _intruders(desired: Desired, world: World) -> Iterator[Finding]:
-    """Servers at our addresses that don't answer, or that answer as somebody else."""
+    """Servers at our addresses that don't answer, or that answer as somebody else; and starts that would lose keys."""
     yield from _locked_out(world)
+    starting = {node.address for host in world.hosts for node in host.nodes if node.process is None}
+    yield from empty_starts(desired.topology, starting, world.observation)
     for silent in world.observation.silent:
         facts = world.facts_of(silent.address)
         if silent.code == "wrong-password" and facts.process is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from slotwright.model.engine import EngineOnHost, WantedEngine
 from slotwright.model.firewall import FirewallPlan, FirewallRule
 from slotwright.model.plan import ChangeFirewall, PrepareHost, ProveReach, Step
-from slotwright.model.site import SERVICE_USER, Site
+from slotwright.model.site import Site
 from slotwright.wire.firewalld import rule_ports, rule_source
 
 
@@ -38,7 +38,8 @@ def plan_estate(
     """The waves; none when nothing is lacking. ``must_prove``: reach is proved even so."""
     prepare = tuple(PrepareHost(wish.site.host, lacking) for wish in wishes if (lacking := tuple(_lacking(wish))))
     firewall = tuple(_change(wish.firewall) for wish in wishes if not wish.firewall.is_empty)
-    waves: list[tuple[Step, ...]] = [prepare, firewall]
+    # One needs nothing of the other, and both take their time on the host.
+    waves: list[tuple[Step, ...]] = [prepare + firewall]
     if len(wishes) > 1 and (must_prove or firewall):
         waves.append((ProveReach(len(wishes), ports),))
     return tuple(wave for wave in waves if wave)
@@ -47,7 +48,7 @@ def plan_estate(
 def _lacking(wish: HostWish) -> Iterator[str]:
     site = wish.site
     if wish.is_root and not site.has_user:
-        yield f"service user {SERVICE_USER}"
+        yield "service user"
     if wish.present is None:
         yield wish.wanted.title
     elif site.link != wish.present.folder:
@@ -55,7 +56,7 @@ def _lacking(wish: HostWish) -> Iterator[str]:
     if not site.rooms:
         yield "folders"
     if wish.unit and site.unit_digest != hashlib.sha256(wish.unit.encode()).hexdigest():
-        yield "systemd unit"
+        yield "unit"
     elif wish.unit and site.enabled != wish.instances:
         yield "start at boot" if wish.instances else "no start at boot"
 

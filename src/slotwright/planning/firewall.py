@@ -20,7 +20,6 @@ from slotwright.model.firewall import (
     FirewallNeed,
     FirewallPlan,
     FirewallRule,
-    OtherFirewall,
     Scope,
     Zone,
 )
@@ -148,7 +147,7 @@ def _judge(need: FirewallNeed, facts: FirewallFacts) -> Iterator[Finding]:
             "write the address in the file",
         )
     if facts.state is not FirewalldState.RUNNING:
-        yield _not_ours(need, facts)
+        # What to do by hand on such a host is told from its profile (planning/fitness_firewall.py).
         return
     found = (
         finding
@@ -225,65 +224,10 @@ def _ports(ports: Iterable[int]) -> str:
     return f"port{'' if len(ranges) == 1 and '-' not in ranges[0] else 's'} {', '.join(ranges)}"
 
 
-def _not_ours(need: FirewallNeed, facts: FirewallFacts) -> Finding:
-    """The host's firewall is not ours to change: the lines are given."""
-    kind = facts.other
-    if kind is OtherFirewall.NONE:
-        is_stopped = facts.state is FirewalldState.STOPPED
-        return Finding(
-            "firewall-none",
-            Severity.WARNING,
-            need.host,
-            f"{'firewalld is installed but not running' if is_stopped else 'no firewall filters incoming traffic'}:"
-            " the ports can be reached by everybody who reaches the host",
-            "systemctl enable --now firewalld, then `slotwright up` again"
-            if is_stopped
-            else "limit them, for example with nftables:\n" + "\n".join(lines_for(need, OtherFirewall.NONE)),
-            risk="the cluster bus has no password" if need.bus_ports else "",
-        )
-    return Finding(
-        "firewall-by-hand",
-        Severity.WARNING,
-        need.host,
-        f"{kind} filters incoming traffic here, and slotwright does not change it",
-        "make sure that its rules say this (the chain may have another name), and keep it over a reboot:\n"
-        + "\n".join(lines_for(need, kind)),
-    )
-
-
-def lines_for(need: FirewallNeed, kind: OtherFirewall) -> tuple[str, ...]:
-    """The lines to add by hand, ready for a shell; for NONE, a whole nftables table that limits just these ports."""
-    if kind is OtherFirewall.NONE:
-        return _nft_table(need)
-    make = {OtherFirewall.UFW: _ufw, OtherFirewall.IPTABLES: _iptables, OtherFirewall.NFTABLES: _nft}[kind]
-    return tuple(make(source, ports) for source, ports in _openings(need))
-
-
-def _ufw(source: str, ports: str) -> str:
-    return f"ufw allow proto tcp from {source} to any port {ports.replace('-', ':')}"
-
-
-def _iptables(source: str, ports: str) -> str:
-    command = "ip6tables" if ":" in source else "iptables"
-    return f"{command} -I INPUT -p tcp -s {source} --dport {ports.replace('-', ':')} -j ACCEPT"
-
-
-def _nft(source: str, ports: str) -> str:
-    family = "ip6" if ":" in source else "ip"
-    return f"nft insert rule inet filter input {family} saddr {source} tcp dport {ports} accept"
-
-
-def _nft_table(need: FirewallNeed) -> tuple[str, ...]:
-    """A table of its own: it accepts or drops these ports, and has no opinion on any other."""
-    chain = "inet slotwright input"
-    every = ", ".join(port_ranges((*need.ports, *need.bus_ports)))
-    return (
-        "nft add table inet slotwright",
-        f"nft 'add chain {chain} {{ type filter hook input priority 0; policy accept; }}'",
-        f"nft add rule {chain} iif lo accept",
-        *(
-            _nft(source, ports).replace("insert rule inet filter input", f"add rule {chain}")
-            for source, ports in _openings(need)
-        ),
-        f"nft 'add rule {chain} tcp dport {{ {every} }} drop'",
-    )
+def commands_for(plan: FirewallPlan) -> tuple[str, ...]:
+    """What root would type on the host for the rules that are to be added there, permanent and running."""
+    lines = []
+    for rule in plan.add:
+        scope = "--permanent " if rule.scope is Scope.PERMANENT else ""
+        lines.append(f"firewall-cmd {scope}--zone={rule.zone} --add-rich-rule='{rule.text}'")
+    return tuple(lines)

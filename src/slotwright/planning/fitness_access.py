@@ -21,6 +21,15 @@ def rights(profile: HostProfile, wants: Wants) -> Iterator[Finding]:
     login = profile.login
     if not wants.is_remote or login.uid is None or login.can_be_root:
         return
+    if profile.host in wants.without_root:
+        yield Finding(
+            "without-root",
+            Severity.NOTE,
+            profile.host,
+            "`sudo: never`: nodes run as the login, without units and without a service user",
+            "after a reboot: slotwright start; let the ports in by hand where a firewall runs",
+        )
+        return
     asks = login.sudo is Sudo.PASSWORD
     yield Finding(
         "cannot-become-root",

@@ -41,6 +41,7 @@ class Wants:
     offsets by host. ``clients`` are the networks that may reach the client ports. ``reached`` are hosts that every
     other one reached on all ports just now. ``is_remote`` False: the nodes are processes of this user on this
     machine.
+    ``without_root`` are hosts on which the file itself does without (``sudo: never``).
     """
 
     ports: tuple[tuple[str, tuple[int, ...]], ...]
@@ -59,6 +60,7 @@ class Wants:
     clocks: tuple[tuple[str, ClockOffset], ...] = ()
     reached: tuple[str, ...] = ()
     is_remote: bool = True
+    without_root: tuple[str, ...] = ()
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -10,11 +10,15 @@ from slotwright.model.reach import Outcome, Trial
 
 
 def judge_reach(
-    trials: Sequence[Trial], firewalls: Mapping[str, FirewallFacts], closed: Collection[str] = ()
+    trials: Sequence[Trial],
+    firewalls: Mapping[str, FirewallFacts],
+    closed: Collection[str] = (),
+    by_hand: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Finding, ...]:
     """One finding for each host and kind of port that some other host can't reach, and one for what was not tried.
 
     ``closed`` are hosts whose own firewalld lacks our rules yet: that it shuts others out is as it should be.
+    ``by_hand`` are the commands for root of hosts on which we are not root.
     """
     found = []
     shut: dict[tuple[str, bool], list[Trial]] = {}
@@ -34,7 +38,8 @@ def judge_reach(
     for (goal, is_bus), theirs in shut.items():
         if goal in closed:
             continue
-        found.append(_shut(goal, theirs, firewalls.get(goal), is_bus=is_bus))
+        way = _way_in(firewalls.get(goal), (by_hand or {}).get(goal, ()))
+        found.append(_shut(goal, theirs, way, is_bus=is_bus))
     untried = sorted({(trial.goal, trial.seen) for trial in trials if trial.outcome is Outcome.UNTRIED})
     for goal, seen in untried:
         found.append(
@@ -50,7 +55,7 @@ def judge_reach(
     return by_gravity(tuple(found))
 
 
-def _shut(goal: str, trials: list[Trial], firewall: FirewallFacts | None, *, is_bus: bool) -> Finding:
+def _shut(goal: str, trials: list[Trial], way: str, *, is_bus: bool) -> Finding:
     first = trials[0]
     sources = list(dict.fromkeys(trial.source for trial in trials))
     ports = ", ".join(str(port) for port in sorted({trial.port for trial in trials}))
@@ -61,13 +66,15 @@ def _shut(goal: str, trials: list[Trial], firewall: FirewallFacts | None, *, is_
         Severity.SERIOUS,
         goal,
         f"{what} of {goal} ({ports}) can't be reached from {sources[0]}{others}",
-        f"let {', '.join(sources)} in on TCP {ports} of {goal}: {_who_shuts(firewall)}",
+        f"let {', '.join(sources)} in on TCP {ports} of {goal}: {way}",
         f"{first.source} -> {goal}:{first.port}: {first.seen}",
         "the nodes would never agree" if is_bus else "replicas could not copy their primaries",
     )
 
 
-def _who_shuts(firewall: FirewallFacts | None) -> str:
+def _way_in(firewall: FirewallFacts | None, commands: Sequence[str]) -> str:
+    if commands:
+        return "firewalld has no rules for it, and we are not root there; as root: " + "; ".join(commands)
     if firewall is not None and firewall.state is FirewalldState.RUNNING:
         return "firewalld's own rules are in place, so look for another packet filter or a cloud security group"
     if firewall is not None and firewall.other is not OtherFirewall.NONE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from slotwright.adapters.hosts.remote import RemoteHost
@@ -147,10 +147,17 @@ async def _all_of(
     agree: Callable[[str], bool],
 ) -> tuple[Reached, ...]:
     found = await asyncio.gather(*(_one(host, secrets[host.address], report) for host in hosts))
+    # A changed key ends everything, before anybody is asked about a new one.
+    await _refuse_changed(found)
     new = {each.pattern: each for each in found if isinstance(each, NewKey)}
     if new:
         # Over a jump host the second new key shows only when the first is believed: hence again, until all are known.
-        _ask_about(list(new.values()), agree)
+        try:
+            _ask_about(list(new.values()), agree)
+        except BaseException:
+            shells = [each.shell for each in found if isinstance(each, Reached) and each.shell is not None]
+            await asyncio.gather(*(hang_up(shell.connection) for shell in shells))
+            raise
         again = await _all_of(
             tuple(h for h, f in zip(hosts, found, strict=True) if isinstance(f, NewKey)), secrets, report, agree
         )
@@ -158,12 +165,15 @@ async def _all_of(
         found = [
             late[host.address] if isinstance(each, NewKey) else each for host, each in zip(hosts, found, strict=True)
         ]
-    reached = tuple(each for each in found if isinstance(each, Reached))
-    for each in reached:
-        if each.error is not None and each.error.code == "host-key-changed":
-            await asyncio.gather(*(hang_up(other.shell.connection) for other in reached if other.shell is not None))
-            raise each.error
-    return reached
+    return tuple(each for each in found if isinstance(each, Reached))
+
+
+async def _refuse_changed(found: Sequence[Reached | NewKey]) -> None:
+    reached = [each for each in found if isinstance(each, Reached)]
+    changed = [each.error for each in reached if each.error is not None and each.error.code == "host-key-changed"]
+    if changed:
+        await asyncio.gather(*(hang_up(each.shell.connection) for each in reached if each.shell is not None))
+        raise changed[0]
 
 
 def _ask_about(keys: list[NewKey], agree: Callable[[str], bool]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import asyncssh
 
-from slotwright.adapters.ssh.trust import KeyWatch, NewKey, changed_key, known_hosts_files
+from slotwright.adapters.ssh.trust import KeyWatch, NewKey, changed_key, known_as, known_hosts_files
 from slotwright.errors import HostError, InputError
 from slotwright.model.secret import Secret
 from slotwright.model.topology import HostSpec, SshSpec
@@ -21,6 +21,7 @@ CONNECT_TIMEOUT_S = 6.0
 LOGIN_TIMEOUT_S = 15.0
 _KEEPALIVE_S = 3.0
 _KEEPALIVES_MISSED = 3
+_MOST_JUMPS = 4
 
 
 class NewKeyError(Exception):
@@ -70,27 +71,40 @@ class Passwords:
 async def log_in(host: HostSpec, password: Secret | None) -> asyncssh.SSHClientConnection:
     """A connection to ``host``. Raises NewKeyError, HostError (host-unreachable, host-key-changed, ssh-...)."""
     spec = host.ssh or SshSpec()
-    where = spec.address or host.address
-    jump = None
+    return await _reach(spec.address or host.address, spec, password, host.address)
+
+
+async def _reach(
+    where: str, spec: SshSpec, password: Secret | None, host: str, depth: int = 0
+) -> asyncssh.SSHClientConnection:
+    """Over the jump hosts of the file, else over those of ``~/.ssh/config``: each one's key is verified as well."""
+    hops: list[asyncssh.SSHClientConnection] = []
     try:
-        if spec.jump:
-            user, at, port = _jump(spec.jump)
-            jump = await _connect(at, SshSpec(user=user, port=port, key=spec.key), password, None, host.address)
-        return await _connect(where, spec, password, jump, host.address)
+        options = await _options(where, spec, password)
+        named = spec.jump or (options.tunnel if isinstance(options.tunnel, str) and options.tunnel != "none" else "")
+        for text in named.split(",") if named and depth < _MOST_JUMPS else ():
+            user, at, port = _jump(text.strip())
+            step = SshSpec(user=user, port=port, key=spec.key if spec.jump else "")
+            if hops:
+                hops.append(await _connect(at, step, await _options(at, step, password), hops[-1], host))
+            else:
+                hops.append(await _reach(at, step, password, host, depth + 1))
+        return await _connect(where, spec, options, hops[-1] if hops else None, host)
     except BaseException:
-        if jump is not None:
-            jump.abort()
+        for hop in reversed(hops):
+            hop.abort()
         raise
 
 
 async def _connect(
     where: str,
     spec: SshSpec,
-    password: Secret | None,
+    options: asyncssh.SSHClientConnectionOptions,
     tunnel: asyncssh.SSHClientConnection | None,
     host: str,
 ) -> asyncssh.SSHClientConnection:
     watch: KeyWatch | None = None
+    files = known_hosts_files(options)
 
     def new_watch() -> KeyWatch:
         nonlocal watch
@@ -98,26 +112,20 @@ async def _connect(
         return watch
 
     try:
-        options = _options(spec, password)
-        files = known_hosts_files(options)
         async with asyncio.timeout(LOGIN_TIMEOUT_S + CONNECT_TIMEOUT_S):
             return await asyncssh.connect(
-                where,
-                spec.port or (),
-                options=options,
-                known_hosts=files,
-                client_factory=new_watch,
-                tunnel=tunnel if tunnel is not None else (),
+                where, spec.port or (), options=options, known_hosts=files, client_factory=new_watch, tunnel=tunnel
             )
     except (OSError, ValueError, asyncssh.Error, asyncssh.KeyImportError, TimeoutError) as error:
         if watch is not None and watch.new is not None:
             raise NewKeyError(watch.new) from error
         if watch is not None and watch.changed:
-            raise changed_key(where, watch.changed) from error
+            raise changed_key(host, watch.pattern, watch.changed) from error
         raise login_error(host, where, spec, error) from error
 
 
-def _options(spec: SshSpec, password: Secret | None) -> asyncssh.SSHClientConnectionOptions:
+async def _options(where: str, spec: SshSpec, password: Secret | None) -> asyncssh.SSHClientConnectionOptions:
+    """With what ``~/.ssh/config`` says of this host; the file wins."""
     more: dict[str, object] = {}
     if spec.user:
         more["username"] = spec.user
@@ -125,14 +133,21 @@ def _options(spec: SshSpec, password: Secret | None) -> asyncssh.SSHClientConnec
         more["client_keys"] = [spec.key]
     if password is not None:
         more["password"] = password.reveal()
-    return asyncssh.SSHClientConnectionOptions(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        login_timeout=LOGIN_TIMEOUT_S,
-        keepalive_interval=_KEEPALIVE_S,
-        keepalive_count_max=_KEEPALIVES_MISSED,
-        compression_algs=None,
-        **more,
-    )
+    try:
+        options: asyncssh.SSHClientConnectionOptions = await asyncssh.SSHClientConnectionOptions.construct(
+            config=(),
+            host=where,
+            port=spec.port or (),
+            connect_timeout=CONNECT_TIMEOUT_S,
+            login_timeout=LOGIN_TIMEOUT_S,
+            keepalive_interval=_KEEPALIVE_S,
+            keepalive_count_max=_KEEPALIVES_MISSED,
+            compression_algs=None,
+            **more,
+        )
+        return options
+    except (OSError, ValueError, asyncssh.Error, asyncssh.KeyImportError) as error:
+        raise login_error(where, where, spec, error) from error
 
 
 def _jump(text: str) -> tuple[str, str, int]:
@@ -174,7 +189,7 @@ def login_error(host: str, where: str, spec: SshSpec, error: Exception) -> HostE
             where=host,
             seen=seen,
             left="nothing was sent to it",
-            hint=f"if the host was installed anew: ssh-keygen -R '{where}', then run this again",
+            hint=f"if the host was installed anew: ssh-keygen -R '{known_as(where, port)}', then run this again",
         )
     what = f"{host} can't be reached by SSH"
     if isinstance(error, TimeoutError | asyncssh.TimeoutError):

@@ -7,6 +7,7 @@ that line the script did not run at all, which is how a refused ``sudo`` is told
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import shlex
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from slotwright.ports import ShellResult
 
 CHANNELS = 8
 """sshd allows ten sessions a connection (sshd_config(5), MaxSessions); two are left to others."""
+
+_MOST_REFUSALS = 40
 
 _WHO = """
 id -u
@@ -54,6 +57,8 @@ class SshShell:
         self._login = login
         self._password = password
         self._channels = asyncio.Semaphore(CHANNELS)
+        self._running = 0
+        self._freed = asyncio.Event()
 
     @property
     def host(self) -> str:
@@ -97,7 +102,13 @@ class SshShell:
     async def _execute(self, command: str, stdin: bytes, timeout_s: float) -> tuple[int, str, str]:
         try:
             async with asyncio.timeout(timeout_s):
-                done = await self._connection.run(command, input=stdin, encoding=None)
+                process = await self._open(command, stdin)
+                try:
+                    output, complaint = await process.communicate(stdin or None)
+                finally:
+                    self._running -= 1
+                    self._freed.set()
+                    process.close()
         except TimeoutError as error:
             raise HostError(
                 f"{self._host} did not finish within {timeout_s:g} s", code="host-timeout", where=self._host
@@ -109,14 +120,42 @@ class SshShell:
                 where=self._host,
                 seen=str(error),
             ) from error
-        if done.exit_status is None and done.exit_signal is None:
+        if process.exit_status is None and process.exit_signal is None:
             raise HostError(
                 f"the SSH connection to {self._host} ended in the middle of a script",
                 code="host-lost",
                 where=self._host,
             )
-        status = done.exit_status if done.exit_status is not None and done.exit_status >= 0 else 128
-        return status, _text(done.stdout), _text(done.stderr)
+        status = process.exit_status if process.exit_status is not None and process.exit_status >= 0 else 128
+        return status, _text(output), _text(complaint)
+
+    async def _open(self, command: str, stdin: bytes) -> asyncssh.SSHClientProcess[bytes]:
+        """A session. One that sshd refuses (MaxSessions) waits until one of ours has ended."""
+        refusals = 0
+        while True:
+            self._freed.clear()
+            try:
+                # An empty input would not be an end of input to asyncssh.
+                source = asyncssh.PIPE if stdin else asyncssh.DEVNULL
+                process = await self._connection.create_process(command, stdin=source, encoding=None)
+            except asyncssh.ChannelOpenError as error:
+                if self._connection.is_closed():
+                    raise
+                # sshd counts a session for a moment longer than we do.
+                refusals += 1
+                if not self._running and refusals > _MOST_REFUSALS:
+                    raise HostError(
+                        f"the SSH server of {self._host} opens no session",
+                        code="ssh-sessions-refused",
+                        where=self._host,
+                        seen=error.reason,
+                        hint="look at MaxSessions and ForceCommand in its sshd_config",
+                    ) from error
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._freed.wait(), 0.05)
+            else:
+                self._running += 1
+                return process
 
     def _not_run(self, output: str, complaint: str, status: int) -> HostError:
         seen = (complaint.strip() or output.strip()).splitlines()

@@ -35,15 +35,16 @@ class KeyWatch(asyncssh.SSHClient):
         self._known_hosts = known_hosts
         self.new: NewKey | None = None
         self.changed = ""
+        self.pattern = ""
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Called for a key that is not among the known ones."""
         found = asyncssh.match_known_hosts(self._known_hosts, host, addr, None if port == 22 else port)
         fingerprint = key.get_fingerprint()
+        self.pattern = pattern = known_as(host, port)
         if found[0]:
             self.changed = f"{key.get_algorithm()} {fingerprint}"
             return False
-        pattern = host if port == 22 else f"[{host}]:{port}"
         exported = key.export_public_key("openssh").decode().split()
         self.new = NewKey(pattern, fingerprint, exported[0], f"{pattern} {exported[0]} {exported[1]}\n")
         return False
@@ -72,15 +73,20 @@ def believe(keys: list[NewKey]) -> None:
         ) from error
 
 
-def changed_key(host: str, seen: str) -> HostError:
+def known_as(host: str, port: int) -> str:
+    """A host as ``known_hosts`` names it (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
+    return host if port == 22 else f"[{host}]:{port}"
+
+
+def changed_key(host: str, pattern: str, seen: str) -> HostError:
     """Somebody else may be answering there: nothing is sent."""
     return HostError(
-        f"the SSH host key of {host} is not the one that is known",
+        f"the SSH host key of {pattern} is not the one that is known",
         code="host-key-changed",
         where=host,
         seen=seen,
         left="nothing was sent to it",
-        hint=f"find out why; if the host was installed anew: ssh-keygen -R '{host}', then run this again",
+        hint=f"find out why; if the host was installed anew: ssh-keygen -R '{pattern}', then run this again",
     )
 
 

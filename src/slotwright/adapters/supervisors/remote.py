@@ -65,16 +65,13 @@ class RemoteSupervisor(Protocol):
         """What the server said of its last start outside of its log, "" when that can't be known."""
         ...
 
-    async def install(self, spec: UnitSpec) -> bool:
-        """Make what the host needs to run and to keep the nodes; True when something changed."""
-        ...
-
-    async def enable(self, instances: Sequence[str], spec: UnitSpec) -> None:
-        """Let the nodes start at boot, or not: as their persistence says."""
+    async def install(self, spec: UnitSpec, instances: Sequence[str]) -> bool:
+        """Make what the host needs to run and to keep these nodes, and to start them at boot where their persistence
+        allows it; True when something changed."""
         ...
 
     async def remove(self) -> None:
-        """Take away all that ``install`` and ``enable`` made."""
+        """Take away all that ``install`` made."""
         ...
 
 
@@ -161,24 +158,21 @@ class SystemdSupervisor(_Supervisor):
         result = await self._shell.run(scripts.IDENTIFY + scripts.SYSTEMD_WORDS, unit)
         return result.output
 
-    async def install(self, spec: UnitSpec) -> bool:
-        """The template, and the timer that rotates the logs; systemd is told only of what changed."""
+    async def install(self, spec: UnitSpec, instances: Sequence[str]) -> bool:
+        """The template, the timer that rotates the logs, and what starts at boot: all nodes, unless one would come back
+        from a reboot empty. systemd is told only of what changed."""
+        units = [unit_name(self._cluster, instance) for instance in instances]
         texts = (render_unit(spec), render_rotation_service(spec), render_rotation_timer(spec))
         result = await self._shell.run(
             scripts.IDENTIFY + scripts.SYSTEMD_INSTALL,
             f"{_UNITS}/{template_name(self._cluster)}",
             f"{_UNITS}/{rotation_name(self._cluster)}",
+            "yes" if spec.persistence.starts_at_boot else "no",
+            *units,
             stdin="".join(f"{text}#--\n" for text in texts).encode(),
         )
         self._demand(result, "install the units", "unit-not-installed")
         return "changed=yes" in result.output
-
-    async def enable(self, instances: Sequence[str], spec: UnitSpec) -> None:
-        """Enabled, unless a node would come back from a reboot empty."""
-        units = [unit_name(self._cluster, instance) for instance in instances]
-        wish = "yes" if spec.persistence.starts_at_boot else "no"
-        result = await self._shell.run(scripts.SYSTEMD_ENABLE, wish, *units)
-        self._demand(result, "enable the units", "unit-not-enabled")
 
     async def remove(self) -> None:
         """Stop what is left of the cluster's units and take their files, links and leftovers away."""
@@ -254,7 +248,7 @@ class DetachedSupervisor(_Supervisor):
         """Nothing: its early words stand in its log."""
         return ""
 
-    async def install(self, spec: UnitSpec) -> bool:
+    async def install(self, spec: UnitSpec, instances: Sequence[str]) -> bool:
         """A file for logrotate, where that is there and we may write it."""
         script = (
             'changed=\n[ -d "${1%/*}" ] && [ -w "${1%/*}" ] || exit 0\n'
@@ -264,9 +258,6 @@ class DetachedSupervisor(_Supervisor):
         result = await self._shell.run(scripts.IDENTIFY + script, path, stdin=render_logrotate(spec).encode())
         self._demand(result, "write the rotation of the logs", "rotation-not-installed")
         return "changed=yes" in result.output
-
-    async def enable(self, instances: Sequence[str], spec: UnitSpec) -> None:
-        """Nothing can be enabled without a service manager."""
 
     async def remove(self) -> None:
         """Take away the file for logrotate."""

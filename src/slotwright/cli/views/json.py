@@ -6,7 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from slotwright.model.findings import Finding
-from slotwright.model.plan import ApplySettings, Plan, Refusal, StartNode, Step
+from slotwright.model.plan import (
+    ApplySettings,
+    ChangeFirewall,
+    Plan,
+    PrepareHost,
+    ProveReach,
+    Refusal,
+    StartNode,
+    Step,
+)
 from slotwright.model.survey import Survey, SurveyNode
 
 if TYPE_CHECKING:
@@ -86,6 +95,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "steps": [step_json(step) for step in plan.steps],
         "refusals": [refusal_json(refusal) for refusal in plan.refusals],
         "findings": [finding_json(found) for found in plan.findings],
+        "unseen": list(plan.unseen),
         "digest": plan.digest,
     }
 
@@ -94,6 +104,12 @@ def step_json(step: Step) -> dict[str, Any]:
     """One step; ``address`` is null for those of the cluster as a whole."""
     address = getattr(step, "address", None)
     fields: dict[str, Any] = {"step": step.kind, "address": str(address) if address else None}
+    if isinstance(step, PrepareHost | ChangeFirewall):
+        fields |= {"host": step.host, "what": list(step.what)}
+    if isinstance(step, ChangeFirewall):
+        fields |= {"add": list(step.add), "remove": list(step.remove)}
+    if isinstance(step, ProveReach):
+        fields |= {"hosts": step.hosts, "ports": list(step.ports)}
     if isinstance(step, StartNode):
         fields["why"] = step.why
     if isinstance(step, ApplySettings):

@@ -33,6 +33,10 @@ def show_plan(plan: Plan, file: str | None = None) -> None:
         out(f"{paint(plan.name, 'bold')}: {counted(changes, 'change')}", "")
     elif plan.steps:
         out(f"{paint(plan.name, 'bold')}: to be finished", "")
+    elif plan.unseen and not plan.refusals and not plan.blockers:
+        out(
+            f"{paint(plan.name, 'bold')}: nothing to do on the hosts that answer; {', '.join(plan.unseen)} was not seen"
+        )
     else:
         out(f"{paint(plan.name, 'bold')}: can't be done now")
     number = 0
@@ -52,7 +56,7 @@ def show_plan(plan: Plan, file: str | None = None) -> None:
     command = f"slotwright up {file}" if file else "slotwright up"
     if plan.steps and not plan.refusals and not plan.blockers:
         out("", f"  no keys move. apply with: {command}")
-    elif not plan.is_empty:
+    elif plan.refusals or plan.blockers:
         out("", f"  {command} will refuse this, and change nothing")
 
 
@@ -79,7 +83,7 @@ def _wave_lines(wave: Sequence[Step], created: set[Address]) -> list[_Line]:
     for step in wave:
         match step:
             case PrepareHost(host, what):
-                lines += [_Line("prepare", host, each) for each in what]
+                lines.append(_Line("prepare", host, ", ".join(what)))
             case ChangeFirewall(host, what):
                 lines += [_Line("firewall", host, each) for each in what]
             case ProveReach(hosts, ports):
@@ -105,7 +109,7 @@ def _wave_lines(wave: Sequence[Step], created: set[Address]) -> list[_Line]:
             case SealRecord():
                 pass
     if created and any(isinstance(step, StartNode) for step in wave):
-        lines.insert(0, _Line("start", counted(len(wave), "node"), "detached, side by side"))
+        lines.insert(0, _Line("start", counted(len(wave), "node"), "side by side"))
     lines += [
         _Line("set", f"{name} {change}", f"{counted(count, 'node')}, no restart")
         for (name, change), count in settings.items()

@@ -27,6 +27,16 @@ def show_preflight(result: Preflight, *, was_fix: bool) -> None:
     else:
         state = paint(counted(warnings, "warning"), "warn") if warnings else paint("ready", "good")
     out(f"{paint(result.name, 'bold')}: {state}", "")
+    if result.profiles:
+        _show_hosts(result)
+    if was_fix and result.profiles:
+        _show_mended(result)
+    if result.findings:
+        out("")
+        show_finding_list(together(result.findings))
+
+
+def _show_hosts(result: Preflight) -> None:
     clocks = dict(result.clocks)
     rows = [_row(profile, clocks.get(profile.host)) for profile in result.profiles]
     table(
@@ -36,11 +46,6 @@ def show_preflight(result: Preflight, *, was_fix: bool) -> None:
     )
     if result.pairs:
         out("", f"  {counted(result.pairs, 'ordered pair')} of hosts tried on client and bus ports")
-    if was_fix:
-        _show_mended(result)
-    if result.findings:
-        out("")
-        show_finding_list(together(result.findings))
 
 
 def show_mendings(mendings: Sequence[Mending]) -> None:
@@ -94,7 +99,7 @@ def _host_json(profile: HostProfile, clock: ClockOffset | None) -> dict[str, Any
 def _row(profile: HostProfile, clock: ClockOffset | None) -> tuple[str, ...]:
     system, memory = profile.system, profile.memory
     name = " ".join(part for part in (system.os_id or system.os_name, system.os_version) if part) or "unknown"
-    free = min((room.free_bytes for room in profile.rooms if room.free_bytes is not None), default=None)
+    free = profile.rooms[0].free_bytes if profile.rooms else None  # where the data goes
     return (
         profile.host,
         f"{name} {system.architecture}",
@@ -122,7 +127,9 @@ def _show_mended(result: Preflight) -> None:
     for each in result.mended:
         values = "; ".join(f"{change.what} {change.old} -> {change.new}" for change in each.mending.changes)
         out(f"    {each.mending.host:<18} {values}")
+        told = [change.what for change in each.mending.changes]
         for deed in each.deeds:
-            out(f"    {'':<18} {deed}")
+            if not any(what in deed for what in told):
+                out(f"    {'':<18} {deed}")
         for trouble in each.troubles:
             out(f"    {'':<18} {paint(trouble, 'warn')}")

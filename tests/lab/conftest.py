@@ -1,0 +1,69 @@
+"""The lab, once for a run, and hosts as new for who wants them. Where the lab can't run, its tests skip and say why.
+
+``SLOTWRIGHT_LAB=required`` makes that a failure instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import root
+from tests.lab.machines import Lab
+
+HERE = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "lab: runs on the lab's hosts; by `make lab` alone")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("lab")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The root is built before the first test: it takes longer than a test may."""
+    if session.config.option.collectonly or not any(item.get_closest_marker("lab") for item in session.items):
+        return
+    try:
+        root.install_tools()
+        root.root()
+    except root.LabUnavailableError as error:
+        if _is_required():
+            pytest.exit(str(error), returncode=1)
+        skip = pytest.mark.skip(reason=str(error))
+        for item in session.items:
+            if item.get_closest_marker("lab"):
+                item.add_marker(skip)
+
+
+def _is_required() -> bool:
+    return os.environ.get("SLOTWRIGHT_LAB") == "required"
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Hosts that other tests have used before: for tests that mind nothing of what is on them."""
+    try:
+        hosts = Lab().open()
+    except root.LabUnavailableError as error:
+        if _is_required():
+            raise
+        pytest.skip(str(error))
+    try:
+        yield hosts
+    finally:
+        hosts.close()
+
+
+@pytest.fixture
+def fresh_hosts(lab: Lab) -> Lab:
+    """The lab with all hosts as new, booted, and nothing cut off (about 2 s)."""
+    lab.renew()
+    return lab

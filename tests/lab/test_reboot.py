@@ -1,0 +1,77 @@
+"""Power: one host or all go down, in order or by the plug, and the cluster comes back without anybody's help."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.looks import pids, rules
+from tests.lab.machines import Lab
+from tests.lab.operator import Operator, eventually
+
+KEYS = 300
+
+
+@pytest.fixture(scope="module")
+def operator(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    """A cluster with keys in every shard, each of them in the append-only file and with its replica."""
+    lab.renew()
+    operator = Operator(lab, tmp_path_factory.mktemp("reboot"))
+    operator.topology()
+    operator.up().succeeded()
+    client = operator.client()
+    for number in range(KEYS):
+        client.set(f"key:{number}", f"value {number}")
+    return operator
+
+
+def usable(operator: Operator) -> bool:
+    """As an application sees it: every key is there, and every shard takes another. Nobody runs slotwright."""
+    client = operator.client()
+    found = [client.get(f"key:{number}") for number in range(KEYS)]
+    assert found == [f"value {number}".encode() for number in range(KEYS)]
+    return all(client.set(f"{{{number}}}:probe", "1", ex=5) for number in range(20))
+
+
+def all_linked(operator: Operator) -> bool:
+    """Six nodes run, and every replica follows its primary."""
+    seen = [operator.node(name, port).info("replication") for name in "abc" for port in (6379, 6380)]
+    return sum(each["role"] == "master" for each in seen) == 3 and all(
+        each["master_link_status"] == "up" for each in seen if each["role"] == "slave"
+    )
+
+
+def assert_as_before(operator: Operator) -> None:
+    eventually(lambda: usable(operator), "a usable cluster", 40)
+    eventually(lambda: all_linked(operator), "every replica at its primary", 40)
+    assert all(all(pids(host).values()) for host in operator.lab.hosts.values())
+    for host in operator.lab.hosts.values():
+        assert rules(host) == rules(host, permanent=True) != set()
+
+
+def test_one_host_reboots(operator: Operator) -> None:
+    before = operator.lab.hosts["a"].boot_id()
+    operator.lab.hosts["a"].reboot()
+    assert operator.lab.hosts["a"].boot_id() != before
+    assert_as_before(operator)
+
+
+def test_all_hosts_reboot_at_once(operator: Operator) -> None:
+    operator.lab.reboot()
+    assert_as_before(operator)
+    assert not operator.plan()["pending"]
+
+
+def test_the_plug_of_one_host_is_pulled(operator: Operator) -> None:
+    host = operator.lab.hosts["b"]
+    host.power_off_hard()
+    eventually(lambda: usable(operator), "the others to go on without it", 40)
+    host.boot()
+    assert_as_before(operator)
+
+
+def test_the_plug_of_all_hosts_is_pulled_at_once(operator: Operator) -> None:
+    operator.lab.power_off_hard()
+    operator.lab.boot()
+    assert_as_before(operator)
+    assert not operator.plan()["pending"]
+    operator.check().succeeded()

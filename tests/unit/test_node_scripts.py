@@ -1,0 +1,318 @@
+"""The scripts about nodes' folders and about slotwright's own things on a host: run by the shells that hosts have."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from slotwright.model.facts import DirectoryState, NodeQuery
+from slotwright.model.files import MARKER, NODES_CONF, PID_FILE, SERVER_CONF, SERVER_LOG
+from slotwright.model.site import Site
+from slotwright.model.topology import Address
+from slotwright.wire import node_scripts as scripts
+from slotwright.wire.site_scripts import MAKE_SITE, READ_SITE, REMOVE_SITE, parse_site
+
+SHELLS = [("sh",), ("bash", "--posix"), ("busybox", "sh")]
+OURS = '{"cluster_id": "c1", "name": "cache", "node_id": "n1"}\n'
+ALL = [getattr(scripts, name) for name in vars(scripts) if name.isupper() and isinstance(getattr(scripts, name), str)]
+
+
+@dataclass
+class Sh:
+    """One kind of shell, as a host would run a script."""
+
+    words: tuple[str, ...]
+
+    def run(self, script: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        words = [*self.words, "-c", script, "sh", *arguments]
+        return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=20, check=False)
+
+
+@pytest.fixture(params=SHELLS, ids=lambda words: words[0])
+def sh(request: pytest.FixtureRequest) -> Sh:
+    if shutil.which(request.param[0]) is None:
+        pytest.skip(f"no {request.param[0]} here")
+    return Sh(request.param)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A name that a careless script would split or expand."""
+    return tmp_path / "a node's $HOME *" / "n 1"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that other users can go through, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+def make_ours(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).write_text(OURS)
+    for name in names:
+        (folder / name).write_text(f"text of {name}\n")
+
+
+def state_of(sh: Sh, folder: Path, cluster_id: str = "c1") -> DirectoryState:
+    found = scripts.parse_folders(sh.run(scripts.FIND, str(folder)).stdout, cluster_id)
+    return found[str(folder)][0].state
+
+
+@pytest.mark.parametrize("script", [*ALL, READ_SITE, MAKE_SITE, REMOVE_SITE])
+def test_every_script_is_good_grammar(sh: Sh, script: str) -> None:
+    done = subprocess.run([*sh.words, "-n", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_a_folder_is(sh: Sh, folder: Path) -> None:
+    assert state_of(sh, folder) is DirectoryState.ABSENT
+    folder.mkdir(parents=True)
+    assert state_of(sh, folder) is DirectoryState.EMPTY
+    (folder / ".slotwright.json.77.tmp").write_text("cut")
+    assert state_of(sh, folder) is DirectoryState.EMPTY, "what a killed writer left counts for nothing"
+    (folder / "dump.rdb").write_text("x")
+    assert state_of(sh, folder) is DirectoryState.FOREIGN
+    (folder / MARKER).write_text("not json")
+    assert state_of(sh, folder) is DirectoryState.FOREIGN
+    make_ours(folder)
+    assert state_of(sh, folder) is DirectoryState.OURS
+    assert state_of(sh, folder, "another") is DirectoryState.OTHER_CLUSTER
+
+
+def test_a_file_where_a_folder_should_be_is_said(sh: Sh, folder: Path) -> None:
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file")
+    assert state_of(sh, folder) is not DirectoryState.EMPTY
+    below = folder / "deeper"
+    found = scripts.parse_folders(sh.run(scripts.FIND, str(below)).stdout, "c1")[str(below)][0]
+    assert found.state is DirectoryState.UNWRITABLE
+    assert "is not a folder" in found.reason
+
+
+def test_an_inspection_tells_digest_room_and_addresses(sh: Sh, folder: Path) -> None:
+    make_ours(folder, SERVER_CONF, NODES_CONF)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        queries = [
+            NodeQuery(Address("127.0.0.1", port), str(folder), with_bus=False),
+            NodeQuery(Address("192.0.2.7", port), str(folder) + "-other"),
+        ]
+        text = sh.run(scripts.INSPECT, *(query.directory for query in queries)).stdout
+        facts = scripts.parse_inspection(text, "h", "c1", queries)
+    here, there = facts.nodes
+    assert here.directory.conf_digest == hashlib.sha256((folder / SERVER_CONF).read_bytes()).hexdigest()
+    assert here.directory.has_nodes_conf
+    assert (here.directory.owner, here.directory.node_id) == ("cache", "n1")
+    assert (here.port_error, there.port_error) == ("in-use", "not-local")
+    assert facts.free_bytes > 0
+    assert here.process is None
+
+
+def test_an_inspection_that_was_cut_is_no_answer(sh: Sh, folder: Path) -> None:
+    text = sh.run(scripts.INSPECT, str(folder)).stdout
+    query = NodeQuery(Address("127.0.0.1", 1), str(folder))
+    scripts.parse_inspection(text, "h", "c1", [query])
+    for cut in range(len(text.rstrip())):
+        with pytest.raises(ValueError, match="too early"):
+            scripts.parse_inspection(text[:cut], "h", "c1", [query])
+
+
+@pytest.mark.parametrize(
+    ("line", "port", "owner"),
+    [
+        (
+            '@ss LISTEN 0 511 10.0.0.2:6379 0.0.0.0:* users:(("redis-server",pid=77,fd=6))',
+            6379,
+            "pid 77 (redis-server)",
+        ),
+        ("@ss LISTEN 0 511 *:6379 *:*", 6379, "a process that this user may not see"),
+        ("@ss LISTEN 0 511 [::]:6379 [::]:*", 6379, "a process that this user may not see"),
+        ("@ss LISTEN 0 511 10.0.0.2%eth0:6379 0.0.0.0:*", 6379, "a process that this user may not see"),
+        ("@proc 0: 0200000A:18EB 00000000:0000 0A 0 0 0 0", 6379, "a process that this user may not see"),
+        ("@proc 0: 00000000:18EB 00000000:0000 0A 0 0 0 0", 6379, "a process that this user may not see"),
+    ],
+)
+def test_who_listens_by_whatever_the_host_has(line: str, port: int, owner: str) -> None:
+    query = NodeQuery(Address("10.0.0.2", port), "/x")
+    facts = scripts.parse_inspection(f"@folder /x\n@uid 0\n{line}\n@end\n", "h", "c1", [query]).nodes[0]
+    assert facts.port_error == "in-use"
+    assert str(facts.port_owner) == owner
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "@ss LISTEN 0 511 127.0.0.1:6379 0.0.0.0:*",
+        "@ss LISTEN 0 511 10.0.0.2:63790 0.0.0.0:*",
+        "@proc 0: 0100007F:18EB 00000000:0000 0A 0 0 0 0",
+        "@proc 0: 0200000A:18EB 0300000A:9C40 01 0 0 0 0",
+    ],
+)
+def test_what_is_in_nobodys_way(line: str) -> None:
+    query = NodeQuery(Address("10.0.0.2", 6379), "/x")
+    facts = scripts.parse_inspection(f"@folder /x\n@uid 0\n{line}\n@end\n", "h", "c1", [query]).nodes[0]
+    assert facts.port_error == ""
+
+
+def test_files_come_whole_and_closed_to_others(sh: Sh, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    secret = 'requirepass "a % b \' ü\\\\n"\n'
+    done = sh.run(scripts.FILL_FOLDER, str(folder), "EOT", stdin=f"{OURS}EOT\n{secret}EOT\nmap\nEOT\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / SERVER_CONF).read_text() == secret
+    assert (folder / MARKER).read_text() == OURS
+    assert (folder / NODES_CONF).read_text() == "map\n"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+def test_a_map_that_is_there_stays_and_an_empty_one_is_none(sh: Sh, folder: Path) -> None:
+    make_ours(folder, NODES_CONF)
+    sh.run(scripts.FILL_FOLDER, str(folder), "EOT", stdin=f"{OURS}EOT\nx\nEOT\nnew\nEOT\n")
+    assert (folder / NODES_CONF).read_text() == f"text of {NODES_CONF}\n"
+    (folder / NODES_CONF).unlink()
+    sh.run(scripts.FILL_FOLDER, str(folder), "EOT", stdin=f"{OURS}EOT\nx\nEOT\nEOT\n")
+    assert not (folder / NODES_CONF).exists()
+
+
+def test_a_text_that_was_cut_replaces_nothing(sh: Sh, folder: Path) -> None:
+    make_ours(folder, SERVER_CONF)
+    done = sh.run(scripts.REWRITE, str(folder), "EOT", stdin="half of a conf")
+    assert done.returncode == 42
+    assert (folder / SERVER_CONF).read_text() == f"text of {SERVER_CONF}\n"
+    assert [path.name for path in folder.iterdir() if path.name.endswith(".tmp")] == []
+
+
+def test_a_full_disk_replaces_nothing(sh: Sh, folder: Path) -> None:
+    make_ours(folder, SERVER_CONF)
+    limited = "ulimit -f 1\ntrap '' XFSZ\n" + scripts.REWRITE
+    text = "x" * 80 + "\n"
+    done = sh.run(limited, str(folder), "EOT", stdin=text * 200 + "EOT\n")
+    assert done.returncode != 0
+    assert (folder / SERVER_CONF).read_text() == f"text of {SERVER_CONF}\n"
+
+
+def test_a_removal_takes_what_is_ours_and_nothing_else(sh: Sh, folder: Path) -> None:
+    make_ours(folder, "dump.rdb", ".hidden")
+    assert sh.run(scripts.REMOVE, str(folder), "another").returncode == 44
+    assert (folder / "dump.rdb").exists()
+    assert sh.run(scripts.REMOVE, str(folder), "c1").returncode == 0
+    assert not folder.parent.exists(), "the folder above is empty, and goes too"
+    assert sh.run(scripts.REMOVE, str(folder), "c1").returncode == 0, "twice is once"
+    folder.mkdir(parents=True)
+    (folder / "dump.rdb").write_text("x")
+    assert sh.run(scripts.REMOVE, str(folder), "c1").returncode == 44, "no marker: not ours"
+    assert (folder / "dump.rdb").exists()
+
+
+def test_data_set_aside_takes_no_password_along(sh: Sh, folder: Path, tmp_path: Path) -> None:
+    make_ours(folder, "dump.rdb", SERVER_CONF, SERVER_LOG, f"{SERVER_LOG}.1", PID_FILE, NODES_CONF)
+    goal = tmp_path / "kept data" / "n1"
+    assert sh.run(scripts.SET_ASIDE, str(folder), "another", str(goal)).returncode == 44
+    assert sh.run(scripts.SET_ASIDE, str(folder), "c1", str(goal)).returncode == 0
+    assert sorted(path.name for path in goal.iterdir()) == sorted(["dump.rdb", MARKER, NODES_CONF])
+    assert stat.S_IMODE(goal.parent.stat().st_mode) == 0o700
+    assert sh.run(scripts.SET_ASIDE, str(folder), "c1", str(goal)).returncode == 0
+
+
+def test_a_port_is_free_only_with_its_bus_port(sh: Sh) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        taken = one.getsockname()[1]
+        bus_taken = other.getsockname()[1] - 10000
+        free = sh.run(scripts.FREE_PORT, str(taken), str(bus_taken), "5").stdout
+    assert free == "5\n"
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        done = sh.run(scripts.FREE_PORT, str(one.getsockname()[1]))
+        assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_the_end_of_a_log_and_what_follows(sh: Sh, folder: Path) -> None:
+    assert sh.run(scripts.LOG_TAIL, str(folder), "5").stdout == ""
+    folder.mkdir(parents=True)
+    (folder / SERVER_LOG).write_text("one\ntwo\n")
+    assert sh.run(scripts.LOG_TAIL, str(folder), "4").stdout == "two\n"
+    assert sh.run(scripts.LOG_FROM, str(folder), "4").stdout == "4 8\ntwo\n"
+    assert sh.run(scripts.LOG_FROM, str(folder), "-1").stdout == "8 8\n"
+    assert sh.run(scripts.LOG_FROM, str(folder), "99").stdout == "0 8\none\ntwo\n", "rotated: from its start"
+
+
+def test_a_log_is_rotated_when_it_is_large(sh: Sh, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    log = folder / SERVER_LOG
+    for text in ("first", "second", "third", "fourth"):
+        log.write_text(text)
+        assert sh.run(scripts.ROTATE, str(folder), "99", "3").returncode == 0
+        assert log.exists()
+        sh.run(scripts.ROTATE, str(folder), "5", "3")
+        assert not log.exists()
+    kept = {path.name: path.read_text() for path in folder.iterdir()}
+    assert kept == {f"{SERVER_LOG}.1": "fourth", f"{SERVER_LOG}.2": "third", f"{SERVER_LOG}.3": "second"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_script_runs_as_the_owner_whole_arguments_and_all(sh: Sh) -> None:
+    told = sh.run(scripts.AS_OWNER, "nobody", 'id -un; printf "%s|" "$@"; cat', "a b", "c'd", stdin="given")
+    assert told.stdout == "nobody\na b|c'd|given"
+    assert sh.run(scripts.AS_OWNER, "", 'id -u; echo "$1"', "a b").stdout == "0\na b\n"
+    assert sh.run(scripts.AS_OWNER, "no-such-user", "true").returncode == 43
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_link_in_the_owners_folder_leads_root_nowhere(sh: Sh, open_folder: Path) -> None:
+    folder = open_folder / "nodes" / "n1"
+    assert sh.run(scripts.MAKE_FOLDER, str(folder), "nobody").returncode == 0
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert folder.owner() == "nobody"
+    folder.parent.chmod(0o711)
+    goal = open_folder / "root's own"
+    goal.write_text("precious")
+    goal.chmod(0o600)
+    (folder / SERVER_CONF).symlink_to(goal)
+    done = sh.run(scripts.AS_OWNER, "nobody", scripts.REWRITE, str(folder), "EOT", stdin="new\nEOT\n")
+    assert done.returncode == 0
+    assert goal.read_text() == "precious"
+    assert (folder / SERVER_CONF).owner() == "nobody"
+
+
+def test_slotwrights_own_things_are_seen(sh: Sh, tmp_path: Path) -> None:
+    tree, data = tmp_path / "tree", tmp_path / "data"
+    words = (str(tree), str(data), "no-such-user", "slotwright-none@.service")
+    assert parse_site(sh.run(READ_SITE, *words).stdout, "h") == Site("h", False, Path("/run/systemd/system").is_dir())
+    tree.mkdir()
+    data.mkdir()
+    (tree / "engine").symlink_to("/opt/somewhere")
+    found = parse_site(sh.run(READ_SITE, str(tree), str(data), "root", words[3]).stdout, "h")
+    assert (found.has_user, found.link, found.rooms) == (True, "/opt/somewhere", True)
+
+
+def test_the_instances_of_a_unit_are_read_from_its_text() -> None:
+    text = "@site\n@user\n@systemd\n@unit abc\n@enabled n1\n@enabled n2\n@rooms\n@end\n"
+    assert parse_site(text, "h") == Site("h", True, True, "", "abc", frozenset({"n1", "n2"}), True)
+    for cut in ("", "@site\n@user\n", text.removeprefix("@site\n"), text.removesuffix("@end\n")):
+        with pytest.raises(ValueError, match="too early"):
+            parse_site(cut, "h")
+
+
+def test_what_is_not_ours_survives_the_removal_of_the_site(sh: Sh, tmp_path: Path) -> None:
+    tree, data = tmp_path / "tree", tmp_path / "data"
+    (tree / "rehearsal" / "n").mkdir(parents=True)
+    (tree / ".rehearsal-1").mkdir()
+    (tree / "engine").symlink_to("/")
+    data.mkdir()
+    (data / "somebody's").write_text("x")
+    for _ in range(2):
+        assert sh.run(REMOVE_SITE, str(tree), str(data)).returncode == 0
+    assert not tree.exists()
+    assert (data / "somebody's").exists()
