@@ -1,8 +1,8 @@
 """Runs `up` on a file and kills its own process, as `kill -9` does, at one of its journal's entries.
 
-Usage: python -m tests.lab.cut_runner FILE PHASE STEP COUNT. The entry is the COUNT-th of that phase (begin, intent, done,
-end) and step ("" for begin and end); it is on disk, and nothing comes after it. Exit code 0: there was none, and `up`
-came to its end.
+Usage: python -m tests.lab.cut_runner FILE PHASE STEP COUNT. The entry is the COUNT-th of that phase (begin, intent,
+done, end) and step ("" for begin and end); it is on disk, and nothing comes after it. Exit code 0: there was none, and
+`up` came to its end.
 """
 
 from __future__ import annotations

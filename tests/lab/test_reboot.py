@@ -34,10 +34,11 @@ def usable(operator: Operator) -> bool:
 
 def all_linked(operator: Operator) -> bool:
     """Six nodes run, and every replica follows its primary."""
-    seen = [operator.node(name, port).info("replication") for name in "abc" for port in (6379, 6380)]
-    return sum(each["role"] == "master" for each in seen) == 3 and all(
-        each["master_link_status"] == "up" for each in seen if each["role"] == "slave"
-    )
+    seen = {f"{name}:{port}": operator.node(name, port).info("replication") for name in "abc" for port in (6379, 6380)}
+    told = [f"{each} {info['role']} {info.get('master_link_status', '')}".strip() for each, info in seen.items()]
+    assert sum(each.endswith("master") for each in told) == 3, told
+    assert sum(each.endswith("slave up") for each in told) == 3, told
+    return True
 
 
 def assert_as_before(operator: Operator) -> None:

@@ -389,21 +389,6 @@ def test_a_key_that_is_not_there_or_locked_is_named(at_desk: AtDesk) -> None:
     at_desk(body)
 
 
-def test_a_host_that_accepts_and_says_nothing_is_named(at_desk: AtDesk) -> None:
-    async def body(desk: Desk) -> None:
-        silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
-        async with silent:
-            port = silent.sockets[0].getsockname()[1]
-            started = asyncio.get_running_loop().time()
-            fleet = await desk.connect(desk.spec(), desk.spec(port=port))
-            assert asyncio.get_running_loop().time() - started < 12
-            assert list(fleet.shells) == [HOST]
-            assert fleet.errors["10.255.0.2"].code == "host-unreachable"
-            await fleet.close()
-
-    at_desk(body)
-
-
 # --- scripts ---
 
 

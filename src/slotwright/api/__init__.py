@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from slotwright.api.context import Context
     from slotwright.api.deploy import PlanRefusedError, UpResult, plan, up
     from slotwright.api.everywhere import Ran, execute
+    from slotwright.api.handover import Failover, failover, restore_plan
     from slotwright.api.hosts import Preflight, preflight
     from slotwright.api.inspect import SlotOfKey, check, find_node, find_slots, follow_log, read_log, status
     from slotwright.api.lifecycle import Farewell, start, stop
@@ -50,6 +51,9 @@ _HOMES = {
     "stop": "lifecycle",
     "Ran": "everywhere",
     "execute": "everywhere",
+    "Failover": "handover",
+    "failover": "handover",
+    "restore_plan": "handover",
     "Preflight": "hosts",
     "preflight": "hosts",
     "Target": "targets",
@@ -64,6 +68,7 @@ __all__ = [
     "Context",
     "DemoWish",
     "Destroyed",
+    "Failover",
     "Farewell",
     "PlanRefusedError",
     "Preflight",
@@ -76,6 +81,7 @@ __all__ = [
     "demo",
     "destroy",
     "execute",
+    "failover",
     "find_node",
     "find_slots",
     "find_target",
@@ -85,6 +91,7 @@ __all__ = [
     "plan",
     "preflight",
     "read_log",
+    "restore_plan",
     "start",
     "status",
     "stop",

@@ -202,7 +202,7 @@ async def _make_ready(work: Work, ground: Ground, draft: Draft, found: Plan, jou
     # Rules that may be ours must be known before the first is added.
     work.store.write_record(replace(work.store.read_record() or draft.record, rules=draft.record.rules))
     shop = replace(_workshop(work, draft, _verifier(work, draft), journal), on_hosts=ground.estate.act)
-    executor = Executor(shop)
+    executor = Executor(shop, "host-wave")
     *ready, last = found.host_waves
     is_proof = isinstance(last[0], ProveReach)
     await executor.execute(Plan(found.name, tuple(ready) if is_proof else found.host_waves))

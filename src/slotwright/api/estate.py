@@ -123,7 +123,12 @@ class Estate:
         )
         tried = await Reach(self.fleet.reach).try_all(listening)
         firewalls = {host: view.firewall for host, view in self.views.items()}
-        closed = {wish.site.host for wish in self.wishes if wish.firewall.add} - self.opened
+        lacking = {
+            host
+            for host, view in self.views.items()
+            if view.shell.is_root and plan_firewall(firewall_need(topology, host), view.firewall).add
+        }
+        closed = lacking - self.opened
         by_hand = {
             host: commands_for(plan_firewall(firewall_need(topology, host), view.firewall))
             for host, view in self.views.items()

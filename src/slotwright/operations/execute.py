@@ -80,18 +80,21 @@ class Progress:
 class Executor:
     """Executes one plan; ``progress`` can be read at any time, also after an error."""
 
-    def __init__(self, shop: Workshop) -> None:
+    def __init__(self, shop: Workshop, task: str = "wave") -> None:
         self._shop = shop
+        self._task = task
+        self._waves = 0
         self.progress = Progress()
 
     async def execute(self, plan: Plan) -> None:
         """All waves in order. Raises the first error of a wave when the wave's other steps have ended."""
-        for number, wave in enumerate(plan.waves, 1):
-            await self._wave(number, wave)
+        for wave in plan.waves:
+            await self._wave(wave)
 
-    async def _wave(self, number: int, wave: tuple[Step, ...]) -> None:
+    async def _wave(self, wave: tuple[Step, ...]) -> None:
         text = describe_wave(wave)
-        task = f"wave-{number}"
+        self._waves += 1
+        task = f"{self._task}-{self._waves}"
         self._shop.report(Began(task, text))
         self._finished = 0
         results = await asyncio.gather(

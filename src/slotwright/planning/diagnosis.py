@@ -332,7 +332,7 @@ def moved_roles(case: Case) -> Iterator[Finding]:
                 Severity.NOTE,
                 owner.place,
                 f"a failover made it the primary of shard {shard.number}, in place of {shard.primary.address}",
-                f"none needed; to bring it back: CLUSTER FAILOVER on {shard.primary.address}",
+                f"none needed; to bring it back: slotwright failover {shard.primary.address}",
             )
 
 

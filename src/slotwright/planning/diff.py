@@ -81,7 +81,7 @@ def plan_changes(desired: Desired, world: World) -> Plan:
     refusals = tuple(_refusals(desired, world))
     intruders = tuple(_intruders(desired, world))
     named = {found.where for found in intruders}
-    in_the_way = judge_hosts(world.hosts, desired.topology.mode)
+    in_the_way = judge_hosts(world.hosts, desired.topology.mode, is_remote=desired.topology.is_remote)
     findings = desired.findings + intruders
     findings += tuple(found for found in in_the_way if found.code != "port-taken" or found.where not in named)
     waves = () if refusals else tuple(tuple(wave) for wave in (*desired.host_waves, *_waves(desired, world)) if wave)

@@ -11,9 +11,9 @@ from slotwright.model.topology import Mode
 NODE_ROOM_BYTES = 16 * 1024 * 1024
 
 
-def judge_hosts(hosts: tuple[HostFacts, ...], mode: Mode) -> tuple[Finding, ...]:
-    """What stands in the way of the nodes that don't run yet."""
-    found = [finding for host in hosts for node in host.nodes for finding in _judge_node(node, mode)]
+def judge_hosts(hosts: tuple[HostFacts, ...], mode: Mode, *, is_remote: bool = False) -> tuple[Finding, ...]:
+    """What stands in the way of the nodes that don't run yet. ``is_remote``: hosts that are reached by SSH."""
+    found = [finding for host in hosts for node in host.nodes for finding in _judge_node(node, mode, is_remote)]
     found += _judge_room(hosts)
     return by_gravity(tuple(_without_repeats(found)))
 
@@ -28,14 +28,17 @@ def _without_repeats(findings: list[Finding]) -> Iterator[Finding]:
             yield finding
 
 
-def _judge_node(node: NodeFacts, mode: Mode) -> Iterator[Finding]:
+def _judge_node(node: NodeFacts, mode: Mode, is_remote: bool) -> Iterator[Finding]:
     yield from _judge_directory(node)
     if node.process is not None:
+        return
+    if node.port_error == "not-local":
+        yield _not_local(node.address.host, is_remote=is_remote)
         return
     yield from _judge_port(node, node.address.port, "port", node.port_error, node.port_owner)
     # One server that is in the way takes both ports: it is told once.
     is_same = node.port_owner is not None and node.port_owner == node.bus_owner
-    if mode is Mode.CLUSTER and node.port_error != "not-local" and not is_same:
+    if mode is Mode.CLUSTER and not is_same:
         yield from _judge_port(node, node.address.bus_port, "bus-port", node.bus_error, node.bus_owner)
 
 
@@ -49,22 +52,32 @@ def _judge_port(node: NodeFacts, port: int, name: str, error: str, owner: PortOw
             f"{called} {port} is taken by {owner}",
             "stop that process, or choose another port in the file",
         )
-    elif error == "not-local":
-        yield Finding(
-            "address-not-local",
-            Severity.SERIOUS,
-            node.address.host,
-            f"{node.address.host} is not an address of this machine",
-            "use an address of this machine (127.0.x.x on Linux); remote hosts come later",
-        )
     elif error == "denied":
         yield Finding(
             f"{name}-denied",
             Severity.SERIOUS,
             str(node.address),
-            f"this user may not listen on {called} {port}",
+            f"who runs the nodes may not listen on {called} {port}",
             "choose a port above 1023",
         )
+
+
+def _not_local(host: str, *, is_remote: bool) -> Finding:
+    if is_remote:
+        return Finding(
+            "address-not-local",
+            Severity.SERIOUS,
+            host,
+            f"the host that SSH reaches has no address {host}",
+            "write the address that the host itself has; where SSH needs another one: `ssh: {address: ...}`",
+        )
+    return Finding(
+        "address-not-local",
+        Severity.SERIOUS,
+        host,
+        f"{host} is not an address of this machine",
+        "use an address of this machine (127.0.x.x on Linux), or reach the host by SSH: `ssh: {user: root}`",
+    )
 
 
 def _judge_directory(node: NodeFacts) -> Iterator[Finding]:

@@ -32,6 +32,11 @@ LOGS_KEPT = 3
 ROTATION_MINUTES = 5
 """Short, because a replica that can't log in to its primary writes about 1 MB of log a second."""
 
+# It answers on its bus once its rules are in; where it does not run, nothing is waited for.
+_FIREWALL_IS_IN = (
+    "systemctl -q is-active firewalld && exec timeout 20 busctl get-property org.fedoraproject.FirewallD1 "
+    "/org/fedoraproject/FirewallD1 org.fedoraproject.FirewallD1 state >/dev/null"
+)
 _DEFAULT_MAXCLIENTS = 10000
 _LEAST_FILES = 65536
 _OWN_FILES = 1024
@@ -145,7 +150,9 @@ def _unit_section(spec: UnitSpec) -> tuple[str, ...]:
         f"Description=Node %i of the cluster {spec.cluster} (slotwright)",
         # The server binds one address, which has to be there.
         "Wants=network-online.target",
-        "After=network-online.target",
+        # firewalld counts as started before its rules are in. A connection that is made meanwhile is one that it does
+        # not know: what comes back on it is rejected, and a replica waits for repl-timeout.
+        "After=network-online.target firewalld.service",
     )
 
 
@@ -154,6 +161,7 @@ def _service_section(spec: UnitSpec, folder: str) -> Iterator[str]:
     yield f"User={spec.user}"
     yield f"Group={spec.group}"
     yield f"EnvironmentFile=-{overrides_path(spec.cluster, '%i')}"
+    yield f"ExecStartPre=-+/bin/sh -c '{_FIREWALL_IS_IN}'"
     yield f'ExecStart={_command(spec.binary)} "{folder.replace("$", "$$")}/server.conf" $SLOTWRIGHT_OVERRIDES'
     # To the server alone: a child that saves is ended by the server itself.
     yield "KillMode=mixed"

@@ -10,8 +10,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import asyncssh
-
+from slotwright.adapters.ssh.library import asyncssh
 from slotwright.adapters.ssh.trust import KeyWatch, NewKey, changed_key, known_as, known_hosts_files
 from slotwright.errors import HostError, InputError
 from slotwright.model.secret import Secret

@@ -12,8 +12,7 @@ import secrets
 import shlex
 from dataclasses import dataclass
 
-import asyncssh
-
+from slotwright.adapters.ssh.library import asyncssh
 from slotwright.errors import HostError
 from slotwright.model.secret import Secret
 from slotwright.model.topology import Sudo

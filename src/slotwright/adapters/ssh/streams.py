@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import cast
 
-import asyncssh
-
+from slotwright.adapters.ssh.library import asyncssh
 from slotwright.errors import HostError
 
+# What a host's own tools make of a connection, where its SSH server forwards none.
+_RELAY = """
+if command -v nc >/dev/null 2>&1; then exec nc "$1" "$2"
+elif command -v bash >/dev/null 2>&1; then
+  exec bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit 1; cat <&3 & cat >&3; kill $!' "$1" "$2"
+elif command -v python3 >/dev/null 2>&1; then
+  exec python3 -c 'import os, socket, sys, threading
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def back():
+    while data := s.recv(65536): os.write(1, data)
+    os._exit(0)
+threading.Thread(target=back, daemon=True).start()
+while data := os.read(0, 65536): s.sendall(data)' "$1" "$2"
+fi
+exit 1
+"""
 
-class _Session(asyncssh.SSHTCPSession[bytes]):
+
+class _Feed:
     """Hands what a channel brings to the protocol that asyncio's own streams are made of."""
 
     def __init__(self, protocol: asyncio.StreamReaderProtocol) -> None:
         self._protocol = protocol
 
-    def connection_made(self, chan: asyncssh.SSHTCPChannel[bytes]) -> None:
-        """The channel is to the streams what a transport is."""
-        self._protocol.connection_made(cast("asyncio.Transport", chan))
-
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
-        """From the server."""
-        self._protocol.data_received(data)
+        """From the server; what a relay complains of is not its."""
+        if datatype is None:
+            self._protocol.data_received(data)
 
     def eof_received(self) -> bool:
         """The server says no more; the channel ends with it."""
@@ -40,6 +54,40 @@ class _Session(asyncssh.SSHTCPSession[bytes]):
     def resume_writing(self) -> None:
         """It reads again."""
         self._protocol.resume_writing()
+
+
+class _Session(_Feed, asyncssh.SSHTCPSession[bytes]):
+    """A forwarded connection."""
+
+    def connection_made(self, chan: asyncssh.SSHTCPChannel[bytes]) -> None:
+        """The channel is to the streams what a transport is."""
+        self._protocol.connection_made(cast("asyncio.Transport", chan))
+
+
+class _RelaySession(_Feed, asyncssh.SSHClientSession[bytes]):
+    """A program on the host that makes the connection."""
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        """The same."""
+        self._protocol.connection_made(cast("asyncio.Transport", chan))
+
+
+async def relay_stream(
+    connection: asyncssh.SSHClientConnection, host: str, port: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect by a program of the host (nc, bash or python3). Whether anything listens shows only when it is used.
+
+    Raises ConnectionError where no session can be had.
+    """
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    command = shlex.join(["sh", "-c", _RELAY, "sh", host, str(port)])
+    try:
+        channel, _ = await connection.create_session(lambda: _RelaySession(protocol), command, encoding=None)
+    except asyncssh.Error as error:
+        raise ConnectionError(str(error)) from error
+    return reader, asyncio.StreamWriter(cast("asyncio.Transport", channel), protocol, reader, loop)
 
 
 async def open_stream(

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncssh
-
 from slotwright.adapters.files import make_directory
+from slotwright.adapters.ssh.library import asyncssh
 from slotwright.errors import HostError, RefusedError
 
 KnownHosts = list[str] | bytes

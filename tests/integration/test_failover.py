@@ -1,0 +1,112 @@
+"""`failover`: a replica takes over on purpose and nothing is lost; primaries go back to where the file has them."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from redis.cluster import RedisCluster
+from redis.exceptions import RedisError
+from tests.engines import ENGINES, TestEngine
+from tests.integration.conftest import Lab
+
+QUICK = "{cluster-node-timeout: 3000}"
+
+
+def nodes(lab: Lab) -> list[dict]:
+    return lab.run("status", "--json").json["nodes"]
+
+
+def a_shard(lab: Lab) -> tuple[dict, dict]:
+    found = nodes(lab)
+    primary = next(node for node in found if node["role"] == "primary")
+    return primary, next(node for node in found if node["replica_of"] == primary["id"])
+
+
+class Ledger:
+    """A client that writes keys of its own all the time, and knows which of them were acknowledged."""
+
+    def __init__(self, lab: Lab, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._client = RedisCluster(host=host, port=int(port), password=lab.password())
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self.acknowledged: list[int] = []
+
+    def __enter__(self) -> Ledger:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join(20)
+
+    def _write(self) -> None:
+        number = 0
+        while not self._ends.is_set():
+            number += 1
+            try:
+                self._client.set(f"ledger:{number}", number)
+            except RedisError:
+                continue
+            self.acknowledged.append(number)
+
+    def lost(self) -> list[int]:
+        return [number for number in self.acknowledged if self._client.get(f"ledger:{number}") != str(number).encode()]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.label)
+def test_a_failover_on_purpose_loses_nothing_and_can_be_taken_back(lab: Lab, engine: TestEngine) -> None:
+    lab.topology(engine)
+    assert lab.run("up", "--yes").code == 0
+    primary, replica = a_shard(lab)
+    with Ledger(lab, primary["address"]) as ledger:
+        lab.wait(lambda: len(ledger.acknowledged) > 200, "some writes")
+        done = lab.run("failover", replica["address"], "--yes", "--json")
+        assert done.code == 0, done.out
+        (handover,) = done.json["failovers"]
+        assert (handover["primary"], handover["was"], handover["forced"]) == (
+            replica["address"],
+            primary["address"],
+            False,
+        )
+        seen = len(ledger.acknowledged)
+        lab.wait(lambda: len(ledger.acknowledged) > seen + 100, "writes to the new primary")
+        back = lab.run("failover", "--restore-plan", "cache", "--yes", "--json")
+        assert back.code == 0, back.out
+        assert [each["primary"] for each in back.json["failovers"]] == [primary["address"]]
+    assert not ledger.lost()
+    assert {node["id"]: node["role"] for node in nodes(lab)}[primary["id"]] == "primary"
+    again = lab.run("failover", "--restore-plan", "--yes")
+    assert (again.code, "nothing to do" in again.out) == (0, True)
+    assert lab.run("failover", primary["address"], "--yes", "--json").json["failovers"] == []
+
+
+def test_a_primary_that_does_not_answer_can_not_hand_over(lab: Lab, embedded: TestEngine) -> None:
+    lab.topology(embedded, settings=QUICK)
+    assert lab.run("up", "--yes").code == 0
+    primary, replica = a_shard(lab)
+    lab.kill(primary["address"])
+    refused = lab.run("failover", replica["address"], "--yes", "--json")
+    if refused.code != 4:  # the servers were quicker
+        assert refused.code == 3
+        return
+    assert refused.error["code"] == "failover-impossible"
+    assert "--force" in refused.error["hint"]
+    started = time.monotonic()
+    forced = lab.run("failover", replica["address"][:-1] + replica["address"][-1], "--force", "--yes", "--json")
+    assert forced.code == 3, forced.out  # the former primary is down
+    assert time.monotonic() - started < 20
+    assert {node["id"]: node["role"] for node in nodes(lab)}[replica["id"]] == "primary"
+
+
+def test_what_can_not_be_promoted(lab: Lab, embedded: TestEngine) -> None:
+    lab.topology(embedded)
+    assert lab.run("up", "--yes").code == 0
+    unknown = lab.run("failover", "127.0.0.1:1", "cache", "--yes", "--json")
+    assert (unknown.code, unknown.error["code"]) == (2, "unknown-node")
+    assert lab.run("failover", "--yes").code == 2
+    asked = lab.run("failover", a_shard(lab)[1]["address"], "--json")
+    assert asked.code == 2
+    assert "--yes" in asked.out

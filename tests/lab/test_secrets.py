@@ -1,0 +1,239 @@
+"""Two canaries, the cluster's password and the login's: looked for wherever they have no business to be.
+
+The hosts' processes are in this machine's own ``/proc``: one pair of eyes sees them all, and the control machine's.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.lab.looks import traces
+from tests.lab.machine import Host
+from tests.lab.machines import Lab
+from tests.lab.operator import Operator, Outcome, eventually
+from tests.lab.root import OPS_PASSWORD
+
+CLUSTER_WORD = "Kanarie7731"
+LOGIN_WORD = "Zeisig4419"
+WORDS = (CLUSTER_WORD.encode(), LOGIN_WORD.encode())
+CLUSTER_PASSWORD = f"% {CLUSTER_WORD}\"' $HOME \\n ü"
+LOGIN_PASSWORD = f"%s {LOGIN_WORD}' $x"
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for the whole story
+
+SERVICE = "slotwright-cache@{0}-6379.service"
+MODES = r"""
+cd /var/lib/slotwright/clusters/cache/nodes && find . -printf '%y %m %u %p\n'
+"""
+IN_MEMORY = "grep -rlsF -f - /run /tmp /dev/shm --exclude-dir=journal --exclude-dir=lab-kernel; true"
+
+
+@dataclass
+class Eyes:
+    """Looks at every process of every host, again and again, until told to stop."""
+
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    """What it was found in (``cmdline`` or ``environ``), and the command."""
+    rounds: int = 0
+    looked_at: Counter[str] = field(default_factory=Counter)
+
+    def look(self, *, at_all: bool = True) -> None:
+        """At all processes, or at the young: most live shorter than a round, and become another program meanwhile."""
+        there = {path.name for path in Path("/proc").iterdir() if path.name.isdigit()}
+        self.looked_at = Counter({name: self.looked_at[name] + 1 for name in there})
+        for name, times in self.looked_at.items():
+            if times > 5 and not at_all:
+                continue
+            try:
+                command = Path("/proc", name, "cmdline").read_bytes()
+                environment = Path("/proc", name, "environ").read_bytes()
+            except OSError:  # it has ended meanwhile
+                continue
+            words = command.replace(b"\0", b" ").decode(errors="replace")
+            if any(word in command for word in WORDS):
+                self.seen.add(("cmdline", words))
+            # The operator gave the passwords to the command itself, and to nobody else.
+            if any(word in environment for word in WORDS) and "-m slotwright" not in words:
+                self.seen.add(("environ", words))
+        self.rounds += 1
+
+    def watch(self, stop: threading.Event) -> None:
+        while not stop.wait(0.01):
+            self.look(at_all=self.rounds % 50 == 0)
+
+
+@dataclass
+class Run:
+    """All that was done under watch: each with what it said."""
+
+    operator: Operator
+    eyes: Eyes
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
+    """Where a canary was found while the cluster was there: by host, and "control"."""
+    journals: dict[str, int] = field(default_factory=dict)
+
+    def do(self, name: str, *words: str) -> Outcome:
+        self.outcomes[name] = self.operator.run(*words)
+        return self.outcomes[name]
+
+
+@pytest.fixture(scope="module")
+def run(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """The canaries' whole life, but for the cluster's end."""
+    for host in lab.hosts.values():
+        host.run("chpasswd", stdin=f"ops:{LOGIN_PASSWORD}\n")
+    operator = Operator(lab, tmp_path_factory.mktemp("secrets"))
+    operator.environment |= {"CACHE_PASSWORD": CLUSTER_PASSWORD, "OPS": LOGIN_PASSWORD}
+    stop = threading.Event()
+    found = Run(operator, Eyes())
+    watcher = threading.Thread(target=found.eyes.watch, args=(stop,))
+    watcher.start()
+    try:
+        live(found)
+        for host in lab.hosts.values():
+            found.files[host.name] = files_on(host)
+            found.journals[host.name] = journal_lines(host)
+        found.files["control"] = files_below(operator.folder)
+        yield found
+    finally:
+        stop.set()
+        watcher.join()
+        if (operator.state / "clusters" / "cache").exists():
+            operator.destroy().succeeded()
+        for host in lab.hosts.values():
+            host.run("chpasswd", stdin=f"ops:{OPS_PASSWORD}\n")
+
+
+def live(run: Run) -> None:
+    """From the first look to a cluster that runs, over every way that fails."""
+    by_password = {"user": "ops", "password": {"env": "OPS"}}
+    run.operator.topology(ssh=by_password, settings={"maxmemory": "64mb", "no-such-directive": "x"})
+    run.do("preflight", "preflight", "--json")
+    assert run.do("up that the server refuses", "up", "--yes", "--json").code not in (0, 3)
+    run.operator.topology(ssh=by_password)
+    with run.operator.lab.hosts["b"].without_port(16379):
+        assert run.do("up with a blocked bus", "up", "--yes").code not in (0, 3)
+    run.do("plan", "plan", "--json")
+    run.do("up", "up", "--yes").succeeded()
+    run.do("up again", "up", "--yes", "--json").succeeded()
+    run.do("check", "check", "--json").succeeded()
+    run.do("status", "status")
+    wrong = {"CACHE_PASSWORD": f"not {CLUSTER_WORD}"}
+    run.outcomes["check with another password"] = run.operator.run("check", env=wrong)
+    run.outcomes["login with another password"] = run.operator.run("check", env={"OPS": f"not {LOGIN_WORD}"})
+    run.do("exec", "exec", "--root", "--", "env; ps axeww; cat /proc/*/cmdline | tr '\\0' ' '")
+    run.do("logs", "logs", f"{run.operator.lab.hosts['a'].address}:6379")
+
+
+def files_on(host: Host) -> list[str]:
+    """What the host wrote on its disk (its layer, read from outside) and in its memory file systems."""
+    upper = host.layer / "upper"
+    on_disk = [f"/{path.relative_to(upper)}" for path in files_below_path(upper)]
+    words = "\n".join((CLUSTER_WORD, LOGIN_WORD)) + "\n"
+    return sorted([*on_disk, *host.run(IN_MEMORY, stdin=words).stdout.split()])
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in files_below_path(folder))
+
+
+def files_below_path(folder: Path) -> list[Path]:
+    words = "\n".join((CLUSTER_WORD, LOGIN_WORD)) + "\n"
+    done = subprocess.run(["grep", "-rlsaF", "-f", "-", str(folder)], input=words, capture_output=True, text=True)
+    return [Path(line) for line in done.stdout.splitlines()]
+
+
+def journal_lines(host: Host) -> int:
+    """How many lines of the journal hold one; its files pack long lines, so that only its reader can tell."""
+    text = host.run("journalctl --no-pager -o export --all").stdout
+    return sum(text.count(word) for word in (CLUSTER_WORD, LOGIN_WORD))
+
+
+def test_no_process_had_it_in_its_words_or_its_environment(run: Run) -> None:
+    assert run.eyes.rounds > 100
+    assert run.eyes.seen == set()
+
+
+def test_nothing_that_was_said_holds_it(run: Run) -> None:
+    assert [
+        name for name, outcome in run.outcomes.items() if re.search(f"{CLUSTER_WORD}|{LOGIN_WORD}", outcome.text)
+    ] == []
+
+
+def test_only_the_files_that_must_hold_it_do(run: Run) -> None:
+    for name, host in run.operator.lab.hosts.items():
+        nodes = "/var/lib/slotwright/clusters/cache/nodes"
+        assert run.files[name] == [f"{nodes}/{host.address}-{port}/server.conf" for port in (6379, 6380)]
+    assert run.files["control"] == ["state/clusters/cache/password"]
+    assert run.journals == dict.fromkeys(run.operator.lab.hosts, 0)
+
+
+def test_files_are_closed_to_others(run: Run) -> None:
+    for host in run.operator.lab.hosts.values():
+        rows = [line.split(" ", 3) for line in host.run(MODES).stdout.splitlines()]
+        assert {mode for kind, mode, _, path in rows if kind == "d" and path != "."} == {"700"}
+        assert {mode for kind, mode, _, _ in rows if kind == "f"} == {"600"}
+        assert {user for _, _, user, path in rows if path != "."} == {"slotwright"}
+        assert [mode for _, mode, _, path in rows if path == "."] == ["750"]
+        assert host.run("getent passwd slotwright").stdout.strip().endswith(("/nologin", "/false"))
+    state = run.operator.state
+    for path in [state, *state.rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_services_are_hardened_and_listen_where_they_should(run: Run) -> None:
+    for host in run.operator.lab.hosts.values():
+        unit = SERVICE.format(host.address)
+        told = host.run("systemd-analyze security --no-pager $1 | tail -1", unit).stdout
+        figure = re.search(r": (\d+\.\d+) ", told)
+        assert figure is not None, told
+        assert float(figure[1]) < 2.0, told
+        shown = host.run("systemctl show $1 -p NoNewPrivileges -p ProtectSystem -p UMask -p User", unit).stdout
+        assert set(shown.split()) == {"NoNewPrivileges=yes", "ProtectSystem=strict", "UMask=0077", "User=slotwright"}
+        at = {line.rpartition(":")[0] for line in host.run("ss -ltnH | awk '$4 ~ /:1?63/ { print $4 }'").stdout.split()}
+        assert at <= {host.address, "127.0.0.1"}, "no wildcard"
+        assert host.address in at
+
+
+def test_hardened_services_still_save_rewrite_and_fail_over(run: Run) -> None:
+    from redis import Redis
+
+    host = run.operator.lab.hosts["a"]
+    nodes = [Redis(host.address, port, password=CLUSTER_PASSWORD, socket_timeout=5) for port in (6379, 6380)]
+    for node in nodes:
+        saved = node.lastsave()
+        eventually(lambda node=node: node.bgsave(), "a save begun")
+        eventually(
+            lambda node=node, saved=saved: (
+                node.lastsave() >= saved and not node.info("persistence")["rdb_bgsave_in_progress"]
+            ),
+            "a save",
+        )
+        assert node.info("persistence")["rdb_last_bgsave_status"] == "ok"
+        node.config_rewrite()
+    replica = next(node for node in nodes if node.info("replication")["role"] == "slave")
+    eventually(lambda: replica.info("replication")["master_link_status"] == "up", "the link")
+    replica.execute_command("CLUSTER", "FAILOVER")
+    eventually(lambda: replica.info("replication")["role"] == "master", "the failover")
+    eventually(lambda: run.operator.run("status", "--json").code == 0, "agreement")
+
+
+def test_nothing_is_left_of_it_after_the_end(run: Run) -> None:
+    run.do("destroy", "destroy", "cache", "--yes", "--json").succeeded()
+    run.eyes.look()
+    test_no_process_had_it_in_its_words_or_its_environment(run)
+    test_nothing_that_was_said_holds_it(run)
+    for host in run.operator.lab.hosts.values():
+        assert files_on(host) == []
+        assert journal_lines(host) == 0
+        assert traces(host) == []
+    assert files_below(run.operator.folder) == []
