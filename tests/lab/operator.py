@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from redis import Redis
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterNode, RedisCluster
 
 import slotwright
 from tests.lab.machines import Lab
@@ -194,8 +194,8 @@ class Operator:
 
     def client(self, port: int = 6379) -> RedisCluster:
         """A client of the cluster, as an application on the control machine has it: what counts as usable."""
-        host = self.lab.hosts["a"].address
-        return RedisCluster(host=host, port=port, password=PASSWORD, socket_timeout=5, socket_connect_timeout=5)
+        nodes = [ClusterNode(host.address, port) for host in self.lab.hosts.values()]
+        return RedisCluster(startup_nodes=nodes, password=PASSWORD, socket_timeout=5, socket_connect_timeout=1)
 
 
 def _interruptible() -> None:

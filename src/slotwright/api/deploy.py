@@ -14,11 +14,10 @@ from slotwright.api.context import Context
 from slotwright.api.draft import Draft, make_draft, recall_draft
 from slotwright.api.ground import Ground, clear, ground_of, survey
 from slotwright.api.lifecycle import processes
-from slotwright.api.work import Work, at_work, load
+from slotwright.api.work import Work, at_work, inspect_hosts, load
 from slotwright.errors import HostError, OperatorInterruptError, PartialError, RefusedError, SlotwrightError
 from slotwright.model.events import Began, Ended
 from slotwright.model.expectation import Expectation
-from slotwright.model.facts import NodeQuery
 from slotwright.model.plan import Plan, ProveReach
 from slotwright.model.record import ClusterRecord, Stage
 from slotwright.model.topology import Mode
@@ -91,22 +90,11 @@ async def draft_and_plan(work: Work, ground: Ground) -> tuple[Draft, Plan]:
 
 async def look(work: Work, ground: Ground, draft: Draft) -> World:
     """Facts of the hosts, and the views of every server that is at one of our addresses."""
-    report, topology = work.context.report, draft.desired.topology
+    report = work.context.report
     record = work.store.read_record()
-    cluster_id = record.blueprint.cluster_id if record else ""
     places = record or draft.record
     report(Began("look", "look at the hosts"))
-    queries = {
-        host.address: [
-            NodeQuery(address, places.node_directory(address), topology.mode is Mode.CLUSTER)
-            for address in host.node_addresses
-        ]
-        for host in topology.hosts
-        if host.address not in ground.away
-    }
-    hosts = await asyncio.gather(
-        *(work.fleet.at(host).inspect(host, cluster_id, asked) for host, asked in queries.items())
-    )
+    hosts = await inspect_hosts(work, places.data_root, ground.away)
     live = [
         node.address
         for facts in hosts
@@ -115,7 +103,7 @@ async def look(work: Work, ground: Ground, draft: Draft) -> World:
     ]
     observation = await observe(work.roster, live, draft.desired.settings)
     report(Ended("look", f"look at the hosts: {len(hosts)} of them, {len(live)} nodes run"))
-    return World(record, tuple(hosts), observation, ground.away)
+    return World(record, hosts, observation, ground.away)
 
 
 def refuse_unsafe(found: Plan) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slotwright.api.context import Context
 from slotwright.api.estate import read_profile, survey_estate
-from slotwright.api.work import Work, at_hosts, load
+from slotwright.api.work import Work, at_hosts, inspect_hosts, load
 from slotwright.errors import HostError, PartialError, RefusedError
 from slotwright.model.events import Began, Ended
 from slotwright.model.findings import Finding, Severity, by_gravity
@@ -20,6 +20,7 @@ from slotwright.model.topology import Mode
 from slotwright.planning.fitness import judge_fitness
 from slotwright.planning.fitness_wants import ClockOffset, Wants
 from slotwright.planning.mending import Mending, plan_mending
+from slotwright.planning.preflight import judge_hosts
 from slotwright.ports import Shell
 from slotwright.wire.mending_scripts import FAILED, OVERRULED
 
@@ -88,6 +89,8 @@ async def _look(work: Work) -> _Seen:
 async def _look_at_hosts(work: Work) -> _Seen:
     estate = await survey_estate(work)
     findings, pairs = estate.findings, 0
+    facts = await inspect_hosts(work, _data_root(work, estate.place.data_root), estate.away)
+    findings += judge_hosts(facts, work.topology.mode, is_remote=True)
     if len(estate.views) > 1 and work.topology.mode is Mode.CLUSTER:
         text = "every pair of hosts reaches each other's client and bus ports"
         work.context.report(Began("reach", text))
@@ -125,7 +128,15 @@ async def _look_here(work: Work) -> _Seen:
         data_root=data,
         is_remote=False,
     )
-    return _Seen((profile,), (), judge_fitness((profile,), wants), wants, {THIS_MACHINE: shell})
+    facts = await inspect_hosts(work, _data_root(work, data))
+    findings = judge_fitness((profile,), wants) + judge_hosts(facts, topology.mode)
+    return _Seen((profile,), (), findings, wants, {THIS_MACHINE: shell})
+
+
+def _data_root(work: Work, default: str) -> str:
+    """Where the nodes' folders are, for a cluster that is known already."""
+    record = work.store.read_record()
+    return record.data_root if record is not None and record.data_root else default
 
 
 async def _mend(context: Context, mendings: tuple[Mending, ...], shells: dict[str, Shell]) -> tuple[Mended, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,10 @@ from slotwright.api import passwords
 from slotwright.api.context import Context
 from slotwright.errors import OperatorInterruptError
 from slotwright.model.events import Warned
+from slotwright.model.facts import HostFacts, NodeQuery
+from slotwright.model.record import directory_name
 from slotwright.model.secret import Secret
-from slotwright.model.topology import Topology
+from slotwright.model.topology import Mode, Topology
 from slotwright.operations.roster import Roster
 from slotwright.ports import Fleet
 
@@ -76,3 +78,20 @@ async def at_work(context: Context, loaded: LoadedTopology, verb: str) -> AsyncI
         finally:
             if store.read_record() is None and not (had_file and store.topology_path.exists()):
                 store.remove()
+
+
+async def inspect_hosts(work: Work, data_root: str, away: Collection[str] = ()) -> tuple[HostFacts, ...]:
+    """Folders, processes and ports where the file's nodes are or would be, of all hosts but those that are ``away``."""
+    record = work.store.read_record()
+    cluster_id = record.blueprint.cluster_id if record else ""
+    has_bus = work.topology.mode is Mode.CLUSTER
+    asked = [
+        work.fleet.at(host.address).inspect(
+            host.address,
+            cluster_id,
+            [NodeQuery(address, f"{data_root}/{directory_name(address)}", has_bus) for address in host.node_addresses],
+        )
+        for host in work.topology.hosts
+        if host.address not in away
+    ]
+    return tuple(await asyncio.gather(*asked))

@@ -161,7 +161,9 @@ def _service_section(spec: UnitSpec, folder: str) -> Iterator[str]:
     yield f"User={spec.user}"
     yield f"Group={spec.group}"
     yield f"EnvironmentFile=-{overrides_path(spec.cluster, '%i')}"
-    yield f"ExecStartPre=-+/bin/sh -c '{_FIREWALL_IS_IN}'"
+    # At boot alone: a start by hand has left its overrides there.
+    at_boot = f"[ -e {overrides_path(spec.cluster, '%i')} ] || {{ {_FIREWALL_IS_IN}; }}"
+    yield f"ExecStartPre=-+/bin/sh -c '{at_boot}'"
     yield f'ExecStart={_command(spec.binary)} "{folder.replace("$", "$$")}/server.conf" $SLOTWRIGHT_OVERRIDES'
     # To the server alone: a child that saves is ended by the server itself.
     yield "KillMode=mixed"

@@ -58,11 +58,7 @@ rotate_log() {{
 # $1 unit, $2 overrides file; stdin: its text. Root writes nothing in a folder of the service user.
 SYSTEMD_START = r"""
 given=$(cat)
-if [ -n "$given" ]; then
-    (umask 077 && mkdir -p "${2%/*}" && printf '%s\n' "$given" >"$2") || exit 1
-else
-    rm -f "$2"
-fi
+(umask 077 && mkdir -p "${2%/*}" && printf '%s\n' "$given" >"$2") || exit 1
 systemctl reset-failed "$1" 2>/dev/null
 systemctl start "$1"
 status=$?
