@@ -8,6 +8,7 @@ import time
 import pytest
 from redis.cluster import RedisCluster
 from redis.exceptions import RedisError
+
 from tests.engines import ENGINES, TestEngine
 from tests.integration.conftest import Lab
 

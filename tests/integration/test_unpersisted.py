@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from redis.cluster import RedisCluster
+
 from tests.engines import TestEngine
 from tests.integration.conftest import Lab
 

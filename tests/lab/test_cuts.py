@@ -112,9 +112,12 @@ def test_up_killed_in_every_wave_in_turn_gets_there_all_the_same(operator: Opera
         assert plan["pending"], f"before the cut at {step}: nothing to do?"
         assert not plan["refusals"], plan
         assert not [found for found in plan["findings"] if found["severity"] == "serious"], plan
-        if step in ("prepare", "firewall", "reach", "create", "start") and phase == "intent":
-            # Until it is done, a step is planned again.
-            assert step in {each["step"] for each in plan["steps"]}, (step, plan)
+        if step in ("prepare", "firewall", "reach", "create", "start"):
+            is_planned = step in {each["step"] for each in plan["steps"]}
+            # Until it is done, a step is planned again; what ran beside the one that the cut waited for may be done.
+            assert is_planned or phase == "done", (step, plan)
+            if not is_planned:
+                continue
         cut(operator, phase, step)
     operator.up().succeeded()
     assert_whole(operator)

@@ -64,7 +64,8 @@ def found_by(operator: Operator) -> tuple[Found, list[dict[str, Any]]]:
     for found in findings:
         assert found["what"]
         assert found["remedy"], found
-    return {(found["code"], letters.get(found["where"], found["where"])) for found in findings}, findings
+    places = [(found["code"], found["where"].partition(":")[0]) for found in findings]  # a host, or a node of it
+    return {(code, letters.get(place, place)) for code, place in places}, findings
 
 
 def usual(lab: Lab) -> Found:

@@ -54,7 +54,9 @@ while [ "$tries" -lt 100 ]; do
   open=1
   taken=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
   for port in $ports; do
-    case $taken in *":$(printf '%04X' "$port") 0"*) ;; *) open=;; esac
+    hex=$(printf '%04X' "$port")
+    # A local end with that port, nobody at the other, and listening: 0A (tcp_states.h, TCP_LISTEN).
+    case $taken in *":$hex 00000000:0000 0A "*|*":$hex 00000000000000000000000000000000:0000 0A "*) ;; *) open=;; esac
   done
   [ -z "$open" ] || { echo "@ready"; exit 0; }
   tries=$((tries + 1))
@@ -139,7 +141,7 @@ class Reach:
             return Trial(here, there, port, is_bus, Outcome.UNTRIED, deaf[there])
         async with self._turn:
             try:
-                await self._connect(here, address, port, CONNECT_TIMEOUT_S)
+                await self._twice(here, address, port)
             except TimeoutError:
                 seen = f"no answer within {CONNECT_TIMEOUT_S:g} s"
                 return Trial(here, there, port, is_bus, Outcome.SHUT, seen)
@@ -150,6 +152,13 @@ class Reach:
                     raise
                 return await self._try_by_tool(source, there, address, port, is_bus=is_bus)
         return Trial(here, there, port, is_bus, Outcome.OPEN)
+
+    async def _twice(self, source: str, address: Address, port: int) -> None:
+        """A busy host is no firewall: what took too long is tried once more."""
+        try:
+            await self._connect(source, address, port, CONNECT_TIMEOUT_S)
+        except TimeoutError:
+            await self._connect(source, address, port, CONNECT_TIMEOUT_S)
 
     async def _try_by_tool(self, source: Listening, there: str, address: Address, port: int, *, is_bus: bool) -> Trial:
         words = (await source.shell.run(_CONNECT, address.host, str(port))).output.split()

@@ -1,8 +1,12 @@
 """Do a manual failover, and believe only what the nodes say afterwards.
 
 The server answers OK before anything has happened, and then may do nothing at all: a manual failover that is not
-through within five seconds is dropped without a word (cluster.h, CLUSTER_MF_TIMEOUT). So the role is polled, and it is
-asked for again.
+through within five seconds is dropped without a word (cluster.h, CLUSTER_MF_TIMEOUT). Worse, a replica whose last
+election is not long past counts the votes of that one again: it calls itself primary for a few milliseconds, under an
+old epoch, until the others correct it (cluster.c, clusterHandleSlaveFailover: a new election is begun only
+``auth_retry_time``, four node time-outs, after the last; seen on Redis 7.0.15). So a promotion counts only with a new
+epoch, and after one that came to nothing that time is waited for before it is asked again. Each asking stops the
+shard's clients for up to five seconds.
 """
 
 from __future__ import annotations
@@ -13,14 +17,17 @@ from slotwright.errors import NodeUnreachableError, ServerError
 from slotwright.model.cluster import Link, NodeView, Observation, Role
 from slotwright.model.events import Began, Ended, Moved, Report
 from slotwright.model.topology import Address
-from slotwright.operations.observe import observe
+from slotwright.operations.observe import observe, setting_value
 from slotwright.operations.roster import Roster
 from slotwright.planning.handover import Handover
 from slotwright.ports import Clock, ReplyError
+from slotwright.wire.cluster_nodes import parse_cluster_nodes
 
 _POLL_S = 0.02
 _TRY_S = 6.0
 _TRIES = 3
+_ELECTIONS_APART = 4
+"""Node time-outs from one election of a replica to its next."""
 _SETTLE_S = 60.0
 
 
@@ -60,13 +67,16 @@ class Director:
             self.report(Ended("failover", text, is_ok))
 
     async def _promote(self, step: Handover) -> int:
+        before = await self._epoch(step)
         for number in range(1, _TRIES + 1):
-            await self._ask(step)
-            deadline = self.clock.now() + _TRY_S
-            while self.clock.now() < deadline:
-                if await self._is_primary(step.replica):
+            asked = self.clock.now()
+            await self._ask(step, before)
+            while self.clock.now() < asked + _TRY_S:
+                if await self._is_promoted(step.replica, before):
                     return number
                 await self.clock.sleep(_POLL_S)
+            if number < _TRIES:
+                await self._wait_for_next_election(step, asked)
         raise ServerError(
             f"{step.replica} said OK {_TRIES} times, and did not become primary",
             code="failover-not-happened",
@@ -75,14 +85,31 @@ class Director:
             hint=f"slotwright logs {step.replica} says why; slotwright check",
         )
 
-    async def _ask(self, step: Handover) -> None:
+    async def _epoch(self, step: Handover) -> int:
+        """The highest config epoch that any node gives to the present primary."""
+        seen = await observe(self.roster, self.addresses)
+        lines = [view.peer(step.primary_id) for view in seen.views]
+        return max((line.epoch for line in lines if line is not None), default=0)
+
+    async def _wait_for_next_election(self, step: Handover, asked: float) -> None:
+        connection = await self.roster.connection(step.replica)
+        value = setting_value(await connection.call("CONFIG", "GET", "cluster-node-timeout"))
+        until = asked + _ELECTIONS_APART * int(value or 15000) / 1000 + 1
+        while (left := until - self.clock.now()) > 0:
+            text = (
+                f"{step.replica} was elected not long ago, and begins no new election yet: asked again in {left:.0f} s"
+            )
+            self.report(Moved("failover", text))
+            await self.clock.sleep(min(left, 1.0))
+
+    async def _ask(self, step: Handover, before: int) -> None:
         words = ("CLUSTER", "FAILOVER", "FORCE") if step.is_forced else ("CLUSTER", "FAILOVER")
         try:
             connection = await self.roster.connection(step.replica)
             await connection.call(*words)
         except ReplyError as error:
             # Between the question and the answer it may have become primary by itself.
-            if await self._is_primary(step.replica):
+            if await self._is_promoted(step.replica, before):
                 return
             raise ServerError(
                 f"{step.replica} refuses the failover",
@@ -91,16 +118,19 @@ class Director:
                 seen=str(error),
             ) from error
 
-    async def _is_primary(self, address: Address) -> bool:
+    async def _is_promoted(self, address: Address, before: int) -> bool:
+        """Primary, and by an election that is newer than the present primary's."""
         try:
             connection = await self.roster.connection(address)
-            role = await connection.call("ROLE")
+            text = await connection.call("CLUSTER", "NODES")
         except NodeUnreachableError:
             await self.roster.drop(address)
             return False
         except ReplyError:
             return False
-        return isinstance(role, list) and bool(role) and role[0] == b"master"
+        lines = parse_cluster_nodes(text.decode() if isinstance(text, bytes) else "", address)
+        mine = next((line for line in lines if "myself" in line.flags), None)
+        return mine is not None and mine.role is Role.PRIMARY and mine.epoch > before
 
     async def _settle(self, step: Handover, text: str) -> None:
         deadline = self.clock.now() + _SETTLE_S

@@ -20,6 +20,8 @@ from slotwright.model.facts import (
     ProcessId,
 )
 from slotwright.model.files import MARKER, NODES_CONF, PID_FILE, PROCESS, SERVER_CONF, SERVER_LOG
+from slotwright.model.profile import Listener
+from slotwright.wire.listeners import listener_from_proc, listener_from_ss
 
 BESIDE_THE_DATA = (SERVER_CONF, SERVER_LOG, PID_FILE, PROCESS)
 
@@ -286,7 +288,7 @@ def _folder(path: str, facts: dict[str, str], cluster_id: str) -> tuple[Director
 def _node(
     query: NodeQuery,
     folders: dict[str, tuple[DirectoryFact, ProcessId | None]],
-    listeners: tuple[tuple[str, int, PortOwner], ...],
+    listeners: tuple[Listener, ...],
     own: set[str],
     uid: int,
 ) -> NodeFacts:
@@ -309,30 +311,19 @@ def _node(
     )
 
 
-def _owner(host: str, port: int, listeners: tuple[tuple[str, int, PortOwner], ...]) -> PortOwner | None:
+def _owner(host: str, port: int, listeners: tuple[Listener, ...]) -> PortOwner | None:
     everywhere = ("*", "0.0.0.0", "::", host)
-    return next((owner for at, number, owner in listeners if number == port and at in everywhere), None)
+    found = next((each for each in listeners if each.port == port and each.address in everywhere), None)
+    return None if found is None else found.owner or PortOwner(0, "")
 
 
-def _listeners(facts: Sequence[tuple[str, str]]) -> Iterator[tuple[str, int, PortOwner]]:
+def _listeners(facts: Sequence[tuple[str, str]]) -> Iterator[Listener]:
     for word, line in facts:
-        fields = line.split()
-        if word == "@ss" and len(fields) >= 4:
-            at, _, port = fields[3].rpartition(":")
-            owner = re.search(r'\(\("([^"]*)",pid=(\d+)', line)
-            if port.isdigit():
-                named = PortOwner(int(owner[2]), owner[1]) if owner else PortOwner(0, "")
-                yield at.strip("[]").partition("%")[0], int(port), named
-        elif word == "@proc" and len(fields) > 3 and fields[3] == "0A":
-            address, _, port = fields[1].rpartition(":")
-            yield _proc_address(address), int(port, 16), PortOwner(0, "")
-
-
-def _proc_address(text: str) -> str:
-    """``0100007F`` is 127.0.0.1 on a little-endian machine; of IPv6 only "everywhere" is told."""
-    if len(text) == 8:
-        return ".".join(str(int(text[at : at + 2], 16)) for at in (6, 4, 2, 0))
-    return "::" if not text.strip("0") else text
+        listener = listener_from_ss(line) if word == "@ss" else None
+        if word == "@proc" and line.split()[3:4] == ["0A"]:
+            listener = listener_from_proc(line)
+        if listener is not None:
+            yield listener
 
 
 def _marker(text: str) -> dict[str, str]:

@@ -35,6 +35,17 @@ if [ -d /run/systemd/system ]; then echo systemd; else echo other; fi
 """
 
 
+_SUDO = {"free": ("sudo", "-n", "--"), "asks": ("sudo", "-S", "-k", "-p", "", "--")}
+
+_LOAD = """script=
+while IFS= read -r line && [ "$line" != "$0" ]; do script="$script$line
+"; done
+eval "$script"
+"""
+"""sudo logs whole command lines, so the script comes on the input, up to a line that is ``$0``; what follows is its own
+input."""
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """Who we are on a host: ``sudo`` is "free", "asks" (for a password) or "none"."""
@@ -85,14 +96,15 @@ class SshShell:
         """One channel; see the port."""
         mark = secrets.token_hex(8)
         # Started in /: a login's own folder may be closed to the user that a script works for.
-        inner = ["sh", "-c", f"cd /\necho {mark}\n{script}", "sh", *arguments]
-        if as_root and self._login.uid != 0 and self._login.sudo == "free":
-            inner = ["sudo", "-n", "--", *inner]
-        elif as_root and self._login.uid != 0 and self._login.sudo == "asks":
-            inner = ["sudo", "-S", "-k", "-p", "", "--", *inner]
-            stdin = (self._password.reveal() if self._password else "").encode() + b"\n" + stdin
+        text = f"cd /\necho {mark}\n{script}"
+        words = ["sh", "-c", text, "sh", *arguments]
+        if as_root and self._login.uid != 0 and self._login.sudo != "none":
+            words = [*_SUDO[self._login.sudo], "sh", "-c", _LOAD, mark]
+            stdin = f"set -- {shlex.join(arguments)}\n{text}\n{mark}\n".encode() + stdin
+            if self._login.sudo == "asks":
+                stdin = (self._password.reveal() if self._password else "").encode() + b"\n" + stdin
         async with self._channels:
-            status, output, complaint = await self._execute(shlex.join(inner), stdin, timeout_s)
+            status, output, complaint = await self._execute(shlex.join(words), stdin, timeout_s)
         before, found, after = output.partition(f"{mark}\n")
         if not found:
             raise self._not_run(before, complaint, status)

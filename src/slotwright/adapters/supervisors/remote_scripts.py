@@ -59,8 +59,8 @@ rotate_log() {{
 SYSTEMD_START = r"""
 given=$(cat)
 (umask 077 && mkdir -p "${2%/*}" && printf '%s\n' "$given" >"$2") || exit 1
-systemctl reset-failed "$1" 2>/dev/null
-systemctl start "$1"
+# A unit that failed too often before has to be forgiven first.
+systemctl start "$1" 2>/dev/null || { systemctl reset-failed "$1" 2>/dev/null; systemctl start "$1"; }
 status=$?
 rm -f "$2"
 main=$(systemctl show -p MainPID "$1")
