@@ -121,6 +121,11 @@ class Host(Protocol):
         """Names and sizes of the data files (RDB, AOF) below the folder."""
         ...
 
+    async def pack(self, directory: str, cluster_id: str, archive: str) -> None:
+        """Write the node's folder as a ``.tar.gz`` to the new file ``archive`` of the control machine, 0600. Files that
+        grow meanwhile are taken as far as they were read. Raises HostError (directory-foreign, directory-missing)."""
+        ...
+
     async def remove(self, directory: str, cluster_id: str) -> None:
         """Remove the node's folder with all that is in it, only if its marker names ``cluster_id``; the folder above
         it goes too when that leaves it empty."""
@@ -179,6 +184,11 @@ class Shell(Protocol):
         is a result, whatever the status. Raises :class:`slotwright.errors.HostError` with code ``host-unreachable``,
         ``host-lost`` (the connection ended: whether the script did its work is unknown) or ``host-timeout``.
         """
+        ...
+
+    async def stream(self, script: str, *arguments: str, to: str, timeout_s: float) -> ShellResult:
+        """The same, with the script's output, of any size, going to the new file ``to`` (0600) of this machine; as root
+        where that can be."""
         ...
 
 

@@ -320,6 +320,9 @@ class FakeHost:
     async def data_files(self, directory: str) -> tuple[tuple[str, int], ...]:
         return ()
 
+    async def pack(self, directory: str, cluster_id: str, archive: str) -> None:
+        raise NotImplementedError
+
     async def remove(self, directory: str, cluster_id: str) -> None:
         self.world.effect(f"remove {directory}")
         self.world.folders.pop(directory, None)

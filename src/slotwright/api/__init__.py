@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slotwright.api.adoption import Adopted, AdoptWish, adopt, forget
+    from slotwright.api.archiving import Archived, archive
     from slotwright.api.context import Context
     from slotwright.api.deploy import PlanRefusedError, UpResult, plan, up
     from slotwright.api.everywhere import Ran, execute
@@ -51,6 +52,8 @@ _HOMES = {
     "stop": "lifecycle",
     "Ran": "everywhere",
     "execute": "everywhere",
+    "Archived": "archiving",
+    "archive": "archiving",
     "Failover": "handover",
     "failover": "handover",
     "restore_plan": "handover",
@@ -65,6 +68,7 @@ _HOMES = {
 __all__ = [
     "AdoptWish",
     "Adopted",
+    "Archived",
     "Context",
     "DemoWish",
     "Destroyed",
@@ -77,6 +81,7 @@ __all__ = [
     "Target",
     "UpResult",
     "adopt",
+    "archive",
     "check",
     "demo",
     "destroy",

@@ -190,6 +190,15 @@ if ! grep -q "\"cluster_id\": *\"$2\"" "$folder/{MARKER}" 2>/dev/null; then
 fi
 """
 
+PACK = (
+    _OURS.replace('[ -e "$folder" ] || exit 0', '[ -e "$folder" ] || exit 45')
+    + """
+GZIP=-1; export GZIP
+cd "$folder" && tar -czf - .
+"""
+)
+"""``$1`` folder, ``$2`` cluster id; the folder as a ``.tar.gz`` on the output."""
+
 REMOVE = (
     _OURS
     + f"""
@@ -232,6 +241,7 @@ EXIT_TEXTS = {
     42: "the file came incomplete",
     43: "can't give it to the service user",
     44: "it is not of this cluster: left alone",
+    45: "it is not there",
 }
 """What the exit codes of these scripts mean."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import os
 import shutil
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,6 +111,17 @@ class LocalHost:
         found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_NOT_DATA)]
         return tuple((str(path.relative_to(folder)), path.stat().st_size) for path in sorted(found))
 
+    async def pack(self, directory: str, cluster_id: str, archive: str) -> None:
+        """In a thread: a large folder must not stop everything else."""
+        folder = Path(directory)
+        if not folder.exists():
+            raise HostError(f"{folder} is not there", code="directory-missing", where=directory)
+        _refuse_foreign(folder, cluster_id)
+        try:
+            await asyncio.to_thread(_pack, folder, Path(archive))
+        except (OSError, tarfile.TarError) as error:
+            raise HostError(f"can't copy {folder}: {error}", code="host-files", where=directory) from error
+
     async def remove(self, directory: str, cluster_id: str) -> None:
         """The marker goes last, so that a removal that was cut can be taken up again."""
         folder = Path(directory)
@@ -143,6 +156,17 @@ class LocalHost:
 
 _BESIDE_THE_DATA = (SERVER_CONF, SERVER_LOG, PID_FILE, PROCESS)
 _NOT_DATA = (*_BESIDE_THE_DATA, MARKER, NODES_CONF)
+
+
+def _pack(folder: Path, archive: Path) -> None:
+    with os.fdopen(os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as packed:
+            for path in sorted(folder.rglob("*")):
+                # What the server removes while we read (a rewritten append-only file) is no loss.
+                with contextlib.suppress(FileNotFoundError):
+                    packed.add(path, arcname=str(path.relative_to(folder)), recursive=False)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _refuse_foreign(folder: Path, cluster_id: str) -> None:

@@ -18,6 +18,7 @@ from slotwright.wire import node_scripts as scripts
 
 _LIVENESS_S = 0.1
 _MOVE_TIMEOUT_S = 600.0
+_PACK_TIMEOUT_S = 24 * 3600.0
 
 
 class RemoteHost:
@@ -124,6 +125,12 @@ class RemoteHost:
         rows = [line.strip().partition(" ") for line in result.output.splitlines()]
         beside = (*scripts.BESIDE_THE_DATA, MARKER, NODES_CONF)
         return tuple((name, int(size)) for size, _, name in rows if not name.rpartition("/")[2].startswith(beside))
+
+    async def pack(self, directory: str, cluster_id: str, archive: str) -> None:
+        """By tar and gzip on the host; tar's status 1 means that a file grew while it was read."""
+        result = await self._shell.stream(scripts.PACK, directory, cluster_id, to=archive, timeout_s=_PACK_TIMEOUT_S)
+        if result.status not in (0, 1):
+            raise self._failed(f"copy {directory}", result, directory)
 
     async def remove(self, directory: str, cluster_id: str) -> None:
         """The marker goes last, so that a removal that was cut can be taken up again."""

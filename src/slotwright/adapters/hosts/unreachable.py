@@ -73,6 +73,10 @@ class UnreachableHost:
         """Raises."""
         self._fail()
 
+    async def pack(self, directory: str, cluster_id: str, archive: str) -> None:
+        """Raises."""
+        self._fail()
+
     async def remove(self, directory: str, cluster_id: str) -> None:
         """Raises."""
         self._fail()

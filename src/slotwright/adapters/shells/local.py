@@ -48,3 +48,14 @@ class LocalShell:
                 f"{self._host} did not finish a script within {timeout_s:g} s", code="host-timeout", where=self._host
             ) from error
         return ShellResult(process.returncode or 0, output.decode(errors="replace"), complaint.decode(errors="replace"))
+
+    async def stream(self, script: str, *arguments: str, to: str, timeout_s: float) -> ShellResult:
+        """The output goes straight to the file."""
+        with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            process = await asyncio.create_subprocess_exec(
+                "/bin/sh", "-c", script, "sh", *arguments, stdout=file, stderr=asyncio.subprocess.PIPE
+            )
+            async with asyncio.timeout(timeout_s):
+                _, complaint = await process.communicate()
+            os.fsync(file.fileno())
+        return ShellResult(process.returncode or 0, "", complaint.decode(errors="replace"))

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from slotwright.adapters.ssh.library import asyncssh
 from slotwright.errors import HostError
@@ -95,25 +98,48 @@ class SshShell:
     ) -> ShellResult:
         """One channel; see the port."""
         mark = secrets.token_hex(8)
-        # Started in /: a login's own folder may be closed to the user that a script works for.
-        text = f"cd /\necho {mark}\n{script}"
-        words = ["sh", "-c", text, "sh", *arguments]
-        if as_root and self._login.uid != 0 and self._login.sudo != "none":
-            words = [*_SUDO[self._login.sudo], "sh", "-c", _LOAD, mark]
-            stdin = f"set -- {shlex.join(arguments)}\n{text}\n{mark}\n".encode() + stdin
-            if self._login.sudo == "asks":
-                stdin = (self._password.reveal() if self._password else "").encode() + b"\n" + stdin
+        command, given = self._command(f"echo {mark}\n{script}", arguments, stdin, mark, as_root=as_root)
         async with self._channels:
-            status, output, complaint = await self._execute(shlex.join(words), stdin, timeout_s)
+            status, output, complaint = await self._execute(command, given, timeout_s)
         before, found, after = output.partition(f"{mark}\n")
         if not found:
             raise self._not_run(before, complaint, status)
         return ShellResult(status, after, complaint)
 
-    async def _execute(self, command: str, stdin: bytes, timeout_s: float) -> tuple[int, str, str]:
+    async def stream(self, script: str, *arguments: str, to: str, timeout_s: float) -> ShellResult:
+        """The mark stands in what the script complains of: its output is not ours to read."""
+        mark = secrets.token_hex(8)
+        command, given = self._command(f"echo {mark} >&2\n{script}", arguments, b"", mark, as_root=True)
+        with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            async with self._channels:
+                status, _, complaint = await self._execute(command, given, timeout_s, file)
+            file.flush()
+            os.fsync(file.fileno())
+        before, found, after = complaint.partition(f"{mark}\n")
+        if not found:
+            raise self._not_run("", before, status)
+        return ShellResult(status, "", after)
+
+    def _command(
+        self, script: str, arguments: Sequence[str], stdin: bytes, mark: str, *, as_root: bool
+    ) -> tuple[str, bytes]:
+        """The command line and its input."""
+        # Started in /: a login's own folder may be closed to the user that a script works for.
+        text = f"cd /\n{script}"
+        if not as_root or self._login.uid == 0 or self._login.sudo == "none":
+            return shlex.join(["sh", "-c", text, "sh", *arguments]), stdin
+        words = [*_SUDO[self._login.sudo], "sh", "-c", _LOAD, mark]
+        given = f"set -- {shlex.join(arguments)}\n{text}\n{mark}\n".encode() + stdin
+        if self._login.sudo == "asks":
+            given = (self._password.reveal() if self._password else "").encode() + b"\n" + given
+        return shlex.join(words), given
+
+    async def _execute(
+        self, command: str, stdin: bytes, timeout_s: float, to: IO[bytes] | None = None
+    ) -> tuple[int, str, str]:
         try:
             async with asyncio.timeout(timeout_s):
-                process = await self._open(command, stdin)
+                process = await self._open(command, stdin, to)
                 try:
                     output, complaint = await process.communicate(stdin or None)
                 finally:
@@ -140,15 +166,19 @@ class SshShell:
         status = process.exit_status if process.exit_status is not None and process.exit_status >= 0 else 128
         return status, _text(output), _text(complaint)
 
-    async def _open(self, command: str, stdin: bytes) -> asyncssh.SSHClientProcess[bytes]:
+    async def _open(self, command: str, stdin: bytes, to: IO[bytes] | None) -> asyncssh.SSHClientProcess[bytes]:
         """A session. One that sshd refuses (MaxSessions) waits until one of ours has ended."""
         refusals = 0
         while True:
             self._freed.clear()
             try:
-                # An empty input would not be an end of input to asyncssh.
-                source = asyncssh.PIPE if stdin else asyncssh.DEVNULL
-                process = await self._connection.create_process(command, stdin=source, encoding=None)
+                process = await self._connection.create_process(
+                    command,
+                    # An empty input would not be an end of input to asyncssh.
+                    stdin=asyncssh.PIPE if stdin else asyncssh.DEVNULL,
+                    stdout=asyncssh.PIPE if to is None else to,
+                    encoding=None,
+                )
             except asyncssh.ChannelOpenError as error:
                 if self._connection.is_closed():
                     raise

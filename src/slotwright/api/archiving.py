@@ -1,0 +1,187 @@
+"""archive: every node's map, data, configuration and logs, set aside with checksums, while the cluster serves on.
+
+::
+
+    DIR/manifest.json       what is in it: nodes with role, slots, keys, files, and what could not be had
+        SHA256SUMS          of all other files; `sha256sum -c SHA256SUMS` checks them
+        record.json         what slotwright knows of the cluster
+        HOST-PORT.tar.gz    one node's folder
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slotwright.adapters import lock
+from slotwright.adapters.files import make_directory, write_atomically
+from slotwright.adapters.state import ClusterStore
+from slotwright.api.context import Context
+from slotwright.api.lifecycle import own_record
+from slotwright.api.targets import Target, open_verifier
+from slotwright.errors import HostError, InputError, PartialError, SlotwrightError
+from slotwright.model.cluster import Observation
+from slotwright.model.events import Began, Ended, Moved
+from slotwright.model.record import ClusterRecord, directory_name
+from slotwright.model.topology import Address
+from slotwright.operations.roster import Roster
+from slotwright.operations.save import save_all
+from slotwright.ports import Fleet
+
+MANIFEST = "manifest.json"
+SUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedNode:
+    """One node in the archive. ``keys`` None: it did not answer. ``trouble`` says why its data is older than now, or
+    why nothing of it could be had (then ``file`` is "")."""
+
+    address: Address
+    role: str
+    keys: int | None
+    file: str
+    size_bytes: int
+    members: int
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """The archive as it was read back."""
+
+    name: str
+    folder: str
+    nodes: tuple[ArchivedNode, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every node's folder is in it."""
+        return all(node.file for node in self.nodes)
+
+
+async def archive(context: Context, target: Target, folder: Path) -> Archived:
+    """Copy every node's folder to ``folder``, which must not exist or be empty, after a fresh save of those that run.
+
+    Raises InputError (folder-exists), RefusedError (locked), PartialError when a node's folder could not be had: what
+    could be is there, and says what is missing.
+    """
+    record, store = own_record(target)
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            f"{folder} is not empty", code="folder-exists", where=str(folder), hint="name another folder with -o"
+        )
+    with lock.hold(store.lock_path, "archive", store.name):
+        async with context.fleet(record.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
+            verifier = await open_verifier(context, target, fleet, roster)
+            observation = (await verifier.look(with_canaries=False)).observation
+            saved = await _save(context, roster, observation)
+            make_directory(folder)
+            nodes = await _pack_all(context, fleet, record, folder, observation, saved)
+        archived = Archived(record.name, str(folder), nodes)
+        _finish(archived, record, store)
+    if not archived.is_whole:
+        raise _not_whole(archived)
+    return archived
+
+
+async def _save(context: Context, roster: Roster, observation: Observation) -> dict[Address, str]:
+    addresses = [view.address for view in observation.views]
+    text = f"save {len(addresses)} nodes"
+    context.report(Began("save", text))
+    saved = await save_all(roster, context.clock, addresses)
+    context.report(Ended("save", text, is_ok=not any(saved.values())))
+    return saved | {silent.address: f"it does not answer ({silent.code})" for silent in observation.silent}
+
+
+async def _pack_all(
+    context: Context,
+    fleet: Fleet,
+    record: ClusterRecord,
+    folder: Path,
+    observation: Observation,
+    saved: dict[Address, str],
+) -> tuple[ArchivedNode, ...]:
+    nodes = record.blueprint.nodes
+    text = f"copy {len(nodes)} folders"
+    context.report(Began("copy", text))
+    done = 0
+
+    async def pack(address: Address) -> ArchivedNode:
+        nonlocal done
+        view = observation.view_of(address)
+        role = view.replication.role.value if view else "unknown"
+        keys = view.health.keys if view else None
+        file = folder / f"{directory_name(address)}.tar.gz"
+        trouble = saved.get(address, "it does not answer")
+        try:
+            await fleet.at(address.host).pack(record.node_directory(address), record.blueprint.cluster_id, str(file))
+            members = await asyncio.to_thread(_members, file)
+        except SlotwrightError as error:
+            file.unlink(missing_ok=True)
+            return ArchivedNode(address, role, keys, "", 0, 0, error.what)
+        finally:
+            done += 1
+            context.report(Moved("copy", text, done, len(nodes)))
+        return ArchivedNode(address, role, keys, file.name, file.stat().st_size, members, trouble)
+
+    found = tuple(await asyncio.gather(*(pack(node.address) for node in nodes)))
+    context.report(Ended("copy", text, is_ok=all(each.file for each in found)))
+    return found
+
+
+def _members(file: Path) -> int:
+    """Read back to its end: a cut file is found here, not when it is needed."""
+    try:
+        with tarfile.open(file, "r:gz") as opened:
+            return sum(member.isfile() for member in opened)
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise HostError(f"{file} can't be read back: {error}", code="archive-damaged", where=str(file)) from error
+
+
+def _finish(archived: Archived, record: ClusterRecord, store: ClusterStore) -> None:
+    folder = Path(archived.folder)
+    shutil.copyfile(store.folder / "record.json", folder / "record.json")
+    nodes: list[dict[str, Any]] = []
+    for node in archived.nodes:
+        planned = record.blueprint.node_at(node.address)
+        nodes.append(
+            {
+                "address": str(node.address),
+                "id": planned.id,
+                "shard": planned.shard,
+                "role": node.role,
+                "keys": node.keys,
+                "file": node.file,
+                "bytes": node.size_bytes,
+                "trouble": node.trouble,
+            }
+        )
+    manifest = {"format": 1, "name": record.name, "version": record.version, "nodes": nodes}
+    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    names = sorted(path.name for path in folder.iterdir() if path.name != SUMS)
+    lines = [f"{_digest(folder / name)}  {name}\n" for name in names]
+    write_atomically(folder / SUMS, "".join(lines))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _not_whole(archived: Archived) -> PartialError:
+    missing = [node for node in archived.nodes if not node.file]
+    return PartialError(
+        f"the archive lacks {len(missing)} of {len(archived.nodes)} nodes",
+        code="archive-not-whole",
+        where=", ".join(str(node.address) for node in missing),
+        seen=missing[0].trouble,
+        left=f"{archived.folder} holds the others",
+        hint="bring those hosts back, then archive into another folder",
+    )
