@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from slotwright.api.removal import Destroyed, destroy
     from slotwright.api.targets import Target, find_target, is_target, topology_file
     from slotwright.api.trial import DemoWish, demo
+    from slotwright.api.watching import Moment, watch
 
 _HOMES = {
     "AdoptWish": "adoption",
@@ -54,6 +55,8 @@ _HOMES = {
     "execute": "everywhere",
     "Archived": "archiving",
     "archive": "archiving",
+    "Moment": "watching",
+    "watch": "watching",
     "Failover": "handover",
     "failover": "handover",
     "restore_plan": "handover",
@@ -74,6 +77,7 @@ __all__ = [
     "Destroyed",
     "Failover",
     "Farewell",
+    "Moment",
     "PlanRefusedError",
     "Preflight",
     "Ran",
@@ -102,6 +106,7 @@ __all__ = [
     "stop",
     "topology_file",
     "up",
+    "watch",
 ]
 
 

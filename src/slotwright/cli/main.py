@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "status": "Show the nodes by shard, and who owns which slots.",
     "check": "Prove that the cluster is sound, or say what is not.",
     "failover": "Make a replica the primary, or bring primaries back.",
+    "watch": "Show the cluster live, and what happens.",
     "slot": "Show the slot of a key, and which node serves it.",
     "logs": "Show a node's log.",
     "start": "Start nodes that don't run.",
