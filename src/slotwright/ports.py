@@ -100,6 +100,14 @@ class Host(Protocol):
         """End exactly that process at once; nothing happens when it is gone."""
         ...
 
+    async def freeze(self, process: ProcessId) -> None:
+        """Stop exactly that process without ending it (SIGSTOP): it hangs, as far as others can tell."""
+        ...
+
+    async def thaw(self, process: ProcessId) -> None:
+        """Let it go on (SIGCONT)."""
+        ...
+
     async def give_up(self, directory: str) -> None:
         """The node died at its start: see that nobody starts it again by itself."""
         ...

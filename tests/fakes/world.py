@@ -305,6 +305,12 @@ class FakeHost:
                 self.world.effect(f"kill {server.address}")
                 self.world.kill(server.address)
 
+    async def freeze(self, process: ProcessId) -> None:
+        raise NotImplementedError
+
+    async def thaw(self, process: ProcessId) -> None:
+        raise NotImplementedError
+
     async def give_up(self, directory: str) -> None:
         pass
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from slotwright.api.context import Context
     from slotwright.api.deploy import PlanRefusedError, UpResult, plan, up
     from slotwright.api.everywhere import Ran, execute
+    from slotwright.api.exercise import Drill, DrillWish, drill, drill_wish
     from slotwright.api.handover import Failover, failover, restore_plan
     from slotwright.api.hosts import Preflight, preflight
     from slotwright.api.inspect import SlotOfKey, check, find_node, find_slots, follow_log, read_log, status
@@ -57,6 +58,10 @@ _HOMES = {
     "archive": "archiving",
     "Moment": "watching",
     "watch": "watching",
+    "Drill": "exercise",
+    "DrillWish": "exercise",
+    "drill": "exercise",
+    "drill_wish": "exercise",
     "Failover": "handover",
     "failover": "handover",
     "restore_plan": "handover",
@@ -75,6 +80,8 @@ __all__ = [
     "Context",
     "DemoWish",
     "Destroyed",
+    "Drill",
+    "DrillWish",
     "Failover",
     "Farewell",
     "Moment",
@@ -89,6 +96,8 @@ __all__ = [
     "check",
     "demo",
     "destroy",
+    "drill",
+    "drill_wish",
     "execute",
     "failover",
     "find_node",

@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "stop": "Stop nodes cleanly, with a save.",
     "destroy": "Take a cluster away with all of its files.",
     "list": "List the clusters made here.",
+    "drill": "Kill a primary on purpose, and tell what clients saw.",
     "archive": "Set every node's data aside, with checksums.",
     "exec": "Run a command on every host, side by side.",
     "bundle": "Put everything that hosts without internet need into one folder.",

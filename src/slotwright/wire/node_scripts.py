@@ -222,6 +222,9 @@ exit 0
 )
 """``$1`` folder, ``$2`` cluster id, ``$3`` destination."""
 
+SIGNAL = _PROCESS + 'ticks_of "$1" && [ "$boot:$ticks" = "$2" ] || exit 0\nkill "-$3" "$1"\n'
+"""``$1`` pid, ``$2`` its start, ``$3`` the signal's name; nothing happens when it is another process by now."""
+
 FREE_PORT = """
 taken=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
 for port; do

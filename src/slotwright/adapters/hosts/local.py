@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,6 +75,14 @@ class LocalHost:
     async def kill(self, process: ProcessId) -> None:
         """SIGKILL to exactly that process."""
         kill(process)
+
+    async def freeze(self, process: ProcessId) -> None:
+        """SIGSTOP to exactly that process."""
+        kill(process, signal.SIGSTOP)
+
+    async def thaw(self, process: ProcessId) -> None:
+        """SIGCONT to exactly that process."""
+        kill(process, signal.SIGCONT)
 
     async def give_up(self, directory: str) -> None:
         """Nobody starts it again here."""

@@ -96,6 +96,19 @@ class RemoteHost:
         """By the service manager, so that it is not started again."""
         await self._service.kill(process)
 
+    async def freeze(self, process: ProcessId) -> None:
+        """SIGSTOP to exactly that process."""
+        await self._signal(process, "STOP")
+
+    async def thaw(self, process: ProcessId) -> None:
+        """SIGCONT to exactly that process."""
+        await self._signal(process, "CONT")
+
+    async def _signal(self, process: ProcessId, name: str) -> None:
+        result = await self._shell.run(scripts.SIGNAL, str(process.pid), process.started, name)
+        if result.status != 0:
+            raise self._failed(f"signal process {process.pid}", result)
+
     async def give_up(self, directory: str) -> None:
         """Otherwise the service manager would start it again and again."""
         await self._service.give_up(directory)

@@ -53,6 +53,14 @@ class UnreachableHost:
         """Raises."""
         self._fail()
 
+    async def freeze(self, process: ProcessId) -> None:
+        """Raises."""
+        self._fail()
+
+    async def thaw(self, process: ProcessId) -> None:
+        """Raises."""
+        self._fail()
+
     async def give_up(self, directory: str) -> None:
         """Raises."""
         self._fail()

@@ -1,0 +1,84 @@
+"""``slotwright drill``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slotwright.cli.run import ask, can_ask, complete_node, complete_target, json_option, need_yes, perform, yes_option
+from slotwright.errors import ExitCode
+
+if TYPE_CHECKING:
+    from slotwright.api import Context, Drill
+    from slotwright.cli.views.progress import Progress
+    from slotwright.planning.drill import Victims
+
+
+@click.command(
+    epilog="Example:  slotwright drill cluster.yaml --yes        slotwright drill --host 10.0.0.2 --html drill.html"
+)
+@click.argument("target", required=False, shell_complete=complete_target)
+@click.option(
+    "--node",
+    help="Take this node away (host:port); the first shard's primary unless told.",
+    shell_complete=complete_node,
+)
+@click.option("--host", default="", help="Take all nodes of this host away.")
+@click.option("--freeze", is_flag=True, help="Let it hang (SIGSTOP) instead of killing it.")
+@click.option("--rate", default=300.0, show_default=True, help="Writes a second, and as many reads.")
+@click.option(
+    "--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with a picture."
+)
+@yes_option
+@json_option
+def command(
+    target: str | None,
+    node: str | None,
+    host: str,
+    freeze: bool,
+    rate: float,
+    page: Path | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Kill a primary on purpose under a measured load, tell what clients saw, and make the cluster whole again.
+
+    A client of ours writes keys of its own (removed again) and knows which writes were acknowledged; those that are not
+    there in the end are lost. Refused where no replica in sync could take over. Exit code 0 when all shards were taken
+    over, nothing acknowledged was lost, and the cluster is sound again; 3 otherwise.
+    """
+    from slotwright import api
+
+    if node and host:
+        raise click.UsageError("--node or --host, not both.")
+    if rate <= 0:
+        raise click.UsageError("--rate must be above 0.")
+    if not yes and (as_json or not can_ask()):
+        raise need_yes("drill")
+    wish = api.drill_wish(node, host, rate, freeze)
+
+    async def verb(context: Context, progress: Progress) -> Drill:
+        def agree(victims: Victims) -> bool:
+            progress.pause()
+            verb = "frozen" if freeze else "killed"
+            click.echo(
+                f"{', '.join(map(str, victims.nodes))} will be {verb}; clients of its shards wait meanwhile", err=True
+            )
+            return ask("go on?")
+
+        return await api.drill(context, api.find_target(context, target), wish, None if yes else agree)
+
+    result = perform(verb, as_json=as_json)
+    from slotwright.cli.views.drill import drill_json, show_drill, write_page
+
+    if page is not None:
+        write_page(result, page)
+    if as_json:
+        from slotwright.cli.views.json import print_json
+
+        print_json(drill_json(result))
+    else:
+        show_drill(result, page)
+    return int(ExitCode.DONE if result.is_passed and result.verdict.is_ok else ExitCode.FINDINGS)
