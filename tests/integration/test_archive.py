@@ -43,7 +43,7 @@ def test_all_of_a_cluster_is_set_aside_and_can_be_checked(lab: Lab, embedded: Te
     assert {"nodes.conf", "server.conf", "server.log", "dump.rdb", "slotwright.json"} <= names
     assert lab.run("check", "cache").code == 0
     again = lab.run("archive", "cache", "-o", str(folder), "--json")
-    assert (again.code, again.error["code"]) == (2, "folder-exists")
+    assert (again.code, again.error["code"]) == (4, "folder-exists")
 
 
 def test_nodes_that_do_not_run_are_copied_as_they_lie_there(lab: Lab, embedded: TestEngine) -> None:

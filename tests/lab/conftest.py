@@ -62,6 +62,13 @@ def lab() -> Iterator[Lab]:
         hosts.close()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _new_hosts_for_a_module(request: pytest.FixtureRequest) -> None:
+    """Modules know nothing of each other: what one leaves on the hosts is not there for the next."""
+    if request.node.path.name != "test_lab_itself.py":
+        request.getfixturevalue("lab").renew()
+
+
 @pytest.fixture
 def fresh_hosts(lab: Lab) -> Lab:
     """The lab with all hosts as new, booted, and nothing cut off (about 2 s)."""

@@ -42,10 +42,15 @@ install() {
   "$by" "$pip" --isolated --disable-pip-version-check --no-input install --quiet --no-index --root-user-action=ignore \
     "--find-links=$here/wheels" "--requirement=$here/requirements.txt" "$@"
 }
-if [ -e "$target" ] && [ ! -e "$target/bin/slotwright" ] && [ -n "$(ls -A "$target")" ]; then
+mark=$target/.slotwright-bundle
+if [ -e "$target" ] && [ ! -e "$mark" ] && [ -n "$(ls -A "$target")" ]; then
   fail "$target is not empty, and not a slotwright that was installed from a bundle"
 fi
+# Before anything else is there: an installation that was cut is known as ours, and can be made again.
+mkdir -p "$target"
+: > "$mark"
 if "$python" -m venv --clear --without-pip "$target" 2>/dev/null; then
+  : > "$mark"
   install "$target/bin/python"
 else
   say "this Python has no venv: installing into $target/lib"

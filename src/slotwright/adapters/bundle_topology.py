@@ -7,6 +7,7 @@ import re
 
 from slotwright.adapters.topology_file import LoadedTopology
 from slotwright.model.topology import EngineOrigin, PasswordSource
+from slotwright.wire.server_conf import SECRET_DIRECTIVES
 
 
 def bundled_topology(loaded: LoadedTopology, archive: str) -> tuple[str, tuple[str, ...]]:
@@ -34,6 +35,9 @@ def bundled_topology(loaded: LoadedTopology, archive: str) -> tuple[str, tuple[s
             notes.append(f"the password's file {topology.password.name} is not in the bundle: bring it by another way")
         case _:
             pass
+    for name in [str(each) for each in data.get("settings") or {} if str(each).lower() in SECRET_DIRECTIVES]:
+        del data["settings"][name]
+        notes.append(f"the setting {name} was taken out of the file: it is a secret")
     if not notes and topology.engine.origin is not EngineOrigin.ARCHIVE:
         return text, ()
     out = io.StringIO()

@@ -22,7 +22,8 @@ _MOST_AT_ONCE = 64
 _LISTEN = """
 address=$1; shift
 where=; ports=
-for port; do where="$where -l $address:$port"; ports="$ports $port"; done
+case $address in *:*) at="[$address]";; *) at=$address;; esac
+for port; do where="$where -l $at:$port"; ports="$ports $port"; done
 if command -v systemd-socket-activate >/dev/null 2>&1; then
   # shellcheck disable=SC2086
   timeout 60 systemd-socket-activate -a $where /bin/true </dev/null >/dev/null 2>&1 &

@@ -15,6 +15,7 @@ import hashlib
 import json
 import shutil
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from slotwright.adapters.state import ClusterStore
 from slotwright.api.context import Context
 from slotwright.api.lifecycle import own_record
 from slotwright.api.targets import Target, open_verifier
-from slotwright.errors import HostError, InputError, PartialError, SlotwrightError
+from slotwright.errors import HostError, PartialError, RefusedError, SlotwrightError
 from slotwright.model.cluster import Observation
 from slotwright.model.events import Began, Ended, Moved
 from slotwright.model.record import ClusterRecord, directory_name
@@ -69,13 +70,17 @@ class Archived:
 async def archive(context: Context, target: Target, folder: Path) -> Archived:
     """Copy every node's folder to ``folder``, which must not exist or be empty, after a fresh save of those that run.
 
-    Raises InputError (folder-exists), RefusedError (locked), PartialError when a node's folder could not be had: what
+    Raises RefusedError (folder-exists, locked), PartialError when a node's folder could not be had: what
     could be is there, and says what is missing.
     """
     record, store = own_record(target)
     if folder.exists() and any(folder.iterdir()):
-        raise InputError(
-            f"{folder} is not empty", code="folder-exists", where=str(folder), hint="name another folder with -o"
+        raise RefusedError(
+            f"{folder} is not empty",
+            code="folder-exists",
+            where=str(folder),
+            left="nothing was changed",
+            hint="name another folder with -o",
         )
     with lock.hold(store.lock_path, "archive", store.name):
         async with context.fleet(record.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
@@ -141,7 +146,7 @@ def _members(file: Path) -> int:
     try:
         with tarfile.open(file, "r:gz") as opened:
             return sum(member.isfile() for member in opened)
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         raise HostError(f"{file} can't be read back: {error}", code="archive-damaged", where=str(file)) from error
 
 

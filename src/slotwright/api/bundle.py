@@ -230,15 +230,17 @@ def _write_texts(draft: _Draft, loaded: LoadedTopology | None) -> None:
         text, notes = bundled_topology(loaded, archive)
         draft.file = loaded.path.name
         draft.notes += notes
-        (draft.folder / draft.file).write_text(text)
+        (draft.folder / draft.file).write_text(text, encoding="utf-8")
     wish = draft.wish
     script = draft.folder / "install.sh"
-    script.write_text(install_script(wish.machines, wish.pythons))
+    script.write_text(install_script(wish.machines, wish.pythons), encoding="utf-8")
     script.chmod(0o755)
-    (draft.folder / "requirements.txt").write_text("\n".join(draft.requirements) + "\n")
-    (draft.folder / "engine-wheels.txt").write_text("".join(f"{name}\n" for name in sorted(set(draft.engine_wheels))))
+    (draft.folder / "requirements.txt").write_text("\n".join(draft.requirements) + "\n", encoding="utf-8")
+    (draft.folder / "engine-wheels.txt").write_text(
+        "".join(f"{name}\n" for name in sorted(set(draft.engine_wheels))), encoding="utf-8"
+    )
     text = readme(__version__, wish.machines, wish.pythons, draft.file, draft.engine, draft.notes)
-    (draft.folder / "README.txt").write_text(text)
+    (draft.folder / "README.txt").write_text(text, encoding="utf-8")
 
 
 def _checksums(folder: Path) -> list[str]:

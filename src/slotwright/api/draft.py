@@ -110,11 +110,12 @@ def _obstacles(ground: Ground, record: ClusterRecord | None) -> tuple[Finding, .
 
 
 def _rules(ground: Ground, record: ClusterRecord | None) -> tuple[HostRules, ...]:
-    """Of hosts that are away, what was remembered before."""
+    """Of hosts whose firewall was not looked at with root's eyes, what was remembered before."""
     before = record.rules if record else ()
     if ground.estate is None:
         return before
-    return ground.estate.rules() + tuple(each for each in before if each.host in ground.away)
+    seen = {wish.site.host for wish in ground.estate.wishes if wish.is_root}
+    return ground.estate.rules() + tuple(each for each in before if each.host not in seen)
 
 
 def _without_secrets(topology: Topology) -> Topology:

@@ -19,7 +19,7 @@ from slotwright.errors import HostError, ServerError
 from slotwright.model.engine import ENGINE_ROOT, EngineHost, EngineOnHost, WantedEngine
 from slotwright.model.events import Began, Ended
 from slotwright.model.findings import Finding, Severity
-from slotwright.model.firewall import FirewallFacts, FirewallPlan, FirewallRule
+from slotwright.model.firewall import FirewallFacts, FirewallNeed, FirewallPlan, FirewallRule
 from slotwright.model.plan import ChangeFirewall, HostStep, PrepareHost, ProveReach, Step
 from slotwright.model.profile import HostProfile
 from slotwright.model.record import ClusterRecord, HostRules, directory_name
@@ -115,7 +115,11 @@ class Estate:
             Listening(
                 self.views[host.address].shell,
                 tuple(address for address in host.node_addresses),
-                frozenset(entry.port for entry in self.views[host.address].profile.listeners),
+                frozenset(
+                    entry.port
+                    for entry in self.views[host.address].profile.listeners
+                    if entry.address in ("*", "0.0.0.0", "::", host.address)
+                ),
                 topology.mode is Mode.CLUSTER,
             )
             for host in topology.hosts
@@ -255,8 +259,15 @@ async def clear_hosts(fleet: SshFleet, record: ClusterRecord) -> None:
         ours = rules.get(host, ())
         if ours:
             facts = await read_firewall(shell, host, sorted({rule.zone for rule in ours}))
-            await apply_firewall(shell, FirewallPlan(host, remove=tuple(rule for rule in ours if facts.has(rule))))
-        await shell.run(REMOVE_SITE, place.tree, place.data_root)
+            await apply_firewall(shell, plan_firewall(FirewallNeed(host), facts, ours))
+        result = await shell.run(REMOVE_SITE, place.tree, place.data_root)
+        if result.status != 0:
+            raise HostError(
+                f"{host}: {EXIT_TEXTS.get(result.status, 'what is left of the cluster can not be removed')}",
+                code="host-files",
+                where=host,
+                seen=result.complaint.strip()[-200:],
+            )
 
     await asyncio.gather(*(clear(host, shell) for host, shell in fleet.shells.items()))
 

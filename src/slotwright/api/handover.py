@@ -75,7 +75,12 @@ async def _run(
     agree: AgreeToHandOver | None,
 ) -> Failover:
     if target.store is None:
-        return await _hand_over(context, target, choose, agree)
+        raise InputError(
+            f"{target.name} is not known here: it can be looked at, not changed",
+            code="not-ours",
+            where=target.name,
+            hint=f"slotwright adopt {target.name} makes it known",
+        )
     with lock.hold(target.store.lock_path, "failover", target.name):
         return await _hand_over(context, target, choose, agree)
 

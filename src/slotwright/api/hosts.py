@@ -15,6 +15,7 @@ from slotwright.errors import HostError, PartialError, RefusedError
 from slotwright.model.events import Began, Ended
 from slotwright.model.findings import Finding, Severity, by_gravity
 from slotwright.model.profile import HostProfile
+from slotwright.model.record import Stage
 from slotwright.model.site import Place
 from slotwright.model.topology import Mode
 from slotwright.planning.fitness import judge_fitness
@@ -71,6 +72,15 @@ async def preflight(context: Context, path: Path, *, fix: bool = False, agree: A
     """
     loaded = load(context, path)
     async with at_hosts(context, loaded, "preflight", is_change=fix) as work:
+        record = work.store.read_record()
+        if record is not None and record.stage is Stage.ADOPTED:
+            raise RefusedError(
+                f"{record.name} was adopted: its servers, units and firewall are not slotwright's to judge or mend",
+                code="adopted",
+                where=record.name,
+                left="nothing was changed",
+                hint=f"slotwright check {record.name}",
+            )
         seen = await _look(work)
         mendings = plan_mending(seen.profiles, seen.findings, seen.wants) if fix else ()
         done: tuple[Mended, ...] = ()
@@ -90,7 +100,7 @@ async def _look_at_hosts(work: Work) -> _Seen:
     estate = await survey_estate(work)
     findings, pairs = estate.findings, 0
     facts = await inspect_hosts(work, _data_root(work, estate.place.data_root), estate.away)
-    findings += judge_hosts(facts, work.topology.mode, is_remote=True)
+    findings += _news(judge_hosts(facts, work.topology.mode, is_remote=True), findings)
     if len(estate.views) > 1 and work.topology.mode is Mode.CLUSTER:
         text = "every pair of hosts reaches each other's client and bus ports"
         work.context.report(Began("reach", text))
@@ -129,8 +139,26 @@ async def _look_here(work: Work) -> _Seen:
         is_remote=False,
     )
     facts = await inspect_hosts(work, _data_root(work, data))
-    findings = judge_fitness((profile,), wants) + judge_hosts(facts, topology.mode)
+    findings = judge_fitness((profile,), wants)
+    findings += _news(judge_hosts(facts, topology.mode), findings)
     return _Seen((profile,), (), findings, wants, {THIS_MACHINE: shell})
+
+
+_SAID_BY_THE_HOST = {
+    "disk-full": ("disk-short",),
+    "directory-not-writable": ("directory-read-only", "directory-not-writable", "directory-noexec"),
+}
+
+
+def _news(found: tuple[Finding, ...], said: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Those about a node's place that were not said of its whole host already."""
+    known = {(finding.code, finding.where) for finding in said}
+
+    def is_said(finding: Finding) -> bool:
+        causes = _SAID_BY_THE_HOST.get(finding.code, ())
+        return any((code, where) in known and finding.where.startswith(where) for code in causes for _, where in known)
+
+    return tuple(finding for finding in found if not is_said(finding))
 
 
 def _data_root(work: Work, default: str) -> str:

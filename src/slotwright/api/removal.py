@@ -10,7 +10,7 @@ from slotwright.api import ground
 from slotwright.api.context import Context
 from slotwright.api.lifecycle import Agree, choose_nodes, guarded, own_record, say_farewell
 from slotwright.api.targets import Target
-from slotwright.errors import RefusedError
+from slotwright.errors import HostError, PartialError, RefusedError
 from slotwright.model.events import Began, Ended
 from slotwright.model.record import ClusterRecord
 from slotwright.model.site import ROOT
@@ -67,12 +67,23 @@ async def _take_away(
     again = f"slotwright destroy {store.name}"
     undo = Undo(fleet, context.clock)
     kept: tuple[str, ...] = ()
-    if keep_data:
-        moving = undo.set_aside(record, _kept_root(context, record))
-        kept = await guarded(fleet, record, f"{again} --keep-data", moving)
-    else:
-        await guarded(fleet, record, again, undo.take_down(record))
-    await ground.clear(context, fleet, record, store)
+    try:
+        if keep_data:
+            again = f"{again} --keep-data"
+            kept = await guarded(fleet, record, again, undo.set_aside(record, _kept_root(context, record)))
+        else:
+            await guarded(fleet, record, again, undo.take_down(record))
+        await ground.clear(context, fleet, record, store)
+    except HostError as error:
+        context.report(Ended("remove", text, is_ok=False))
+        raise PartialError(
+            error.what,
+            code=error.code,
+            where=error.where,
+            seen=error.seen,
+            left=f"what is on {error.where}; the other hosts may be cleared, and {store.name} is still known here",
+            hint=f"{again} goes on when that host is back",
+        ) from error
     store.remove()
     context.report(Ended("remove", text))
     return kept

@@ -142,7 +142,17 @@ def _from_file(context: Context, path: Path) -> Target:
             hint=f"slotwright up {path}",
         )
     password = passwords.resolve(loaded.topology.password, store, loaded.inline_password)
-    return Target(record.name, password, record, store)
+    return Target(record.name, password, _with_ways_of(loaded.topology, record), store)
+
+
+def _with_ways_of(topology: Topology, record: ClusterRecord) -> ClusterRecord:
+    """How hosts are reached is the file's matter from the moment it is changed; everything else is the record's."""
+    ways = {host.address: host.ssh for host in topology.hosts}
+    have = record.topology
+    if set(ways) != {host.address for host in have.hosts}:
+        return record
+    hosts = tuple(replace(host, ssh=ways[host.address]) for host in have.hosts)
+    return replace(record, topology=replace(have, hosts=hosts, via=topology.via))
 
 
 def _from_name(context: Context, name: str) -> Target:

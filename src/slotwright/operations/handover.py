@@ -92,8 +92,11 @@ class Director:
         return max((line.epoch for line in lines if line is not None), default=0)
 
     async def _wait_for_next_election(self, step: Handover, asked: float) -> None:
-        connection = await self.roster.connection(step.replica)
-        value = setting_value(await connection.call("CONFIG", "GET", "cluster-node-timeout"))
+        try:
+            connection = await self.roster.connection(step.replica)
+            value = setting_value(await connection.call("CONFIG", "GET", "cluster-node-timeout"))
+        except (NodeUnreachableError, ReplyError):
+            value = None
         until = asked + _ELECTIONS_APART * int(value or 15000) / 1000 + 1
         while (left := until - self.clock.now()) > 0:
             text = (

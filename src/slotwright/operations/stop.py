@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slotwright.errors import NodeUnreachableError, PartialError, ServerError
+from slotwright.errors import HostError, NodeUnreachableError, PartialError, ServerError, SlotwrightError
 from slotwright.model.cluster import Role
 from slotwright.model.events import Began, Ended, Moved, Report
 from slotwright.model.facts import ProcessId
@@ -54,9 +54,16 @@ class Stopper:
         Raises PartialError with what was stopped and what was not.
         """
         found = await asyncio.gather(
-            *(self.fleet.at(node.address.host).find(node.directory, node.cluster_id) for node in nodes)
+            *(self.fleet.at(node.address.host).find(node.directory, node.cluster_id) for node in nodes),
+            return_exceptions=True,
         )
-        running = [(node, process) for node, process in zip(nodes, found, strict=True) if process is not None]
+        unseen = [each for each in found if isinstance(each, BaseException)]
+        for each in unseen:
+            if not isinstance(each, HostError):
+                raise each
+        running = [
+            (node, process) for node, process in zip(nodes, found, strict=True) if isinstance(process, ProcessId)
+        ]
         observation = await observe(self.roster, [node.address for node, _ in running])
         roles = {view.address: view.replication.role for view in observation.views}
         keys = {view.address: view.health.keys for view in observation.views}
@@ -65,7 +72,7 @@ class Stopper:
         )
         self.report(Began("stop", text))
         stopped: list[Stopped] = []
-        failed: list[ServerError] = []
+        failed: list[SlotwrightError] = [each for each in unseen if isinstance(each, HostError)]
         for role in (Role.REPLICA, Role.PRIMARY):
             wave = [(node, process) for node, process in running if roles.get(node.address, Role.PRIMARY) is role]
             results = await asyncio.gather(
@@ -73,10 +80,10 @@ class Stopper:
                 return_exceptions=True,
             )
             stopped += [result for result in results if isinstance(result, Stopped)]
-            failed += [result for result in results if isinstance(result, ServerError)]
+            failed += [result for result in results if isinstance(result, ServerError | HostError)]
             others = [result for result in results if isinstance(result, BaseException)]
             for other in others:
-                if not isinstance(other, ServerError):
+                if not isinstance(other, ServerError | HostError):
                     raise other
             self.report(Moved("stop", text, len(stopped), len(running)))
         self.report(Ended("stop", text, is_ok=not failed))
@@ -117,13 +124,13 @@ class Stopper:
                 raise
 
 
-def _not_all(failed: list[ServerError], stopped: list[Stopped]) -> PartialError:
+def _not_all(failed: list[SlotwrightError], stopped: list[Stopped]) -> PartialError:
     first = failed[0]
     return PartialError(
         first.what if len(failed) == 1 else f"{len(failed)} nodes could not be stopped",
         code=first.code,
         where=", ".join(error.where for error in failed),
         seen=first.seen,
-        left=f"{len(stopped)} nodes were stopped, {len(failed)} still run",
+        left=f"{len(stopped)} nodes were stopped, {len(failed)} may still run",
         hint=first.hint,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from slotwright.model.facts import ProcessId
 from slotwright.model.record import ClusterRecord, directory_name
 from slotwright.model.topology import Address
 from slotwright.operations.observe import observe
@@ -31,19 +32,21 @@ class Undo:
 
         Raises HostError for a process that can't be ended or a folder that can't be removed.
         """
-        await self._end(record)
-        await asyncio.gather(
+        lost = await self._end(record)
+        done = await asyncio.gather(
             *(
                 self._fleet.at(node.address.host).remove(
                     record.node_directory(node.address), record.blueprint.cluster_id
                 )
                 for node in record.blueprint.nodes
-            )
+            ),
+            return_exceptions=True,
         )
+        _raise_first([*lost, *done])
 
     async def set_aside(self, record: ClusterRecord, root: str) -> tuple[str, ...]:
         """End what still runs, then move the folders with their data below ``root``; returns where they are now."""
-        await self._end(record)
+        _raise_first(await self._end(record))
         moved = []
         for node in record.blueprint.nodes:
             target = f"{root}/{directory_name(node.address)}"
@@ -52,12 +55,27 @@ class Undo:
             moved.append(target)
         return tuple(moved)
 
-    async def _end(self, record: ClusterRecord) -> None:
+    async def _end(self, record: ClusterRecord) -> list[BaseException]:
+        """What could not be ended, or even be looked for; the others are ended whatever happens."""
         cluster_id = record.blueprint.cluster_id
         addresses = [node.address for node in record.blueprint.nodes]
         found = await asyncio.gather(
-            *(self._fleet.at(each.host).find(record.node_directory(each), cluster_id) for each in addresses)
+            *(self._fleet.at(each.host).find(record.node_directory(each), cluster_id) for each in addresses),
+            return_exceptions=True,
         )
-        running = [(each, process) for each, process in zip(addresses, found, strict=True) if process is not None]
-        await asyncio.gather(*(self._fleet.at(each.host).kill(process) for each, process in running))
-        await await_gone(self._fleet, self._clock, running)
+        running = [
+            (each, process) for each, process in zip(addresses, found, strict=True) if isinstance(process, ProcessId)
+        ]
+        killed = await asyncio.gather(
+            *(self._fleet.at(each.host).kill(process) for each, process in running), return_exceptions=True
+        )
+        failed = [each for each in (*found, *killed) if isinstance(each, BaseException)]
+        lost = {each.host for (each, _), outcome in zip(running, killed, strict=True) if outcome is not None}
+        await await_gone(self._fleet, self._clock, [pair for pair in running if pair[0].host not in lost])
+        return failed
+
+
+def _raise_first(outcomes: Sequence[object]) -> None:
+    for each in outcomes:
+        if isinstance(each, BaseException):
+            raise each

@@ -81,7 +81,9 @@ FIXED = frozenset(
     {
         *("databases", "tcp-backlog", "appendfilename", "appenddirname", "disable-thp", "unixsocket", "unixsocketperm"),
         *("always-show-logo", "enable-protected-configs", "enable-debug-command", "enable-module-command"),
-        *("rename-command", "loadmodule", "ignore-warnings"),
+        *("rename-command", "loadmodule", "ignore-warnings", "io-threads", "server-cpulist", "server_cpulist"),
+        *("bio-cpulist", "bio_cpulist", "aof-rewrite-cpulist", "aof_rewrite_cpulist"),
+        *("bgsave-cpulist", "bgsave_cpulist"),
     }
 )
 """Directives that no server changes while it runs (config.c, IMMUTABLE_CONFIG)."""

@@ -1,7 +1,7 @@
-"""A primary that keeps nothing on its disk must not be started while its replica still takes it for the primary.
+"""A primary without an append-only file must not be started while its replica still takes it for the primary.
 
-It would come back empty, and its replica would copy that: all keys of the shard would be gone, with the cluster calling
-itself sound all the time. Once the replica has taken over, the same start is harmless.
+It would come back empty, or with an old snapshot, and its replica would copy that: keys of the shard would be gone,
+with the cluster calling itself sound all the time. Once the replica has taken over, the same start is harmless.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from slotwright.wire.systemd_unit import Persistence, persistence_of
 def empty_starts(topology: Topology, starting: Collection[Address], seen: Observation) -> Iterator[Finding]:
     """Findings that forbid the start, one for each such primary among ``starting``."""
     settings = effective_settings(topology.settings, topology.mode)
-    if topology.mode is not Mode.CLUSTER or persistence_of(settings) is not Persistence.NONE:
+    kept = persistence_of(settings)
+    if topology.mode is not Mode.CLUSTER or kept is Persistence.APPEND_ONLY:
         return
+    back = "empty" if kept is Persistence.NONE else "with its last snapshot"
     for view in seen.views:
         primary = _primary_address(view)
         if primary in starting and view.health.keys:
@@ -27,10 +29,10 @@ def empty_starts(topology: Topology, starting: Collection[Address], seen: Observ
                 "empty-primary-start",
                 Severity.SERIOUS,
                 str(primary),
-                f"started now, {primary} would come back empty and its replica {view.address} would follow it",
+                f"started now, {primary} would come back {back} and its replica {view.address} would follow it",
                 f"wait until {view.address} has taken over (after cluster-node-timeout), then run this again",
-                seen=f"no append-only file and no snapshots in the file; {view.health.keys} keys in the replica",
-                risk="all keys of the shard would be gone",
+                seen=f"no append-only file; {view.health.keys} keys in the replica",
+                risk="what the replica has beyond that would be gone",
             )
 
 

@@ -19,7 +19,8 @@ _WHY_NOT_ROOT = {
 def rights(profile: HostProfile, wants: Wants) -> Iterator[Finding]:
     """Remote nodes belong to a service user of their own and start at boot: that takes root."""
     login = profile.login
-    if not wants.is_remote or login.uid is None or login.can_be_root:
+    is_without = profile.host in wants.without_root and not login.is_root
+    if not wants.is_remote or login.uid is None or (login.can_be_root and not is_without):
         return
     if profile.host in wants.without_root:
         yield Finding(

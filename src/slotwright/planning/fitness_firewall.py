@@ -14,7 +14,7 @@ from slotwright.planning.fitness_wants import Wants, runs_of
 
 OWN_TABLE = "slotwright"
 
-_KEEP = ". Then add the same to /etc/nftables.conf"
+_KEEP = ". Then keep the same over a reboot (/etc/nftables.conf, or /etc/sysconfig/nftables.conf on RPM systems)"
 
 
 def firewalls(profile: HostProfile, wants: Wants) -> Iterator[Finding]:
@@ -76,8 +76,8 @@ def _none(profile: HostProfile, wants: Wants) -> Finding:
     is_bus_open = f", and {_spans(bus, '-')} of the cluster bus, which knows no password" if bus else ""
     is_stopped = profile.firewall.firewalld is ServiceState.INSTALLED
     way = (
-        "systemctl enable --now firewalld (it closes what else this host offers, but for ssh); then `slotwright up` "
-        "opens exactly the ports of this file"
+        "systemctl enable --now firewalld (it closes what else this host offers, but for SSH on port 22); then "
+        "`slotwright up` opens exactly the ports of this file"
         if is_stopped
         else _closing_lines(profile, wants)
     )

@@ -113,7 +113,9 @@ class Wants:
 
 def is_mendable(profile: HostProfile, wants: Wants) -> bool:
     """Whether ``preflight --fix`` can do something there: on this machine only as root, elsewhere by sudo, too."""
-    return profile.login.is_root or (wants.is_remote and profile.login.can_be_root)
+    if profile.login.is_root:
+        return True
+    return wants.is_remote and profile.login.can_be_root and profile.host not in wants.without_root
 
 
 def parse_bytes(text: str) -> int | None:

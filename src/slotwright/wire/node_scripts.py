@@ -27,7 +27,7 @@ BESIDE_THE_DATA = (SERVER_CONF, SERVER_LOG, PID_FILE, PROCESS)
 
 # A process of ours: the pid that the server noted, believed only when it works in the node's own folder. Its start is
 # field 22 of stat (proc(5)), which is the 20th after the command's closing bracket.
-_PROCESS = f"""
+_PROCESS = rf"""
 boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
 ticks_of() {{
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
@@ -36,7 +36,13 @@ ticks_of() {{
   shift 19
   ticks=$1
 }}
+noted_in() {{
+  pid=$(sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' "$1/{PROCESS}" 2>/dev/null)
+  since=$(sed -n 's/.*"started": *"\([^"]*\)".*/\1/p' "$1/{PROCESS}" 2>/dev/null)
+  [ -n "$pid" ] && ticks_of "$pid" && [ "$boot:$ticks" = "$since" ]
+}}
 process_in() {{
+  noted_in "$1" && return 0
   pid=
   [ -r "$1/{PID_FILE}" ] && read -r pid < "$1/{PID_FILE}"
   [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "$(cd -P "$1" && pwd -P)" ] || return 1
@@ -50,7 +56,7 @@ above() {{
   while [ ! -e "$top" ]; do top=${{top%/*}}; [ -n "$top" ] || top=/; done
 }}
 folder() {{
-  echo "@folder $1"
+  printf '@folder %s\n' "$1"
   if [ ! -e "$1" ]; then
     above "$1"
     if [ ! -d "$top" ]; then echo "@blocked $top is not a folder"
@@ -90,7 +96,16 @@ echo "@end"
 )
 """``$@``: the nodes' folders."""
 
-FIND = _PROCESS + _FOLDER + 'folder "$1"\n'
+FIND = (
+    _PROCESS
+    + _FOLDER
+    + """
+top=${1%/*}
+while [ -n "$top" ] && [ ! -e "$top" ]; do top=${top%/*}; done
+[ ! -d "${top:-/}" ] || [ -x "${top:-/}" ] || exit 46
+folder "$1"
+"""
+)
 """``$1``: one node's folder."""
 
 _WRITE = r"""
@@ -182,7 +197,14 @@ cd "$1" 2>/dev/null || exit 0
 find . -type f | sort | while IFS= read -r file; do printf '%s %s\\n' "$(wc -c < "$file")" "${file#./}"; done
 """
 
-_OURS = rf"""
+# Where we may not look, nothing is said of what is there: "not there" would be taken for "gone".
+_VISIBLE = """
+top=${1%/*}
+while [ -n "$top" ] && [ ! -e "$top" ]; do top=${top%/*}; done
+[ ! -d "${top:-/}" ] || [ -x "${top:-/}" ] || exit 46
+"""
+
+_OURS = rf"""{_VISIBLE}
 folder=$1
 [ -e "$folder" ] || exit 0
 if ! grep -q "\"cluster_id\": *\"$2\"" "$folder/{MARKER}" 2>/dev/null; then
@@ -245,6 +267,7 @@ EXIT_TEXTS = {
     43: "can't give it to the service user",
     44: "it is not of this cluster: left alone",
     45: "it is not there",
+    46: "this login may not look into the folder above it (has it lost root's rights?)",
 }
 """What the exit codes of these scripts mean."""
 

@@ -46,13 +46,21 @@ exit 0
 
 REMOVE_SITE = """
 tree=$1 data=$2
+top=${tree%/*}
+while [ -n "$top" ] && [ ! -e "$top" ]; do top=${top%/*}; done
+[ ! -d "${top:-/}" ] || [ -x "${top:-/}" ] || exit 52
 rm -rf "$tree/rehearsal" "$tree/.rehearsal"* && rm -f "$tree/engine" || exit 51
-for folder in "$data" "$tree"; do [ ! -d "$folder" ] || rmdir "$folder" 2>/dev/null; done
+case $data in "$tree"/*) rmdir "$data" 2>/dev/null;; esac
+for folder in "$tree" "${tree%/*}"; do [ ! -d "$folder" ] || rmdir "$folder" 2>/dev/null; done
 exit 0
 """
 """``$1`` tree, ``$2`` data root: what is not a node's goes, and the folders that this leaves empty."""
 
-EXIT_TEXTS = {50: "the service user can't be made", 51: "a folder can't be made"}
+EXIT_TEXTS = {
+    50: "the service user can't be made",
+    51: "a folder can't be made or removed",
+    52: "this login may not look into its folders",
+}
 
 
 def parse_site(text: str, host: str) -> Site:

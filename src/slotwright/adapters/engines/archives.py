@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,7 +97,7 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
             yield tar
     except FileNotFoundError as error:
         raise InputError(f"there is no {path}", code="engine-not-available", where=str(path)) from error
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise InputError(
             f"{path.name} can't be read as a tarball",
             code="engine-not-available",

@@ -56,6 +56,7 @@ class RemoteHost:
     async def find(self, directory: str, cluster_id: str) -> ProcessId | None:
         """By the pid that the server noted, believed only when it works in that folder."""
         result = await self._shell.run(scripts.FIND, directory)
+        self._check(result, "look into", directory)
         found = scripts.parse_folders(result.output, cluster_id).get(directory)
         if found is None:
             raise self._failed(f"look into {directory}", result)

@@ -21,8 +21,6 @@ from slotwright.model.site import SERVICE_USER
 from slotwright.model.topology import Address, HostSpec, SshSpec, Topology, Via
 from slotwright.ports import Dialer, Host, LoginDialer
 
-_STRAIGHT_S = 1.0
-
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -99,21 +97,13 @@ class SshFleet:
         if address.host not in self._reached:
             return await asyncio.open_connection(address.host, address.port)
         if address.host in self._no_forwarding:
-            return await self._straight_or_relayed(address)
+            return await relay_stream(self._shell(address.host).connection, address.host, address.port)
         try:
             return await open_stream(self._shell(address.host).connection, address.host, address.port)
         except HostError as error:
             if error.code != "ssh-forwarding-forbidden":
                 raise ConnectionError(error.what) from error
             self._no_forwarding.add(address.host)
-            return await self._straight_or_relayed(address)
-
-    async def _straight_or_relayed(self, address: Address) -> _Streams:
-        """Straight is quicker, and costs none of the sessions that sshd counts."""
-        try:
-            async with asyncio.timeout(_STRAIGHT_S):
-                return await asyncio.open_connection(address.host, address.port)
-        except (OSError, TimeoutError):
             return await relay_stream(self._shell(address.host).connection, address.host, address.port)
 
     async def _open(self, host: str, address: Address) -> _Streams:
@@ -165,11 +155,19 @@ async def _all_of(
     secrets: dict[str, Secret | None],
     report: Report,
     agree: Callable[[str], bool],
+    believed: frozenset[str] | set[str] = frozenset(),
 ) -> tuple[Reached, ...]:
     found = await asyncio.gather(*(_one(host, secrets[host.address], report) for host in hosts))
     # A changed key ends everything, before anybody is asked about a new one.
     await _refuse_changed(found)
     new = {each.pattern: each for each in found if isinstance(each, NewKey)}
+    for pattern in believed & set(new):
+        raise HostError(
+            f"the key of {pattern} was just written to known_hosts, and SSH does not find it there",
+            code="known-hosts-unread",
+            where=pattern,
+            hint="look at UserKnownHostsFile and HostKeyAlias in ~/.ssh/config",
+        )
     if new:
         # Over a jump host the second new key shows only when the first is believed: hence again, until all are known.
         try:
@@ -178,10 +176,16 @@ async def _all_of(
             shells = [each.shell for each in found if isinstance(each, Reached) and each.shell is not None]
             await asyncio.gather(*(hang_up(shell.connection) for shell in shells))
             raise
-        again = await _all_of(
-            tuple(h for h, f in zip(hosts, found, strict=True) if isinstance(f, NewKey)), secrets, report, agree
-        )
-        late = {each.host.address: each for each in again}
+        late = {
+            each.host.address: each
+            for each in await _all_of(
+                tuple(host for host, each in zip(hosts, found, strict=True) if isinstance(each, NewKey)),
+                secrets,
+                report,
+                agree,
+                believed | set(new),
+            )
+        }
         found = [
             late[host.address] if isinstance(each, NewKey) else each for host, each in zip(hosts, found, strict=True)
         ]

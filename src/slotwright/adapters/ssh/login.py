@@ -84,10 +84,12 @@ async def _reach(
         for text in named.split(",") if named and depth < _MOST_JUMPS else ():
             user, at, port = _jump(text.strip())
             step = SshSpec(user=user, port=port, key=spec.key if spec.jump else "")
+            # A host's password is for that host; a jump host that is another user's gets none of it.
+            theirs = password if user and user == spec.user else None
             if hops:
-                hops.append(await _connect(at, step, await _options(at, step, password), hops[-1], host))
+                hops.append(await _connect(at, step, await _options(at, step, theirs), hops[-1], host))
             else:
-                hops.append(await _reach(at, step, password, host, depth + 1))
+                hops.append(await _reach(at, step, theirs, host, depth + 1))
         return await _connect(where, spec, options, hops[-1] if hops else None, host)
     except BaseException:
         for hop in reversed(hops):
@@ -181,7 +183,7 @@ def login_error(host: str, where: str, spec: SshSpec, error: Exception) -> HostE
         )
     if isinstance(error, FileNotFoundError) and spec.key:
         return HostError(f"there is no SSH key {spec.key}", code="ssh-key-unusable", where=host)
-    if isinstance(error, asyncssh.KeyExchangeFailed):
+    if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in seen:
         return HostError(
             f"the SSH server of {where} offers no host key of a kind that is known for it",
             code="host-key-changed",

@@ -13,8 +13,10 @@ import secrets
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
+from slotwright.adapters.files import host_error
 from slotwright.adapters.ssh.library import asyncssh
 from slotwright.errors import HostError
 from slotwright.model.secret import Secret
@@ -110,11 +112,14 @@ class SshShell:
         """The mark stands in what the script complains of: its output is not ours to read."""
         mark = secrets.token_hex(8)
         command, given = self._command(f"echo {mark} >&2\n{script}", arguments, b"", mark, as_root=True)
-        with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            async with self._channels:
-                status, _, complaint = await self._execute(command, given, timeout_s, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                async with self._channels:
+                    status, _, complaint = await self._execute(command, given, timeout_s, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise host_error("write", Path(to), error) from error
         before, found, after = complaint.partition(f"{mark}\n")
         if not found:
             raise self._not_run("", before, status)

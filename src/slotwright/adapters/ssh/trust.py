@@ -52,8 +52,8 @@ class KeyWatch(asyncssh.SSHClient):
 def known_hosts_files(options: asyncssh.SSHClientConnectionOptions) -> KnownHosts:
     """The files that are looked at: those of ``~/.ssh/config``, else SSH's own. Verification can't be switched off."""
     named = options.known_hosts if isinstance(options.known_hosts, list) else []
-    wanted = [str(name) for name in named] or [str(_own_file()), "/etc/ssh/ssh_known_hosts"]
-    return [name for name in wanted if name != "/dev/null" and Path(name).is_file()] or b""
+    wanted = [*(Path(str(name)).expanduser() for name in named), _own_file(), Path("/etc/ssh/ssh_known_hosts")]
+    return [str(path) for path in dict.fromkeys(wanted) if path.is_file()] or b""
 
 
 def believe(keys: list[NewKey]) -> None:

@@ -107,12 +107,14 @@ def _wish(
     password: str | None,
     login: tuple[bool | None, SshSpec],
 ) -> AdoptWish:
+    from slotwright.adapters.topology_addresses import AddressError, canonical_host
     from slotwright.api import AdoptWish
     from slotwright.model.topology import Address
 
     try:
         address = Address.parse(seed)
-    except ValueError:
+        address = Address(canonical_host(address.host), address.port)
+    except (ValueError, AddressError):
         raise click.BadParameter(f"{seed!r} is not host:port", param_hint="HOST:PORT") from None
     if name is not None and not _NAME.fullmatch(name):
         raise click.BadParameter(f"{name!r} can't be a name", param_hint="--name")

@@ -28,6 +28,7 @@ def command(target: str | None, canary: bool | None, as_json: bool) -> int:
     Exit code 0 when it is sound (notes don't count), 3 when it is not. TARGET is as for `status`.
     """
     from slotwright import api
+    from slotwright.model.record import Stage
 
     is_ours = True
     wrote = False
@@ -36,7 +37,9 @@ def command(target: str | None, canary: bool | None, as_json: bool) -> int:
         nonlocal is_ours, wrote
         found = api.find_target(context, target)
         is_ours = found.record is not None
-        wrote = is_ours if canary is None else canary
+        # A cluster that was adopted is somebody's own: nothing is written to it unasked.
+        is_adopted = found.record is not None and found.record.stage is Stage.ADOPTED
+        wrote = (is_ours and not is_adopted) if canary is None else canary
         return await api.check(context, found, with_canaries=wrote)
 
     verdict = perform(verb, as_json=as_json, quiet=True)
