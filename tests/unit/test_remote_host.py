@@ -36,9 +36,9 @@ from slotwright.model.firewall import (
 from slotwright.model.plan import ChangeFirewall, PrepareHost, ProveReach
 from slotwright.model.reach import Outcome, Trial
 from slotwright.model.site import Site
-from slotwright.model.topology import Address, EngineKind, EngineOrigin
+from slotwright.model.topology import Address, Engine, EngineKind, EngineOrigin, HostSpec, Topology, Via
 from slotwright.planning.estate import HostWish, plan_estate
-from slotwright.planning.reach import judge_reach
+from slotwright.planning.reach import judge_reach, judge_speakers
 from tests.engines import ENGINES
 
 SERVERS = [engine for engine in ENGINES if engine.directory]
@@ -402,3 +402,16 @@ def test_a_host_is_ready_when_its_server_can_be_tried() -> None:
     assert wish().is_ready
     for changes in ({"present": None}, {"link": "/elsewhere"}, {"rooms": False}):
         assert not wish(**changes).is_ready  # type: ignore[arg-type]
+
+
+def test_with_via_direct_this_machine_must_be_a_client() -> None:
+    topology = Topology(
+        "cache",
+        Engine(EngineKind.REDIS, EngineOrigin.PACKAGE),
+        (HostSpec("10.0.0.1", (6379,)), HostSpec("10.0.0.2", (6379,))),
+        clients=("10.0.1.0/24",),
+        via=Via.DIRECT,
+    )
+    found = judge_speakers(topology, {"10.0.0.1": "10.0.1.7", "10.0.0.2": "10.9.9.9"})
+    assert [(each.code, each.where) for each in found] == [("not-a-client", "10.0.0.2")]
+    assert judge_speakers(topology, {"10.0.0.1": "10.0.0.2", "10.0.0.2": ""}) == ()

@@ -17,19 +17,19 @@ from slotwright.adapters.supervisors.remote import DetachedSupervisor, SystemdSu
 from slotwright.api.work import Work
 from slotwright.errors import HostError, ServerError
 from slotwright.model.engine import ENGINE_ROOT, EngineHost, EngineOnHost, WantedEngine
-from slotwright.model.events import Began, Ended
+from slotwright.model.events import Began, Ended, Warned
 from slotwright.model.findings import Finding, Severity
-from slotwright.model.firewall import FirewallFacts, FirewallNeed, FirewallPlan, FirewallRule
+from slotwright.model.firewall import FirewalldState, FirewallFacts, FirewallNeed, FirewallPlan, FirewallRule
 from slotwright.model.plan import ChangeFirewall, HostStep, PrepareHost, ProveReach, Step
 from slotwright.model.profile import HostProfile
 from slotwright.model.record import ClusterRecord, HostRules, directory_name
 from slotwright.model.site import ROOT, SERVICE_USER, Place, Site
-from slotwright.model.topology import Mode, Sudo, Topology
+from slotwright.model.topology import Mode, Sudo, Topology, Via
 from slotwright.planning.estate import HostWish, plan_estate
 from slotwright.planning.firewall import commands_for, firewall_need, plan_firewall
 from slotwright.planning.fitness import judge_fitness
 from slotwright.planning.fitness_wants import ClockOffset, Wants, clock_offset
-from slotwright.planning.reach import judge_reach
+from slotwright.planning.reach import judge_reach, judge_speakers
 from slotwright.ports import Shell
 from slotwright.wire.host_profile import parse_profile
 from slotwright.wire.host_script import PROFILE_SCRIPT, profile_arguments
@@ -216,9 +216,20 @@ async def survey_estate(work: Work) -> Estate:
     shells = fleet.shells
     text = f"facts of {len(shells)} host{'' if len(shells) == 1 else 's'}"
     work.context.report(Began("survey", text))
-    seen = await asyncio.gather(*(_view(shell, work, place, engines, record) for shell in shells.values()))
-    work.context.report(Ended("survey", text))
-    views = dict(zip(shells, seen, strict=True))
+    seen = await asyncio.gather(
+        *(_view(shell, work, place, engines, record) for shell in shells.values()), return_exceptions=True
+    )
+    views: dict[str, HostView] = {}
+    for host, each in zip(shells, seen, strict=True):
+        if isinstance(each, HostView):
+            views[host] = each
+        elif isinstance(each, HostError):
+            # One that hangs must not keep the others from being looked at.
+            work.context.report(Warned(f"{each.what}: {each.seen}" if each.seen else each.what, host))
+            await fleet.give_up(host, each)
+        else:
+            raise each
+    work.context.report(Ended("survey", text, is_ok=len(views) == len(shells)))
     wanted, findings = await _wanted(work.topology, views, engines)
     wishes = tuple(
         _wish(work.topology, place, view, wanted[host], record, engines)
@@ -227,7 +238,10 @@ async def survey_estate(work: Work) -> Estate:
     )
     wants = _wants(work.topology, place, views, wanted)
     findings += _judge(views, wants, wishes)
-    findings += tuple(_unreachable(error) for error in fleet.errors.values())
+    if work.topology.via is Via.DIRECT:
+        speakers = {host: view.shell.own_address for host, view in views.items() if _has_firewalld(view)}
+        findings += judge_speakers(work.topology, speakers)
+    findings += tuple(_unreachable(host, error) for host, error in fleet.errors.items())
     return Estate(work, fleet, place, views, wanted, wishes, wants, findings, engines)
 
 
@@ -383,11 +397,15 @@ def _judge(views: dict[str, HostView], wants: Wants, wishes: Sequence[HostWish])
     return found
 
 
-def _unreachable(error: HostError) -> Finding:
+def _has_firewalld(view: HostView) -> bool:
+    return view.firewall.state is FirewalldState.RUNNING
+
+
+def _unreachable(host: str, error: HostError) -> Finding:
     return Finding(
         error.code,
         Severity.SERIOUS,
-        error.where,
+        host,
         error.what,
         error.hint or "bring it back, then run this again",
         error.seen,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection, Mapping, Sequence
 
 from slotwright.model.findings import Finding, Severity, by_gravity
 from slotwright.model.firewall import FirewalldState, FirewallFacts, OtherFirewall
 from slotwright.model.reach import Outcome, Trial
+from slotwright.model.topology import Topology
 
 
 def judge_reach(
@@ -53,6 +55,24 @@ def judge_reach(
             )
         )
     return by_gravity(tuple(found))
+
+
+def judge_speakers(topology: Topology, speakers: Mapping[str, str]) -> tuple[Finding, ...]:
+    """With ``via: direct``: hosts whose firewall will keep this machine out. ``speakers`` are this machine's addresses
+    as the hosts with firewalld see them."""
+    allowed = [ipaddress.ip_network(text) for text in topology.clients]
+    peers = {host.address for host in topology.hosts}
+    return tuple(
+        Finding(
+            "not-a-client",
+            Severity.SERIOUS,
+            host,
+            f"this machine ({address}) is not among `clients`, and `via: direct` needs the client ports",
+            "add it to `clients` in the file, or leave `via: direct` out",
+        )
+        for host, address in speakers.items()
+        if address and address not in peers and not any(ipaddress.ip_address(address) in each for each in allowed)
+    )
 
 
 def _shut(goal: str, trials: list[Trial], way: str, *, is_bus: bool) -> Finding:

@@ -58,6 +58,14 @@ class SshFleet:
         """Why the others don't."""
         return {address: each.error for address, each in self._reached.items() if each.error is not None}
 
+    async def give_up(self, host: str, error: HostError) -> None:
+        """A host that answers SSH and nothing else: from now on it is one that can't be reached."""
+        each = self._reached[host]
+        if each.shell is not None:
+            await hang_up(each.shell.connection)
+        self._reached[host] = Reached(each.host, None, error)
+        self._hosts[host] = UnreachableHost(error)
+
     def at(self, host: str) -> Host:
         """See the port."""
         return self._hosts[host]

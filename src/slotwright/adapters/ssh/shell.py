@@ -86,6 +86,12 @@ class SshShell:
         return self._connection
 
     @property
+    def own_address(self) -> str:
+        """This machine's address on the way there, "" over a jump host."""
+        name = self._connection.get_extra_info("sockname")
+        return str(name[0]) if isinstance(name, tuple) and name and ":" not in str(name[0]) else ""
+
+    @property
     def login(self) -> Login:
         """Who we are there."""
         return self._login
