@@ -37,6 +37,7 @@ from slotwright.ports import Fleet
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,7 @@ async def _pack_all(
         file = folder / f"{directory_name(address)}.tar.gz"
         trouble = saved.get(address, "it does not answer")
         try:
-            await fleet.at(address.host).pack(record.node_directory(address), record.blueprint.cluster_id, str(file))
-            members = await asyncio.to_thread(_members, file)
+            members = await _pack_whole(fleet, record, address, file)
         except SlotwrightError as error:
             file.unlink(missing_ok=True)
             return ArchivedNode(address, role, keys, "", 0, 0, error.what)
@@ -141,13 +141,49 @@ async def _pack_all(
     return found
 
 
-def _members(file: Path) -> int:
-    """Read back to its end: a cut file is found here, not when it is needed."""
+async def _pack_whole(fleet: Fleet, record: ClusterRecord, address: Address, file: Path) -> int:
+    """Copied again when an append-only file was rewritten meanwhile, so that its parts don't belong together."""
+    host, directory = fleet.at(address.host), record.node_directory(address)
+    for _ in range(_TRIES):
+        file.unlink(missing_ok=True)
+        await host.pack(directory, record.blueprint.cluster_id, str(file))
+        members, missing = await asyncio.to_thread(_read_back, file)
+        if not missing:
+            return members
+    raise HostError(
+        f"the append-only file of {address} was rewritten during each of {_TRIES} copies",
+        code="archive-torn",
+        where=str(address),
+        seen=f"{missing} is named in its manifest, and was gone",
+        hint="try again when it is less busy",
+    )
+
+
+def _read_back(file: Path) -> tuple[int, str]:
+    """How many files are in it, and the first that a manifest of an append-only file names and that is not there.
+
+    Read to its end: a cut file is found here, not when it is needed. The manifest is that of servers since 7.0 (aof.c:
+    ``file NAME seq N type T``).
+    """
+    names: set[str] = set()
+    wanted: list[str] = []
     try:
         with tarfile.open(file, "r:gz") as opened:
-            return sum(member.isfile() for member in opened)
+            for member in opened:
+                if not member.isfile():
+                    continue
+                name = member.name.removeprefix("./")
+                names.add(name)
+                if name.endswith(".manifest") and (content := opened.extractfile(member)):
+                    folder = name.rpartition("/")[0]
+                    wanted += [f"{folder}/{part}" for part in _named_in(content.read().decode(errors="replace"))]
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         raise HostError(f"{file} can't be read back: {error}", code="archive-damaged", where=str(file)) from error
+    return len(names), next((name for name in wanted if name not in names), "")
+
+
+def _named_in(manifest: str) -> list[str]:
+    return [words[1] for line in manifest.splitlines() if len(words := line.split()) > 1 and words[0] == "file"]
 
 
 def _finish(archived: Archived, record: ClusterRecord, store: ClusterStore) -> None:
