@@ -183,3 +183,10 @@ def test_logs_are_rotated_by_a_timer(tmp_path: Path) -> None:
     expected = {"server.log": b"s", "server.log.1": b"4", "server.log.2": b"3", "server.log.3": b"2"}
     assert found == expected
     assert "OnUnitActiveSec=5min" in render_rotation_timer(spec())
+
+
+def test_with_snapshots_alone_a_boot_leaves_the_replica_time_to_take_over() -> None:
+    settings = (("appendonly", "no"), ("cluster-node-timeout", "15000"))
+    text = render_unit(UnitSpec("cache", "/x/redis-server", "/nodes", settings=settings))
+    assert "|| sleep 35'" in text
+    assert "sleep" not in render_unit(UnitSpec("cache", "/x/redis-server", "/nodes", settings=(("appendonly", "yes"),)))

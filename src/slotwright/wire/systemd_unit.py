@@ -164,6 +164,10 @@ def _service_section(spec: UnitSpec, folder: str) -> Iterator[str]:
     # At boot alone: a start by hand has left its overrides there.
     at_boot = f"[ -e {overrides_path(spec.cluster, '%i')} ] || {{ {_FIREWALL_IS_IN}; }}"
     yield f"ExecStartPre=-+/bin/sh -c '{at_boot}'"
+    if spec.persistence is Persistence.SNAPSHOTS:
+        # A host that is back before its replica took over would bring an older state back.
+        wait = f"[ -e {overrides_path(spec.cluster, '%i')} ] || sleep {_takeover_seconds(spec.settings)}"
+        yield f"ExecStartPre=-+/bin/sh -c '{wait}'"
     yield f'ExecStart={_command(spec.binary)} "{folder.replace("$", "$$")}/server.conf" $SLOTWRIGHT_OVERRIDES'
     # To the server alone: a child that saves is ended by the server itself.
     yield "KillMode=mixed"
@@ -175,6 +179,12 @@ def _service_section(spec: UnitSpec, folder: str) -> Iterator[str]:
         yield from ("Restart=on-failure", "RestartSec=3", "StartLimitInterval=600", "StartLimitBurst=20")
     else:
         yield "Restart=no"
+
+
+def _takeover_seconds(settings: Sequence[Directive]) -> int:
+    """Two node time-outs and a little: suspicion, agreement, the vote (cluster.c, clusterHandleSlaveFailover)."""
+    given = [value for name, value in settings if name.lower() == "cluster-node-timeout" and value.isdigit()]
+    return 2 * int(given[-1]) // 1000 + 5 if given else 0
 
 
 def _stop_seconds(persistence: Persistence) -> int:
