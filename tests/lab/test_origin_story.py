@@ -9,6 +9,8 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
+from redis.cluster import RedisCluster
+from redis.exceptions import RedisError
 
 from tests.lab.looks import fingerprint
 from tests.lab.machines import Lab
@@ -101,9 +103,18 @@ def settings(operator: Operator) -> list[object]:
     return found
 
 
+def serves(client: RedisCluster) -> bool:
+    try:
+        return all(client.set(f"key:{number}", number) for number in range(100))
+    except RedisError:
+        return False
+
+
 def test_a_cluster_made_by_hand_is_adopted_and_found_sound(operator: Operator) -> None:
     with by_hand(operator, "with") as seed:
         client = operator.client()
+        # redis-cli is done before every node says ok.
+        eventually(lambda: serves(client), "the cluster to take writes", timeout_s=30)
         for number in range(100):
             client.set(f"key:{number}", number)
         before, told = looks(operator), settings(operator)

@@ -86,6 +86,12 @@ class SshShell:
         return self._connection
 
     @property
+    def peer_address(self) -> str:
+        """The address that answered and proved its host key, "" over a jump host."""
+        name = self._connection.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) and name else ""
+
+    @property
     def own_address(self) -> str:
         """This machine's address on the way there, "" over a jump host."""
         name = self._connection.get_extra_info("sockname")
