@@ -164,6 +164,8 @@ def test_a_sound_cluster_is_adopted_and_then_operated(lab: Lab, engine: TestEngi
     assert hand.snapshot() == before, "adopting and planning only read"
 
     check = lab.run("check", "hand", "--json")
+    assert (check.code, check.json["proved"], check.json["findings"]) == (0, False, []), "nothing is written unasked"
+    check = lab.run("check", "hand", "--canary", "--json")
     assert (check.code, check.json["proved"], check.json["findings"]) == (0, True, [])
     status = lab.run("status", "--json", env=ENV).json
     assert (status["name"], status["state"]) == ("hand", "ok")
