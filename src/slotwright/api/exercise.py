@@ -49,7 +49,13 @@ def drill_wish(node: str | None, host: str, rate: float, is_freeze: bool) -> Dri
     try:
         address = Address.parse(node) if node else None
     except ValueError as error:
-        raise InputError(f"{node} is not host:port", code="unknown-node", where=node or "") from error
+        raise InputError(
+            f"{node} is not host:port",
+            code="unknown-node",
+            where=node or "",
+            left="nothing was changed",
+            hint="slotwright status shows the nodes",
+        ) from error
     return DrillWish(address, host, rate, is_freeze)
 
 

@@ -79,6 +79,7 @@ async def _run(
             f"{target.name} is not known here: it can be looked at, not changed",
             code="not-ours",
             where=target.name,
+            left="nothing was changed",
             hint=f"slotwright adopt {target.name} makes it known",
         )
     with lock.hold(target.store.lock_path, "failover", target.name):
