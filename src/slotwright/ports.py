@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from slotwright.model.exam import HostExam
 from slotwright.model.facts import HostFacts, NodeQuery, ProcessId
 from slotwright.model.files import Launch, NodeFiles
 from slotwright.model.secret import Secret
@@ -69,6 +70,33 @@ class Host(Protocol):
 
     async def inspect(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostFacts:
         """Facts in one pass, changing nothing. ``cluster_id`` "" means: no folder is ours yet."""
+        ...
+
+    async def examine(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostExam:
+        """What the host can tell of these nodes that they can't tell themselves, in one pass, changing nothing.
+
+        Raises HostError where the host can't be asked.
+        """
+        ...
+
+    async def write_map(self, directory: str, cluster_id: str, text: str) -> None:
+        """Replace ``nodes.conf`` of a node that does not run, in a folder that is ours, by temp + fsync + rename. What
+        was there is kept beside it as ``nodes.conf.broken``. Raises HostError (directory-foreign, ...)."""
+        ...
+
+    async def read_map(self, directory: str, cluster_id: str) -> str:
+        """``nodes.conf`` as it is now, "" when there is none or the folder is not ours."""
+        ...
+
+    async def set_data_aside(self, directory: str, cluster_id: str) -> str:
+        """Move the RDB and AOF files of a node that does not run into a new folder ``aside-N`` inside its own; the path
+        of that folder, "" when there was nothing to move. Raises HostError (directory-foreign, ...)."""
+        ...
+
+    async def mend_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
+        """Cut what the server can't read off the append-only file of a node that does not run, with the server's own
+        tool (``redis-check-aof --fix``, which is the server program under another name). Returns what the tool said.
+        Raises HostError where it fails."""
         ...
 
     async def free_port(self, host: str) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from slotwright.model.cluster import Link, LoginFault, NodeView, Observation, PeerView, Role
+from slotwright.model.exam import HostExam
 from slotwright.model.expectation import Expectation
 from slotwright.model.findings import Finding, Severity, by_gravity
 from slotwright.model.slots import SLOT_COUNT
@@ -25,11 +26,13 @@ MEMORY_LIMIT = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What there is to judge; ``expected`` None: a cluster without a file."""
+    """What there is to judge; ``expected`` None: a cluster without a file; ``exams`` are the hosts' side, as far as there
+    is one that can be asked."""
 
     survey: Survey
     observation: Observation
     expected: Expectation | None = None
+    exams: tuple[HostExam, ...] = ()
 
     def views(self) -> Iterator[tuple[SurveyNode, NodeView]]:
         """The nodes that answered, with what they said."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from slotwright.errors import HostError
+from slotwright.model.exam import HostExam
 from slotwright.model.facts import HostFacts, NodeQuery, ProcessId
 from slotwright.model.files import Launch, NodeFiles
 
@@ -22,6 +23,26 @@ class UnreachableHost:
         raise HostError(old.what, code=old.code, where=old.where, seen=old.seen, left=old.left, hint=old.hint)
 
     async def inspect(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostFacts:
+        """Raises."""
+        self._fail()
+
+    async def examine(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostExam:
+        """Raises."""
+        self._fail()
+
+    async def write_map(self, directory: str, cluster_id: str, text: str) -> None:
+        """Raises."""
+        self._fail()
+
+    async def read_map(self, directory: str, cluster_id: str) -> str:
+        """Raises."""
+        self._fail()
+
+    async def set_data_aside(self, directory: str, cluster_id: str) -> str:
+        """Raises."""
+        self._fail()
+
+    async def mend_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
         """Raises."""
         self._fail()
 
