@@ -18,7 +18,7 @@ from slotwright.model.findings import Finding, Severity, by_gravity
 from slotwright.model.survey import State, Survey
 from slotwright.model.topology import Address, Mode
 from slotwright.operations.canary import fly_canaries
-from slotwright.operations.observe import find_login_faults, observe
+from slotwright.operations.observe import ALWAYS_ASKED, find_login_faults, observe
 from slotwright.operations.roster import Roster
 from slotwright.planning.diagnosis import Case, diagnose
 from slotwright.planning.survey import take_survey
@@ -57,12 +57,14 @@ class Verifier:
 
     async def look(self, *, with_canaries: bool, timeout_s: float = 2.0) -> Verdict:
         """Observe, find causes, judge, and prove if asked to and if there is anything to be proved."""
-        names = [name for name, _ in self.expected.settings] if self.expected else []
-        observation = await observe(self.roster, self.addresses, names, timeout_s=timeout_s)
+        of_file = [name for name, _ in self.expected.settings] if self.expected else []
+        names = tuple(dict.fromkeys((*of_file, *ALWAYS_ASKED)))
+        wall = self.clock.wall
+        observation = await observe(self.roster, self.addresses, names, timeout_s=timeout_s, wall=wall)
         slow = [silent.address for silent in observation.silent if silent.code == "timeout"]
         if slow:
             # A busy machine is no dead node: who was late is asked once more.
-            again = await observe(self.roster, slow, names, timeout_s=timeout_s)
+            again = await observe(self.roster, slow, names, timeout_s=timeout_s, wall=wall)
             observation = observation.with_second(again)
         _refuse_if_locked_out(self.name, observation)
         if any(view.replication.link is Link.DOWN for view in observation.views):
