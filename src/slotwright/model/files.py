@@ -12,6 +12,8 @@ NODES_CONF = "nodes.conf"
 SERVER_LOG = "server.log"
 PID_FILE = "server.pid"
 PROCESS = "process.json"
+ASIDE = "aside-"
+"""How the name of a folder begins that data was moved into, out of the server's way."""
 
 
 @dataclass(frozen=True, slots=True)
