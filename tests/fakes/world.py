@@ -141,6 +141,8 @@ class Server:
         match (name, *words[1:]):
             case ("INFO", *_):
                 return self._info().encode()
+            case ("PING",):
+                return b"PONG"
             case ("TIME",):
                 now = self.world.clock.wall() + self.skew_s
                 return [str(int(now)).encode(), str(int(now % 1 * 1e6)).encode()]

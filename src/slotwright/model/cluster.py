@@ -133,7 +133,7 @@ class NodeView:
     In a stand-alone instance ``peers`` is empty, ``id`` its run id, and ``state_is_ok`` True.
     ``settings`` holds the canonical values (CONFIG GET) of the directives that were asked for. ``clock_skew_s`` is how
     far the server's clock is ahead of ours, give or take ``clock_doubt_s`` (None: not measured). ``run_id`` is another
-    one after each start.
+    one after each start. ``misconf`` is the error that it answers a PING with while it can't write to its disk.
     """
 
     address: Address
@@ -149,6 +149,7 @@ class NodeView:
     clock_skew_s: float | None = None
     clock_doubt_s: float = 0.0
     run_id: str = ""
+    misconf: str = ""
 
     def setting(self, name: str) -> str | None:
         """The value of a directive; None where it was not asked for, or the server doesn't have it."""

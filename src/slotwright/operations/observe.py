@@ -45,7 +45,8 @@ async def observe(
 ) -> Observation:
     """The views of all ``addresses``; ``settings`` are the directives whose values to ask for as well.
 
-    ``wall`` tells our own time of day: with it the servers' clocks are measured.
+    ``wall`` tells our own time of day: with it the servers' clocks are measured, and each is asked whether it
+    can write.
     """
     names = tuple(settings)
     found = await asyncio.gather(*(_look(roster, address, names, timeout_s, wall) for address in addresses))
@@ -82,8 +83,10 @@ async def _look(
         if wall is None:
             return _view(address, await connection.pipeline(commands), names)
         before = wall()
-        *replies, said = await connection.pipeline([*commands, ("TIME",)])
-        return _timed(_view(address, replies, names), said, before, wall())
+        *replies, alive, said = await connection.pipeline([*commands, ("PING",), ("TIME",)])
+        view = _timed(_view(address, replies, names), said, before, wall())
+        is_misconf = isinstance(alive, ReplyError) and alive.code == "MISCONF"
+        return replace(view, misconf=str(alive)) if is_misconf else view
     except AuthenticationError as error:
         return SilentNode(address, "wrong-password", error.what)
     except ServerError as error:
