@@ -110,6 +110,7 @@ class Server:
     ignores: frozenset[str] = frozenset()
     more_info: str = ""
     lag_bytes: int = 0
+    skew_s: float = 0.0
 
     @property
     def me(self) -> Line:
@@ -141,6 +142,11 @@ class Server:
         match (name, *words[1:]):
             case ("INFO", *_):
                 return self._info().encode()
+            case ("PING",):
+                return b"PONG"
+            case ("TIME",):
+                now = self.world.clock.wall() + self.skew_s
+                return [str(int(now)).encode(), str(int(now % 1 * 1e6)).encode()]
             case ("CLUSTER", _) if not self.lines:
                 raise ReplyError("ERR This instance has cluster support disabled")
             case ("CLUSTER", "MYID"):

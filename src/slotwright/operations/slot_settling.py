@@ -1,12 +1,12 @@
 """Give slots one owner, and bring it their keys. Nothing is deleted that the owner does not have with the same content.
 
 For each slot: the ends are opened so that keys can be read and moved; keys that the owner lacks go there with MIGRATE
-(never REPLACE); keys that both have are compared, and equal copies dropped at the holder; then the owner is told that it
-owns the slot, then those who thought otherwise, then the rest; and every node's view is read back.
+(never REPLACE); keys that both have are compared, and equal copies dropped at the holder; then the owner is told that
+it owns the slot, then those who thought otherwise, then the rest; and every node's view is read back.
 
-A MIGRATE that fails or times out may have arrived: both ends are looked at again, never is it simply repeated. Different
-values of one key stop the slot, with both ends left readable, unless the step says that the owner's stays; then both
-are written to files first (cluster.c, CLUSTER SETSLOT, getNodeByQuery; 6.2 to 8.x and Valkey).
+A MIGRATE that fails or times out may have arrived: both ends are looked at again, never is it simply repeated.
+Different values of one key stop the slot, with both ends left readable, unless the step says that the owner's stays;
+then both are written to files first (cluster.c, CLUSTER SETSLOT, getNodeByQuery; 6.2 to 8.x and Valkey).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _Ends:
 
 @dataclass(frozen=True, slots=True)
 class Settler:
-    """Settles slots of the cluster that has nodes at ``addresses``; ``password`` is what nodes log in to each other with."""
+    """Settles slots of the cluster that has nodes at ``addresses``; nodes log in to each other with ``password``."""
 
     roster: Roster
     clock: Clock

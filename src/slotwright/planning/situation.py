@@ -1,4 +1,4 @@
-"""Everything that a plan of repairs is made from: what the servers say, what the hosts say, what the journal remembers."""
+"""What a plan of repairs is made from: what the servers say, what the hosts say, what the journal remembers."""
 
 from __future__ import annotations
 

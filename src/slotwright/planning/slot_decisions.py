@@ -22,9 +22,9 @@ from slotwright.planning.claims import SlotCase
 class Knowledge:
     """What deciding needs besides the slot itself; nodes are ids.
 
-    ``primaries`` are those that answer, with their config epochs; ``sizes`` their numbers of slots. ``intents`` give the
-    target by slot. ``planned`` gives the node that serves a slot by the file, if it answers. ``full`` are nodes that
-    have no room for more keys. ``guarded`` are slots of which a silent node may hold keys. ``takes_back``: moves are
+    ``primaries`` are those that answer, with their config epochs; ``sizes`` their numbers of slots. ``intents`` give
+    the target by slot. ``planned`` gives the node that serves a slot by the file, if it answers. ``full`` are nodes
+    that have no room for more keys. ``guarded`` are slots of which a silent node may hold keys. ``takes_back``: moves are
     undone where that is possible.
     """
 
@@ -70,7 +70,7 @@ def _of_one(case: SlotCase, owner: str, know: Knowledge) -> Decision:
 
 
 def _arriving(case: SlotCase, owner: str, know: Knowledge) -> str | None:
-    """Where the slot was going, when keys have arrived there; for an end that only the target has open, when all have."""
+    """Where the slot was going, when keys have arrived there; where only the target has it open, when all have."""
     targets = [to for node, to in case.migrating if node == owner and to in know.primaries]
     one_sided = [node for node, _ in case.importing if node in know.primaries and node not in targets]
     for target in targets:
