@@ -24,7 +24,7 @@ class Knowledge:
 
     ``primaries`` are those that answer, with their config epochs; ``sizes`` their numbers of slots. ``intents`` give
     the target by slot. ``planned`` gives the node that serves a slot by the file, if it answers. ``full`` are nodes
-    that have no room for more keys. ``guarded`` are slots of which a silent node may hold keys. ``takes_back``: moves are
+    that have no room for more keys. ``guarded``: a silent node may hold keys of them. ``takes_back``: moves are
     undone where that is possible.
     """
 
