@@ -243,6 +243,10 @@ class Clock(Protocol):
         """Seconds of a clock that never goes back."""
         ...
 
+    def wall(self) -> float:
+        """What this machine takes for the time of day, in seconds since 1970."""
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Let that much time pass."""
         ...

@@ -22,6 +22,9 @@ class FakeClock:
     def now(self) -> float:
         return self.time
 
+    def wall(self) -> float:
+        return 1_800_000_000.0 + self.time
+
     async def sleep(self, seconds: float) -> None:
         self.time += max(seconds, self.least_s)
         await asyncio.sleep(0)

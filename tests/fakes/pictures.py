@@ -12,11 +12,13 @@ A picture begins sound: three hosts h1, h2, h3 with the ports 7001 and 7002 each
 ``views``         {place: {"id"}}: the strangers' own views
 ``login_faults``  {place: "missing" or "rejected"}
 ``file``          false: a cluster without a file; else {"settings": {...}}
+``exams``         {place: {...}}: what its host says of a node, see :func:`_exam`; hosts that are named here were asked
+``hosts``         {host: {"memory", "trouble"}}: a host as such
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +36,9 @@ from slotwright.model.cluster import (
     ServerVersion,
     SilentNode,
 )
+from slotwright.model.exam import HostExam, NodeExam
 from slotwright.model.expectation import Expectation
+from slotwright.model.facts import DirectoryState, ProcessId
 from slotwright.model.findings import Finding
 from slotwright.model.slots import SlotSet
 from slotwright.model.topology import EngineKind, Mode
@@ -59,7 +63,43 @@ def picture(given: Given) -> Case:
         expected = Expectation(
             made, wanted.hosts, tuple(file.get("settings", {}).items()), wanted.allow_colocated_replicas
         )
-    return Case(take_survey("demo", observed, made if expected else None), observed, expected)
+    survey = take_survey("demo", observed, made if expected else None)
+    return Case(survey, observed, expected, tuple(_exams(given, made)))
+
+
+def _exams(given: Given, made: Blueprint) -> Iterator[HostExam]:
+    exams, hosts = given.get("exams", {}), given.get("hosts", {})
+    asked = dict.fromkeys([*hosts, *(at(place).host for place in exams)])
+    for host in asked:
+        said = hosts.get(host, {})
+        nodes = [node for node in made.nodes if node.address.host == host and "trouble" not in said]
+        silent = given.get("silent", {})
+        yield HostExam(
+            host,
+            tuple(_exam(node, exams.get(str(node.address), {}), str(node.address) not in silent) for node in nodes),
+            said.get("memory", 2**34),
+            said.get("memory", 2**34),
+            said.get("trouble", ""),
+        )
+
+
+def _exam(node: BlueprintNode, given: Given, is_running: bool) -> NodeExam:
+    """``folder`` "absent"...; ``state`` a letter (the process is there); ``map`` (text or null), ``log``, ``free``,
+    ``data``, ``nofile``, ``ended``."""
+    state = given.get("state", "S" if is_running else "")
+    line = f"{node.id} {node.address.host}:1@10001 myself,master - 0 0 1 connected\n"
+    return NodeExam(
+        node.address,
+        DirectoryState(given.get("folder", "ours")),
+        ProcessId(1, "boot:1") if state else None,
+        state,
+        given.get("nofile", 10032),
+        None if state else given.get("map", line + "vars currentEpoch 1 lastVoteEpoch 0\n"),
+        given.get("log", ""),
+        given.get("free", 10**11),
+        given.get("data", 0),
+        given.get("ended", ""),
+    )
 
 
 def findings(**given: Any) -> list[str]:
@@ -153,13 +193,15 @@ def _view(place: str, lines: Mapping[str, PeerView], given: Given, made: Bluepri
 
 def _told(view: NodeView, says: Given) -> NodeView:
     """``state`` "fail"; ``link``, ``syncing``, ``down_s``, ``behind`` (bytes); ``used``, ``maxmemory``, ``loading``,
-    ``save_ok``, ``append_ok``, ``keys``; ``version`` "redis 7.0.15"; ``settings`` {...}."""
+    ``save_ok``, ``append_ok``, ``rewrite_ok``, ``aof`` (false: none), ``keys``, ``uptime``, ``maxclients``, ``policy``;
+    ``good`` replicas; ``skew`` and ``doubt`` (seconds), ``misconf``; ``version`` "redis 7.0.15"; ``settings`` {...}."""
     replication = replace(
         view.replication,
         link=Link(says["link"]) if "link" in says else view.replication.link,
         is_syncing=says.get("syncing", False),
         down_s=says.get("down_s"),
         offset=view.replication.offset - says.get("behind", 0),
+        good_replicas=says.get("good"),
     )
     health = replace(
         view.health,
@@ -169,6 +211,11 @@ def _told(view: NodeView, says: Given) -> NodeView:
         last_save_ok=says.get("save_ok", True),
         last_append_ok=says.get("append_ok", True),
         keys=says.get("keys", 0),
+        last_rewrite_ok=says.get("rewrite_ok", True),
+        has_append_log=says.get("aof", True),
+        uptime_s=says.get("uptime", 60),
+        maxclients=says.get("maxclients", 10000),
+        maxmemory_policy=says.get("policy", ""),
     )
     version = view.version
     if "version" in says:
@@ -181,12 +228,15 @@ def _told(view: NodeView, says: Given) -> NodeView:
         health=health,
         version=version,
         settings=tuple(says.get("settings", {}).items()),
+        clock_skew_s=says.get("skew"),
+        clock_doubt_s=says.get("doubt", 0.0),
+        misconf=says.get("misconf", ""),
     )
 
 
 def _line(line: PeerView, seen: Given | None, lines: Mapping[str, PeerView]) -> PeerView | None:
-    """``flags``, ``role``, ``replica_of`` (a place), ``slots``, ``epoch``, ``address`` (null), ``migrating`` and
-    ``importing`` ({slot: place})."""
+    """``flags``, ``role``, ``replica_of`` (a place), ``slots``, ``epoch``, ``address`` (null), ``connected``,
+    ``migrating`` and ``importing`` ({slot: place})."""
     if seen is None:
         return None
     changed = replace(
@@ -196,6 +246,7 @@ def _line(line: PeerView, seen: Given | None, lines: Mapping[str, PeerView]) -> 
         slots=SlotSet.parse(seen["slots"].split()) if "slots" in seen else line.slots,
         epoch=seen.get("epoch", line.epoch),
         address=None if "address" in seen else line.address,
+        is_connected=seen.get("connected", line.is_connected),
         migrating=tuple(OpenSlot(int(slot), lines[to].id) for slot, to in seen.get("migrating", {}).items()),
         importing=tuple(OpenSlot(int(slot), lines[to].id) for slot, to in seen.get("importing", {}).items()),
     )

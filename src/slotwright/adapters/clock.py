@@ -13,6 +13,10 @@ class MonotonicClock:
         """Seconds since some moment before."""
         return time.monotonic()
 
+    def wall(self) -> float:
+        """Seconds since 1970; somebody may set it at any time."""
+        return time.time()
+
     async def sleep(self, seconds: float) -> None:
         """Let the event loop go on meanwhile."""
         await asyncio.sleep(seconds)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from slotwright.api.context import Context
+from slotwright.api.exams import examine_hosts
 from slotwright.api.lifecycle import choose_nodes, own_record
 from slotwright.api.targets import Target, find_by_node, find_target, open_verifier
 from slotwright.errors import InputError
 from slotwright.model.cluster import Role
+from slotwright.model.record import Stage
 from slotwright.model.slots import key_slot
 from slotwright.model.survey import SurveyNode
 from slotwright.model.topology import Address, Mode
@@ -32,16 +35,22 @@ class SlotOfKey:
 
 async def status(context: Context, target: Target) -> Verdict:
     """One look at every node, judged but not proved. Raises for a foreign cluster whose seed doesn't answer."""
-    return await check(context, target, with_canaries=False)
+    async with context.fleet(target.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
+        verifier = await open_verifier(context, target, fleet, roster)
+        return await verifier.look(with_canaries=False)
 
 
 async def check(context: Context, target: Target, *, with_canaries: bool) -> Verdict:
-    """The proof, or the findings. ``with_canaries``: also write and read a key on every shard.
+    """The proof, or the findings, with what the hosts tell of nodes that were made here. ``with_canaries``: also write
+    and read a key on every shard.
 
     Raises AuthenticationError when no node lets us in, and what :func:`open_verifier` raises.
     """
     async with context.fleet(target.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
         verifier = await open_verifier(context, target, fleet, roster)
+        record = target.record
+        if record is not None and record.stage is not Stage.ADOPTED:
+            verifier = replace(verifier, examine=partial(examine_hosts, fleet, record))
         return await verifier.look(with_canaries=with_canaries)
 
 

@@ -86,7 +86,8 @@ class Replication:
     """INFO replication. ``offset`` counts bytes: what a primary has sent, or a replica has taken.
 
     ``link`` is None for a primary. ``down_s`` is how long the link has been down (None: it is up or never was).
-    ``online_replicas`` counts those that a primary feeds now.
+    ``online_replicas`` counts those that a primary feeds now, ``good_replicas`` those that count for
+    min-replicas-to-write (None: that is not set).
     """
 
     role: Role
@@ -95,11 +96,16 @@ class Replication:
     down_s: int | None = None
     is_syncing: bool = False
     online_replicas: int = 0
+    good_replicas: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What INFO says of the process: memory in bytes (``maxmemory_bytes`` 0: no limit), persistence, uptime."""
+    """What INFO says of the process: memory in bytes (``maxmemory_bytes`` 0: no limit), persistence, uptime.
+
+    ``maxmemory_policy`` "" and ``maxclients`` None: not told. ``unsaved_changes`` counts since the last snapshot;
+    ``evicted_keys`` and ``rejected_connections`` since the start.
+    """
 
     pid: int
     uptime_s: int
@@ -111,6 +117,13 @@ class Health:
     has_append_log: bool
     keys: int
     connected_clients: int = 0
+    maxmemory_policy: str = ""
+    maxclients: int | None = None
+    last_rewrite_ok: bool = True
+    append_log_bytes: int = 0
+    unsaved_changes: int = 0
+    evicted_keys: int = 0
+    rejected_connections: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +131,9 @@ class NodeView:
     """What one node says. ``address`` is the one that we dialled; ``peers`` includes the node itself.
 
     In a stand-alone instance ``peers`` is empty, ``id`` its run id, and ``state_is_ok`` True.
-    ``settings`` holds the canonical values (CONFIG GET) of the directives that were asked for.
+    ``settings`` holds the canonical values (CONFIG GET) of the directives that were asked for. ``clock_skew_s`` is how
+    far the server's clock is ahead of ours, give or take ``clock_doubt_s`` (None: not measured). ``run_id`` is another
+    one after each start. ``misconf`` is the error that it answers a PING with while it can't write to its disk.
     """
 
     address: Address
@@ -131,6 +146,14 @@ class NodeView:
     health: Health
     peers: tuple[PeerView, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+    clock_skew_s: float | None = None
+    clock_doubt_s: float = 0.0
+    run_id: str = ""
+    misconf: str = ""
+
+    def setting(self, name: str) -> str | None:
+        """The value of a directive; None where it was not asked for, or the server doesn't have it."""
+        return dict(self.settings).get(name)
 
     @property
     def myself(self) -> PeerView | None:

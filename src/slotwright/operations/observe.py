@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 from slotwright.errors import AuthenticationError, ServerError
@@ -16,13 +17,39 @@ from slotwright.wire.cluster_nodes import parse_cluster_nodes
 from slotwright.wire.flavor import version_from_info
 from slotwright.wire.info import health, parse_info, replication
 
+ALWAYS_ASKED = (
+    "appendonly",
+    "appenddirname",
+    "appendfilename",
+    "cluster-allow-reads-when-down",
+    "cluster-announce-ip",
+    "cluster-node-timeout",
+    "cluster-require-full-coverage",
+    "dbfilename",
+    "dir",
+    "maxmemory-policy",
+    "min-replicas-to-write",
+    "save",
+    "stop-writes-on-bgsave-error",
+)
+"""The directives that a check asks every server for, whatever the file says: findings are judged from them."""
+
 
 async def observe(
-    roster: Roster, addresses: Sequence[Address], settings: Iterable[str] = (), *, timeout_s: float = 2.0
+    roster: Roster,
+    addresses: Sequence[Address],
+    settings: Iterable[str] = (),
+    *,
+    timeout_s: float = 2.0,
+    wall: Callable[[], float] | None = None,
 ) -> Observation:
-    """The views of all ``addresses``; ``settings`` are the directives whose values to ask for as well."""
+    """The views of all ``addresses``; ``settings`` are the directives whose values to ask for as well.
+
+    ``wall`` tells our own time of day: with it the servers' clocks are measured, and each is asked whether it
+    can write.
+    """
     names = tuple(settings)
-    found = await asyncio.gather(*(_look(roster, address, names, timeout_s) for address in addresses))
+    found = await asyncio.gather(*(_look(roster, address, names, timeout_s, wall) for address in addresses))
     return Observation(
         tuple(view for view in found if isinstance(view, NodeView)),
         tuple(silent for silent in found if isinstance(silent, SilentNode)),
@@ -46,13 +73,20 @@ async def discover(roster: Roster, seed: Address) -> tuple[Address, ...]:
     return (seed, *sorted(address for address in known if address != seed))
 
 
-async def _look(roster: Roster, address: Address, names: tuple[str, ...], timeout_s: float) -> NodeView | SilentNode:
+async def _look(
+    roster: Roster, address: Address, names: tuple[str, ...], timeout_s: float, wall: Callable[[], float] | None
+) -> NodeView | SilentNode:
     try:
         connection = await roster.connection(address, timeout_s=timeout_s)
         commands: list[tuple[str, ...]] = [("INFO",), ("CLUSTER", "MYID"), ("CLUSTER", "INFO"), ("CLUSTER", "NODES")]
         commands += [("CONFIG", "GET", name) for name in names]
-        replies = await connection.pipeline(commands)
-        return _view(address, replies, names)
+        if wall is None:
+            return _view(address, await connection.pipeline(commands), names)
+        before = wall()
+        *replies, alive, said = await connection.pipeline([*commands, ("PING",), ("TIME",)])
+        view = _timed(_view(address, replies, names), said, before, wall())
+        is_misconf = isinstance(alive, ReplyError) and alive.code == "MISCONF"
+        return replace(view, misconf=str(alive)) if is_misconf else view
     except AuthenticationError as error:
         return SilentNode(address, "wrong-password", error.what)
     except ServerError as error:
@@ -89,7 +123,16 @@ def _view(address: Address, replies: list[Reply | ReplyError], names: tuple[str,
             for name, reply in zip(names, values, strict=True)
             if (value := setting_value(reply)) is not None
         ),
+        run_id=info.get("run_id", ""),
     )
+
+
+def _timed(view: NodeView, said: Reply | ReplyError, before: float, after: float) -> NodeView:
+    """With how far the server's clock is ahead of ours: it was read at some moment between ``before`` and ``after``."""
+    if not isinstance(said, list) or len(said) != 2 or after < before:
+        return view
+    theirs = int(_text(said[0])) + int(_text(said[1])) / 1e6
+    return replace(view, clock_skew_s=theirs - (before + after) / 2, clock_doubt_s=(after - before) / 2)
 
 
 def setting_value(reply: Reply | ReplyError) -> str | None:

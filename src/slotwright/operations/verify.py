@@ -7,21 +7,26 @@ and a key written and read back on every shard.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 
 from slotwright.errors import AuthenticationError, ServerError, SlotwrightError
 from slotwright.model.cluster import Link, NodeView, Observation, Role
+from slotwright.model.contents import Contents
 from slotwright.model.events import Moved, Report
+from slotwright.model.exam import HostExam
 from slotwright.model.expectation import Expectation
 from slotwright.model.findings import Finding, Severity, by_gravity
 from slotwright.model.survey import State, Survey
 from slotwright.model.topology import Address, Mode
 from slotwright.operations.canary import fly_canaries
-from slotwright.operations.observe import find_login_faults, observe
+from slotwright.operations.contents import ALL_SLOTS, look_into_slots
+from slotwright.operations.observe import ALWAYS_ASKED, find_login_faults, observe
 from slotwright.operations.roster import Roster
+from slotwright.planning.claims import doubtful_slots
 from slotwright.planning.diagnosis import Case, diagnose
 from slotwright.planning.survey import take_survey
+from slotwright.planning.unjudged import unjudged
 from slotwright.ports import Clock, LoginDialer, Reply, ReplyError
 
 _POLL_S = 0.02
@@ -30,12 +35,18 @@ _LOADING_PATIENCE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One look at the cluster, judged. ``is_proved``: a client wrote and read on every shard."""
+    """One look at the cluster, judged. ``is_proved``: a client wrote and read on every shard.
+
+    ``exams`` are what the hosts told, ``unjudged`` what could not be judged, and why, a sentence each.
+    """
 
     survey: Survey
     observation: Observation
     findings: tuple[Finding, ...]
     is_proved: bool
+    exams: tuple[HostExam, ...] = ()
+    unjudged: tuple[str, ...] = ()
+    contents: Contents = field(default_factory=Contents)
 
     @property
     def is_ok(self) -> bool:
@@ -45,7 +56,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """Looks and judges. ``expected`` None: a cluster without a file; ``token`` makes the canary keys unique."""
+    """Looks and judges. ``expected`` None: a cluster without a file; ``token`` makes the canary keys unique.
+
+    ``examine`` asks the hosts of the nodes, and never raises (None: they can't be asked, or are not).
+    """
 
     name: str
     roster: Roster
@@ -54,26 +68,48 @@ class Verifier:
     addresses: tuple[Address, ...]
     token: str
     expected: Expectation | None = None
+    examine: Callable[[], Awaitable[tuple[HostExam, ...]]] | None = None
 
-    async def look(self, *, with_canaries: bool, timeout_s: float = 2.0) -> Verdict:
-        """Observe, find causes, judge, and prove if asked to and if there is anything to be proved."""
-        names = [name for name, _ in self.expected.settings] if self.expected else []
-        observation = await observe(self.roster, self.addresses, names, timeout_s=timeout_s)
-        slow = [silent.address for silent in observation.silent if silent.code == "timeout"]
-        if slow:
-            # A busy machine is no dead node: who was late is asked once more.
-            again = await observe(self.roster, slow, names, timeout_s=timeout_s)
-            observation = observation.with_second(again)
+    async def look(self, *, with_canaries: bool, timeout_s: float = 2.0, is_deep: bool = False) -> Verdict:
+        """Observe, find causes, judge, and prove if asked to and if there is anything to be proved.
+
+        ``is_deep``: keys are counted in every slot of every primary, not only in those that are doubtful.
+        """
+        observation, exams = await asyncio.gather(self._observe(timeout_s), self._exams())
         _refuse_if_locked_out(self.name, observation)
         if any(view.replication.link is Link.DOWN for view in observation.views):
             observation = await find_login_faults(self.roster, observation, self.login)
         survey = take_survey(self.name, observation, self.expected.blueprint if self.expected else None)
-        findings = diagnose(Case(survey, observation, self.expected))
+        contents = await self._contents(survey, observation, is_deep=is_deep)
+        case = Case(survey, observation, self.expected, exams, contents)
+        findings = diagnose(case)
         is_proved = False
         if with_canaries and survey.state is not State.DOWN:
             failed = await fly_canaries(self.roster, survey, self.token)
             findings, is_proved = by_gravity(findings + failed), not failed
-        return Verdict(survey, observation, findings, is_proved)
+        return Verdict(survey, observation, findings, is_proved, exams, unjudged(case), contents)
+
+    async def _contents(self, survey: Survey, observation: Observation, *, is_deep: bool) -> Contents:
+        """Of slots that are open or claimed twice, or of all: who holds how many keys of them."""
+        slots = ALL_SLOTS if is_deep else doubtful_slots(observation)
+        if not slots or survey.mode is not Mode.CLUSTER:
+            return Contents()
+        return await look_into_slots(self.roster, survey, observation, slots)
+
+    async def _exams(self) -> tuple[HostExam, ...]:
+        return await self.examine() if self.examine else ()
+
+    async def _observe(self, timeout_s: float) -> Observation:
+        of_file = [name for name, _ in self.expected.settings] if self.expected else []
+        names = tuple(dict.fromkeys((*of_file, *ALWAYS_ASKED)))
+        wall = self.clock.wall
+        observation = await observe(self.roster, self.addresses, names, timeout_s=timeout_s, wall=wall)
+        slow = [silent.address for silent in observation.silent if silent.code == "timeout"]
+        if slow:
+            # A busy machine is no dead node: who was late is asked once more.
+            again = await observe(self.roster, slow, names, timeout_s=timeout_s, wall=wall)
+            observation = observation.with_second(again)
+        return observation
 
     async def await_usable(self, report: Report) -> None:
         """Wait until it is usable, as far as settings that a formation lowers allow.
@@ -155,12 +191,22 @@ def _refuse_if_locked_out(name: str, observation: Observation) -> None:
 
 _NOT_HEALED_BY_WAITING = frozenset(
     {
+        "aof-rewrite-failing",
+        "append-log-cut",
+        "came-back-empty",
+        "clocks-differ",
+        "directory-shared",
+        "disk-filling",
         "memory-near-limit",
+        "memory-overcommitted",
+        "nofile-low",
+        "oom-killed",
         "open-slot",
         "persistence-failing",
         "replica-beside-primary",
         "settings-differ",
         "unknown-node",
+        "unpersisted",
     }
 )
 

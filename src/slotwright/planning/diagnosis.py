@@ -8,41 +8,31 @@ primary and stands on another host; and, where there is a file, roles and settin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
-from slotwright.model.cluster import Link, LoginFault, NodeView, Observation, PeerView, Role
-from slotwright.model.exam import HostExam
-from slotwright.model.expectation import Expectation
+from slotwright.model.cluster import Link, PeerView, Role
 from slotwright.model.findings import Finding, Severity, by_gravity
 from slotwright.model.slots import SLOT_COUNT
-from slotwright.model.survey import Survey, SurveyNode
-from slotwright.model.topology import Mode
+from slotwright.model.survey import SurveyNode
+from slotwright.model.topology import Address, Mode
+from slotwright.planning.case import Case, Judge
+from slotwright.planning.claims import SlotCase, slot_cases
+from slotwright.planning.member_symptoms import member_findings
+from slotwright.planning.members import changed_ids, ghosts, misdirections, misplaced_replicas
+from slotwright.planning.slot_symptoms import slot_findings
+from slotwright.planning.symptoms_bus import bus_links, cut_off
+from slotwright.planning.symptoms_coverage import replicas_required, what_still_serves
+from slotwright.planning.symptoms_data import came_back_empty, shared_directories, unpersisted
+from slotwright.planning.symptoms_disk import filling_disks, log_remedy, persistence, rewrites, torn_logs
+from slotwright.planning.symptoms_down import cause_of, evidence
+from slotwright.planning.symptoms_host import clocks, open_files
+from slotwright.planning.symptoms_login import login_finding
+from slotwright.planning.symptoms_memory import killed, near_limits, overcommitted
 from slotwright.wire.server_conf import SECRET_DIRECTIVES
 
+__all__ = ["Case", "Judge", "diagnose"]
+
 LAG_LIMIT_BYTES = 1024 * 1024
-MEMORY_LIMIT = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What there is to judge; ``expected`` None: a cluster without a file; ``exams`` are the hosts' side, as far as there
-    is one that can be asked."""
-
-    survey: Survey
-    observation: Observation
-    expected: Expectation | None = None
-    exams: tuple[HostExam, ...] = ()
-
-    def views(self) -> Iterator[tuple[SurveyNode, NodeView]]:
-        """The nodes that answered, with what they said."""
-        for node in self.survey.nodes:
-            view = self.observation.view_of(node.address) if node.address else None
-            if view is not None:
-                yield node, view
-
-
-Judge = Callable[[Case], Iterator[Finding]]
 
 
 def diagnose(case: Case) -> tuple[Finding, ...]:
@@ -59,13 +49,15 @@ def silent_nodes(case: Case) -> Iterator[Finding]:
             continue
         reason = reasons.get(node.address, "") if node.address else ""
         lost = case.survey.mode is Mode.SINGLE or (node.role is Role.PRIMARY and bool(node.slots))
+        cause = cause_of(case, node)
+        further = cause.seen if cause else evidence(case, node) if not node.is_reachable else ""
         yield Finding(
-            "node-down" if node.trouble != "wrong password" else "wrong-password",
+            cause.code if cause else "node-down" if node.trouble != "wrong password" else "wrong-password",
             Severity.SERIOUS if lost or node.trouble == "wrong password" else Severity.WARNING,
             node.place,
-            _silence(node, case),
-            _silence_remedy(node, case),
-            seen=reason,
+            _silence(node, case) + (f": {cause.what}" if cause else ""),
+            (cause.remedy if cause else "") or _silence_remedy(node, case),
+            seen="; ".join(part for part in (reason, further) if part),
             risk=_silence_risk(node, case),
         )
 
@@ -79,7 +71,8 @@ def _silence(node: SurveyNode, case: Case) -> str:
         "hangs": f"the {role} is there but does not answer",
         "loading": f"the {role} is loading its data",
         "wrong password": f"the {role} refuses our password",
-        "failed": f"the {role} is held failed by the other nodes",
+        "failed": f"the {role} is held failed by the other nodes"
+        + (", though it answers" if node.is_reachable else ""),
         "not asked": f"the {role} was not asked: its address is unknown",
     }
     return said.get(node.trouble, f"the {role} is down")
@@ -89,7 +82,9 @@ def _silence_risk(node: SurveyNode, case: Case) -> str:
     if case.survey.mode is Mode.SINGLE:
         return "nothing is served"
     if node.slots and node.role is Role.PRIMARY:
-        return f"slots {node.slots} are not served"
+        others = what_still_serves(case)
+        until = ", until a replica takes over" if node.shard and _copies(case, node.shard) else ""
+        return f"slots {node.slots} are not served{until}" + (f"; meanwhile {others}" if others else "")
     if node.shard and _copies(case, node.shard) == 0:
         return f"shard {node.shard} has no copy: one more death loses it"
     return "less redundancy than planned"
@@ -105,9 +100,10 @@ def _silence_remedy(node: SurveyNode, case: Case) -> str:
     if node.trouble == "hangs":
         ours = f": slotwright stop --kill {node.place}, then slotwright start {node.place}" if case.expected else ""
         return "look at its host; if it stays so, end it and start it again" + ours
-    if case.expected is None:
-        return "start its server again"
-    return f"slotwright start {case.survey.name} {node.place}"
+    if node.is_reachable and node.address is not None:
+        tries = "; slotwright preflight tries every pair" if case.expected else ""
+        return f"let the others through to its cluster bus, port {node.address.bus_port}{tries}"
+    return case.repair("start its server again")
 
 
 def _copies(case: Case, shard: int) -> int:
@@ -126,7 +122,8 @@ def uncovered_slots(case: Case) -> Iterator[Finding]:
             case.survey.name,
             f"{SLOT_COUNT - owned} of {SLOT_COUNT} slots belong to nobody",
             "give them an owner again: the node that had them, if it can come back",
-            risk="their keys can't be reached; with full coverage required, no key can",
+            risk="their keys can't be reached; "
+            + (what_still_serves(case) or "with full coverage required, no key can"),
         )
 
 
@@ -134,8 +131,9 @@ def states(case: Case) -> Iterator[Finding]:
     """Nodes that say cluster_state:fail though every slot has a live owner."""
     if len(case.survey.served) < SLOT_COUNT:
         return
+    apart = cut_off(case)
     for node, view in case.views():
-        if not view.state_is_ok and not view.health.is_loading:
+        if not view.state_is_ok and not view.health.is_loading and node.id not in apart:
             yield Finding(
                 "cluster-state-fail",
                 Severity.SERIOUS,
@@ -150,14 +148,20 @@ def states(case: Case) -> Iterator[Finding]:
 def views_disagree(case: Case) -> Iterator[Finding]:
     """One finding a node that sees owners, roles or members otherwise than the survey does."""
     own = {view.id: view.myself for _, view in case.views()}
+    # Who can't reach the others knows old things, and the others of it: the broken links are told.
+    apart = cut_off(case)
     truth = {
         node.id: (node.role, node.slots, node.replica_of, _epoch(own.get(node.id)))
         for node in case.survey.nodes
-        if node.is_reachable
+        if node.is_reachable and node.id not in apart
     }
+    explained = _explained(case)
     for node, view in case.views():
+        if node.id in apart:
+            continue
         seen = {peer.id: (peer.role, peer.slots, peer.replica_of, _epoch(peer)) for peer in view.peers}
         wrong = sorted(node_id for node_id in truth if seen.get(node_id) != truth[node_id])
+        wrong = [node_id for node_id in wrong if (node.address, node_id) not in explained]
         if wrong:
             yield Finding(
                 "views-disagree",
@@ -168,6 +172,18 @@ def views_disagree(case: Case) -> Iterator[Finding]:
                 seen=_disagreement(case, wrong[0], seen),
                 risk="clients are sent to the wrong node",
             )
+
+
+def _explained(case: Case) -> set[tuple[Address | None, str]]:
+    """(Who looks, at whom) where a disagreement follows from a slot with two owners, or a member that isn't found."""
+    views = case.observation.views
+    twice = {node for each in slot_cases(case.survey, case.observation, case.contents) for node in _rivals(each)}
+    pairs: set[tuple[Address | None, str]] = {(view.address, node_id) for view in views for node_id in twice}
+    return pairs | {(found.via, found.node_id) for found in misdirections(case.observation, case.blueprint)}
+
+
+def _rivals(case: SlotCase) -> tuple[str, ...]:
+    return case.claimants if len(case.claimants) > 1 else ()
 
 
 def _epoch(peer: PeerView | None) -> int | None:
@@ -202,23 +218,15 @@ def epochs(case: Case) -> Iterator[Finding]:
             )
 
 
-def open_slots(case: Case) -> Iterator[Finding]:
-    """Slots that are being moved, or were when the mover died."""
-    for node, view in case.views():
-        mine = view.myself
-        if mine is None or not (mine.migrating or mine.importing):
-            continue
-        told = [f"{slot.slot} migrating" for slot in mine.migrating]
-        told += [f"{slot.slot} importing" for slot in mine.importing]
-        yield Finding(
-            "open-slot",
-            Severity.WARNING,
-            node.place,
-            f"{len(told)} slots are being moved, or were when the mover died",
-            "finish or undo the move; until then leave the slots alone",
-            seen=", ".join(told[:5]),
-            risk="clients pay a second round trip, multi-key commands fail",
-        )
+def slots(case: Case) -> Iterator[Finding]:
+    """Slots that two nodes own, that a dead mover left open, or whose keys are where they should not be."""
+    cases = slot_cases(case.survey, case.observation, case.contents)
+    return slot_findings(case.survey, cases, case.contents)
+
+
+def members(case: Case) -> Iterator[Finding]:
+    """Ghosts, changed ids and addresses, replicas of the wrong primary, a lost majority."""
+    return member_findings(case.survey, case.observation, case.blueprint)
 
 
 def replica_links(case: Case) -> Iterator[Finding]:
@@ -230,7 +238,7 @@ def replica_links(case: Case) -> Iterator[Finding]:
             continue
         fault = faults.get(view.address)
         if fault is not None:
-            yield _login_finding(case, node, fault)
+            yield login_finding(case, node, fault)
             continue
         state = "is copying its primary's data" if view.replication.is_syncing else "has lost its primary"
         yield Finding(
@@ -238,30 +246,10 @@ def replica_links(case: Case) -> Iterator[Finding]:
             Severity.WARNING if view.replication.is_syncing else Severity.SERIOUS,
             node.place,
             f"the replica of shard {node.shard} {state}",
-            "wait for the copy to end" if view.replication.is_syncing else _log_remedy(case, node),
+            "wait for the copy to end" if view.replication.is_syncing else log_remedy(case, node),
             seen=f"link down for {view.replication.down_s} s" if view.replication.down_s else "",
             risk=f"shard {node.shard} has one copy less",
         )
-
-
-def _log_remedy(case: Case, node: SurveyNode) -> str:
-    """Where its log is; for a cluster that is not ours we can't know."""
-    return "read its log" + (f": slotwright logs {node.place}" if case.expected else "")
-
-
-def _login_finding(case: Case, node: SurveyNode, fault: LoginFault) -> Finding:
-    missing = fault is LoginFault.MISSING
-    return Finding(
-        "replica-auth-missing" if missing else "replica-auth-rejected",
-        Severity.SERIOUS,
-        node.place,
-        "the replica has no password for its primary" if missing else "the replica's password for its primary is wrong",
-        "slotwright up (sets masterauth from the file; nothing restarts)"
-        if case.expected
-        else "CONFIG SET masterauth on it, then CONFIG REWRITE; nothing restarts",
-        seen="masterauth is empty" if missing else "its masterauth was tried on the primary and refused",
-        risk=f"shard {node.shard} has one copy less; the replica reconnects for ever and its log fills the disk",
-    )
 
 
 def lagging_replicas(case: Case) -> Iterator[Finding]:
@@ -283,10 +271,13 @@ def bare_primaries(case: Case) -> Iterator[Finding]:
     wants = any(node.role is Role.REPLICA for node in case.survey.nodes) or (
         case.expected is not None and any(shard.replicas for shard in case.expected.blueprint.shards)
     )
+    misplaced = tuple(misplaced_replicas(case.survey, case.blueprint))
     for node in case.survey.nodes:
         if not wants or not node.slots or node.shard is None:
             continue
         others = [other for other in case.survey.shard(node.shard) if other is not node]
+        if any(lost.owner.id == node.id for lost in misplaced):
+            continue
         # A member of the shard that is away has been named with what its absence risks.
         if all(other.role is Role.PRIMARY and other.is_reachable for other in others):
             yield Finding(
@@ -340,19 +331,38 @@ def moved_roles(case: Case) -> Iterator[Finding]:
 
 
 def strangers(case: Case) -> Iterator[Finding]:
-    """Nodes that the file doesn't know, or other ids at the file's addresses."""
+    """Nodes that the file doesn't know; with slots they came from another cluster, which is told once for all."""
     if case.expected is None:
         return
-    for node in case.survey.nodes:
-        if not node.is_planned:
-            yield Finding(
-                "unknown-node",
-                Severity.WARNING,
-                node.place,
-                f"the cluster has a node that the file doesn't name ({node.id[:8]})",
-                "find out who added it; the cluster bus has no password",
-                risk="it takes part in votes, and may hold data",
-            )
+    told = {ghost.id for ghost in ghosts(case.observation, case.blueprint)}
+    told |= {found.now for found in changed_ids(case.observation, case.blueprint)}
+    foreign = [node for node in case.survey.nodes if not node.is_planned and node.id not in told]
+    owners = [node for node in foreign if node.slots]
+    if owners:
+        yield _merged(foreign, owners)
+        return
+    for node in foreign:
+        yield Finding(
+            "unknown-node",
+            Severity.WARNING,
+            node.place,
+            f"the cluster has a node that the file doesn't name ({node.id[:8]})",
+            "find out who added it: the cluster bus has no password; slotwright repair asks, then has it forgotten",
+            risk="it takes part in votes, and may hold data",
+        )
+
+
+def _merged(foreign: list[SurveyNode], owners: list[SurveyNode]) -> Finding:
+    taken = sum(len(node.slots) for node in owners)
+    return Finding(
+        "clusters-merged",
+        Severity.SERIOUS,
+        ", ".join(node.place for node in foreign[:4]) + (" ..." if len(foreign) > 4 else ""),
+        f"{len(foreign)} nodes that the file doesn't name are in the cluster, and own {taken} of its slots",
+        "stop writing, and slotwright archive before anything else; then bring the archived keys back with rebuild",
+        seen="somebody sent CLUSTER MEET between two live clusters, or moved slots to nodes of another",
+        risk="where both had a slot, one side's keys are deleted or out of reach, while every node says ok",
+    )
 
 
 def settings_differ(case: Case) -> Iterator[Finding]:
@@ -385,36 +395,6 @@ def _difference(name: str, now: str, wanted: str) -> str:
     return f"{name} differs" if name in SECRET_DIRECTIVES else f"{name} is {now}, the file says {wanted}"
 
 
-def persistence(case: Case) -> Iterator[Finding]:
-    """Saves or appends that fail."""
-    for node, view in case.views():
-        for is_ok, what in ((view.health.last_save_ok, "save"), (view.health.last_append_ok, "append to its log")):
-            if not is_ok:
-                yield Finding(
-                    "persistence-failing",
-                    Severity.SERIOUS,
-                    node.place,
-                    f"the node could not {what} the last time",
-                    "look at its disk; " + _log_remedy(case, node),
-                    risk="it refuses writes (MISCONF), and a restart loses what was not saved",
-                )
-
-
-def memory(case: Case) -> Iterator[Finding]:
-    """Memory near its limit."""
-    for node, view in case.views():
-        used, most = view.health.used_bytes, view.health.maxmemory_bytes
-        if most and used > MEMORY_LIMIT * most:
-            yield Finding(
-                "memory-near-limit",
-                Severity.WARNING,
-                node.place,
-                f"{used / 1048576:.0f} MB used of maxmemory {most / 1048576:.0f} MB",
-                "raise maxmemory in the file and run slotwright up, or add shards",
-                risk="keys are evicted, or writes refused, as maxmemory-policy says",
-            )
-
-
 def loading(case: Case) -> Iterator[Finding]:
     """Nodes that are reading their data: some versions answer meanwhile."""
     for node in case.survey.nodes:
@@ -443,13 +423,29 @@ def versions(case: Case) -> Iterator[Finding]:
         )
 
 
-_ALWAYS: tuple[Judge, ...] = (silent_nodes, persistence, memory, loading, settings_differ)
+_ALWAYS: tuple[Judge, ...] = (
+    silent_nodes,
+    persistence,
+    rewrites,
+    filling_disks,
+    torn_logs,
+    near_limits,
+    overcommitted,
+    killed,
+    unpersisted,
+    shared_directories,
+    clocks,
+    open_files,
+    loading,
+    settings_differ,
+)
 _IN_A_CLUSTER: tuple[Judge, ...] = (
     uncovered_slots,
     states,
     views_disagree,
     epochs,
-    open_slots,
+    slots,
+    members,
     replica_links,
     lagging_replicas,
     bare_primaries,
@@ -457,4 +453,7 @@ _IN_A_CLUSTER: tuple[Judge, ...] = (
     moved_roles,
     strangers,
     versions,
+    bus_links,
+    replicas_required,
+    came_back_empty,
 )

@@ -19,7 +19,10 @@ def replication(info: Info) -> Replication:
     """Of INFO replication. A replica's offset is what it has taken (``slave_repl_offset``)."""
     if info.get("role") != "slave":
         online = sum(1 for key, value in info.items() if _is_replica_line(key) and "state=online" in value)
-        return Replication(Role.PRIMARY, _number(info, "master_repl_offset"), online_replicas=online)
+        good = _number(info, "min_slaves_good_slaves") if "min_slaves_good_slaves" in info else None
+        return Replication(
+            Role.PRIMARY, _number(info, "master_repl_offset"), online_replicas=online, good_replicas=good
+        )
     is_up = info.get("master_link_status") == "up"
     down = info.get("master_link_down_since_seconds")
     return Replication(
@@ -32,7 +35,7 @@ def replication(info: Info) -> Replication:
 
 
 def health(info: Info) -> Health:
-    """Of INFO server, memory, persistence, clients and keyspace together."""
+    """Of INFO server, memory, persistence, clients, stats and keyspace together."""
     return Health(
         pid=_number(info, "process_id"),
         uptime_s=_number(info, "uptime_in_seconds"),
@@ -44,6 +47,13 @@ def health(info: Info) -> Health:
         has_append_log=info.get("aof_enabled") == "1",
         keys=count_keys(info),
         connected_clients=_number(info, "connected_clients"),
+        maxmemory_policy=info.get("maxmemory_policy", ""),
+        maxclients=_number(info, "maxclients") if "maxclients" in info else None,
+        last_rewrite_ok=info.get("aof_last_bgrewrite_status", "ok") == "ok",
+        append_log_bytes=_number(info, "aof_current_size"),
+        unsaved_changes=_number(info, "rdb_changes_since_last_save"),
+        evicted_keys=_number(info, "evicted_keys"),
+        rejected_connections=_number(info, "rejected_connections"),
     )
 
 

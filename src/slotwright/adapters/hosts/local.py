@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 import signal
@@ -14,15 +12,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slotwright.adapters.files import clear_drafts, host_error, is_draft, make_directory, write_atomically
+from slotwright.adapters.hosts import local_repair
+from slotwright.adapters.hosts.local_exam import examine
+from slotwright.adapters.hosts.local_folders import (
+    BESIDE_THE_DATA,
+    NOT_DATA,
+    directory_fact,
+    read_marker,
+    refuse_foreign,
+)
 from slotwright.adapters.processes import bind_error, free_port, is_running, kill, port_owner
 from slotwright.adapters.supervisors import direct
 from slotwright.errors import HostError
-from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, NodeQuery, ProcessId
+from slotwright.model.exam import HostExam
+from slotwright.model.facts import DirectoryState, HostFacts, NodeFacts, NodeQuery, ProcessId
 from slotwright.model.files import (
     MARKER,
     NODES_CONF,
-    PID_FILE,
-    PROCESS,
     SERVER_CONF,
     SERVER_LOG,
     Launch,
@@ -40,6 +46,26 @@ class LocalHost:
         nearest = _nearest(Path(queries[0].directory if queries else "/"))
         return HostFacts(host, nodes, shutil.disk_usage(nearest).free, f"local:{nearest.stat().st_dev}")
 
+    async def examine(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostExam:
+        """From ``/proc`` and the folders, without starting a process."""
+        return examine(host, cluster_id, queries)
+
+    async def write_map(self, directory: str, cluster_id: str, text: str) -> None:
+        """Only where nothing runs."""
+        local_repair.write_map(Path(directory), cluster_id, text)
+
+    async def read_map(self, directory: str, cluster_id: str) -> str:
+        """As it is."""
+        return local_repair.read_map(Path(directory), cluster_id)
+
+    async def set_data_aside(self, directory: str, cluster_id: str) -> str:
+        """All but configuration, map and log, under whatever name."""
+        return local_repair.set_data_aside(Path(directory), cluster_id)
+
+    async def mend_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
+        """By the server's program itself, under the tool's name."""
+        return await local_repair.mend_append_log(Path(directory), cluster_id, binary)
+
     async def free_port(self, host: str) -> int:
         """Asked of the system."""
         return free_port(host, HIGHEST_PORT)
@@ -47,7 +73,7 @@ class LocalHost:
     async def find(self, directory: str, cluster_id: str) -> ProcessId | None:
         """By pid and start time, as the direct supervisor noted them."""
         folder = Path(directory)
-        return direct.find(folder) if _marker(folder).get("cluster_id") == cluster_id else None
+        return direct.find(folder) if read_marker(folder).get("cluster_id") == cluster_id else None
 
     async def create(self, files: NodeFiles) -> None:
         """Marker first: from then on the folder is known as ours, whatever happens next."""
@@ -117,7 +143,7 @@ class LocalHost:
     async def data_files(self, directory: str) -> tuple[tuple[str, int], ...]:
         """Everything that is neither configuration nor log: RDB and AOF files, under whatever name."""
         folder = Path(directory)
-        found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_NOT_DATA)]
+        found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(NOT_DATA)]
         return tuple((str(path.relative_to(folder)), path.stat().st_size) for path in sorted(found))
 
     async def pack(self, directory: str, cluster_id: str, archive: str) -> None:
@@ -125,7 +151,7 @@ class LocalHost:
         folder = Path(directory)
         if not folder.exists():
             raise HostError(f"{folder} is not there", code="directory-missing", where=directory)
-        _refuse_foreign(folder, cluster_id)
+        refuse_foreign(folder, cluster_id)
         try:
             await asyncio.to_thread(_pack, folder, Path(archive))
         except (OSError, tarfile.TarError) as error:
@@ -136,7 +162,7 @@ class LocalHost:
         folder = Path(directory)
         if not folder.exists():
             return
-        _refuse_foreign(folder, cluster_id)
+        refuse_foreign(folder, cluster_id)
         try:
             for entry in folder.iterdir():
                 if entry.name != MARKER:
@@ -151,20 +177,16 @@ class LocalHost:
         folder, target = Path(directory), Path(destination)
         if not folder.exists():
             return
-        _refuse_foreign(folder, cluster_id)
+        refuse_foreign(folder, cluster_id)
         make_directory(target.parent)
         try:
             for entry in folder.iterdir():
-                if entry.name.startswith(_BESIDE_THE_DATA) or is_draft(entry.name):
+                if entry.name.startswith(BESIDE_THE_DATA) or is_draft(entry.name):
                     entry.unlink()
             shutil.move(folder, target)
             _remove_if_empty(folder.parent)
         except OSError as error:
             raise host_error("move", folder, error) from error
-
-
-_BESIDE_THE_DATA = (SERVER_CONF, SERVER_LOG, PID_FILE, PROCESS)
-_NOT_DATA = (*_BESIDE_THE_DATA, MARKER, NODES_CONF)
 
 
 def _pack(folder: Path, archive: Path) -> None:
@@ -178,12 +200,6 @@ def _pack(folder: Path, archive: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _refuse_foreign(folder: Path, cluster_id: str) -> None:
-    is_ours = _marker(folder).get("cluster_id") == cluster_id
-    if not is_ours and any(not is_draft(entry.name) for entry in folder.iterdir()):
-        raise HostError(f"{folder} is not of this cluster: left alone", code="directory-foreign", where=str(folder))
-
-
 def _remove_if_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()
@@ -191,7 +207,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _node_facts(query: NodeQuery, cluster_id: str) -> NodeFacts:
     folder = Path(query.directory)
-    directory = _directory_fact(folder, cluster_id)
+    directory = directory_fact(folder, cluster_id)
     ours = directory.state is DirectoryState.OURS
     process = direct.find(folder) if ours else None
     if process is not None:
@@ -209,58 +225,9 @@ def _node_facts(query: NodeQuery, cluster_id: str) -> NodeFacts:
     )
 
 
-def _directory_fact(folder: Path, cluster_id: str) -> DirectoryFact:
-    path = str(folder)
-    try:
-        if not folder.exists():
-            reason = _why_not_writable(folder)
-            state = DirectoryState.UNWRITABLE if reason else DirectoryState.ABSENT
-            return DirectoryFact(path, state, reason=reason)
-        entries = {entry.name for entry in folder.iterdir() if not is_draft(entry.name)}
-    except OSError as error:
-        return DirectoryFact(path, DirectoryState.UNWRITABLE, reason=error.strerror or str(error))
-    marker = _marker(folder)
-    if not entries:
-        state = DirectoryState.EMPTY if os.access(folder, os.W_OK | os.X_OK) else DirectoryState.UNWRITABLE
-        return DirectoryFact(path, state, reason="" if state is DirectoryState.EMPTY else "Permission denied")
-    if not marker:
-        return DirectoryFact(path, DirectoryState.FOREIGN)
-    state = DirectoryState.OURS if marker.get("cluster_id") == cluster_id else DirectoryState.OTHER_CLUSTER
-    return DirectoryFact(
-        path,
-        state,
-        owner=marker.get("name", ""),
-        node_id=marker.get("node_id", ""),
-        has_nodes_conf=NODES_CONF in entries,
-        conf_digest=_digest(folder / SERVER_CONF),
-    )
-
-
-def _marker(folder: Path) -> dict[str, str]:
-    try:
-        found = json.loads((folder / MARKER).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _why_not_writable(folder: Path) -> str:
-    nearest = next(parent for parent in folder.parents if parent.exists())
-    if not nearest.is_dir():
-        return f"{nearest} is not a folder"
-    return "" if os.access(nearest, os.W_OK | os.X_OK) else f"{nearest} can't be written by this user"
-
-
 def _nearest(folder: Path) -> Path:
     """The folder itself or the first above it that is there."""
     return next(path for path in (folder, *folder.parents) if path.exists())
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
 
 
 def _size(path: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from slotwright.cli.views.screen import out, paint, size, table, width, wrapped
+from slotwright.cli.views.screen import folded, out, paint, size, table, width, wrapped
 from slotwright.model.cluster import Link, Role
 from slotwright.model.findings import Finding, Severity
 from slotwright.model.slots import SLOT_COUNT
@@ -131,8 +131,10 @@ def show_findings(verdict: Verdict, *, is_ours: bool, wrote: bool) -> None:
         gravity = ", serious" if serious and len(findings) == 1 else gravity
         out(f"{paint(survey.name, 'bold')}: {counted(len(findings), 'finding')}{gravity}", "")
         show_finding_list(findings)
-    if not is_ours:
-        out("", "  not made by slotwright here: placement and settings could not be held against a file")
+    if verdict.unjudged:
+        start = "" if is_ours else "not made by slotwright here; "
+        text = start + "not judged: " + "; ".join(verdict.unjudged)
+        out("", *(paint(line, "dim") for line in folded(text)))
 
 
 def show_finding_list(findings: Sequence[Finding]) -> None:

@@ -84,6 +84,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "slots_covered": len(verdict.survey.served),
         "proved": verdict.is_proved and verdict.is_ok,
         "findings": [finding_json(found) for found in verdict.findings],
+        "unjudged": list(verdict.unjudged),
     }
 
 

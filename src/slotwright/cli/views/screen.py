@@ -84,3 +84,11 @@ def wrapped(title: str, text: str, indent: int) -> list[str]:
 
     first = " " * indent + f"{title:<8}"
     return textwrap.wrap(text, width(), initial_indent=first, subsequent_indent=" " * len(first)) or [first]
+
+
+def folded(text: str, indent: int = 2) -> list[str]:
+    """``text`` in as many lines as it needs, each indented."""
+    import textwrap
+
+    margin = " " * indent
+    return textwrap.wrap(text, width(), initial_indent=margin, subsequent_indent=margin)

@@ -1,0 +1,48 @@
+"""What a diagnosis is made from. Every judge takes the same :class:`Case` and yields what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from slotwright.model.blueprint import Blueprint
+from slotwright.model.cluster import NodeView, Observation
+from slotwright.model.contents import Contents
+from slotwright.model.exam import HostExam
+from slotwright.model.expectation import Expectation
+from slotwright.model.findings import Finding
+from slotwright.model.survey import Survey, SurveyNode
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What there is to judge; ``expected`` None: a cluster without a file.
+
+    ``exams`` are the hosts' side, as far as there is one that can be asked; ``contents`` the keys of the slots that are
+    doubtful (``planning/claims.py``), or of all.
+    """
+
+    survey: Survey
+    observation: Observation
+    expected: Expectation | None = None
+    exams: tuple[HostExam, ...] = ()
+    contents: Contents = field(default_factory=Contents)
+
+    @property
+    def blueprint(self) -> Blueprint | None:
+        """What the file wants; None for a cluster without one."""
+        return self.expected.blueprint if self.expected else None
+
+    def views(self) -> Iterator[tuple[SurveyNode, NodeView]]:
+        """The nodes that answered, with what they said."""
+        for node in self.survey.nodes:
+            view = self.observation.view_of(node.address) if node.address else None
+            if view is not None:
+                yield node, view
+
+    def repair(self, otherwise: str) -> str:
+        """``slotwright repair NAME`` for a cluster that slotwright knows, else what a person does by hand."""
+        return f"slotwright repair {self.survey.name}" if self.expected else otherwise
+
+
+Judge = Callable[[Case], Iterator[Finding]]

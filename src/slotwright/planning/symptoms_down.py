@@ -1,0 +1,118 @@
+"""Why a node does not answer, as its host tells it: one cause a node, in place of the bare ``node-down``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slotwright.model.exam import NodeExam, exam_of
+from slotwright.model.facts import DirectoryState
+from slotwright.model.survey import SurveyNode
+from slotwright.model.topology import Mode
+from slotwright.planning.case import Case
+from slotwright.wire.log_words import StartFault, failed_start, how_ended, start_fault
+
+_WAITS = {"D": "waits for its disk", "R": "runs", "S": "sleeps"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """``what`` completes "the primary is down: ..."; ``remedy`` "" means the one of a node that is down."""
+
+    code: str
+    what: str
+    seen: str = ""
+    remedy: str = ""
+
+
+def cause_of(case: Case, node: SurveyNode) -> Cause | None:
+    """None where its host was not asked, or knows no cause."""
+    exam = exam_of(case.exams, node.address)
+    if exam is None or node.is_reachable or node.trouble in ("wrong password", "loading"):
+        return None
+    if exam.is_stopped:
+        return Cause("node-stopped", "its process is stopped (SIGSTOP)", f"state {exam.process_state}", _repair(case))
+    if exam.process is not None:
+        return None
+    return _lost(case, exam) or _killed(case, exam) or _not_started(case, node, exam)
+
+
+def evidence(case: Case, node: SurveyNode) -> str:
+    """What the host adds where it knows no cause: the process lives, or how it ended; "" where nothing is known."""
+    exam = exam_of(case.exams, node.address)
+    if exam is None:
+        host = next((host for host in case.exams if node.address and host.host == node.address.host), None)
+        return f"its host can't be asked: {host.trouble}" if host and host.trouble else ""
+    if exam.process is not None:
+        doing = _WAITS.get(exam.process_state)
+        state = f" (state {exam.process_state}: {doing})" if doing else ""
+        return f"its process is alive{state}"
+    ended = how_ended(exam.log_tail)
+    return f"its process is gone: it {ended or 'was killed, or its host went down'}".replace("it asked", "it was asked")
+
+
+def _lost(case: Case, exam: NodeExam) -> Cause | None:
+    if exam.directory in (DirectoryState.ABSENT, DirectoryState.EMPTY):
+        state = "gone" if exam.directory is DirectoryState.ABSENT else "empty"
+        return Cause("folder-lost", f"its folder is {state}, and its data with it", "", _repair(case))
+    if exam.directory is not DirectoryState.OURS or case.survey.mode is Mode.SINGLE:
+        return None
+    if exam.map_text is None:
+        return Cause("map-lost", "its map (nodes.conf) is gone: started, it would be another node", "", _repair(case))
+    trouble = _map_trouble(exam.map_text)
+    if trouble:
+        return Cause("map-broken", f"its map (nodes.conf) is {trouble}", _said(exam), _repair(case))
+    return None
+
+
+def _map_trouble(text: str) -> str:
+    """As the server reads it (cluster.c, clusterLoadConfig); "" when it would."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return "empty"
+    nodes = [words for words in lines if words[0] != "vars"]
+    if any(len(words) < 8 for words in nodes):
+        return "cut"
+    return "" if any("myself" in words[2].split(",") for words in nodes) else "without the node itself"
+
+
+def _killed(case: Case, exam: NodeExam) -> Cause | None:
+    if exam.ended_by != "oom-kill":
+        return None
+    return Cause(
+        "oom-killed",
+        "the kernel killed it, for want of memory (OOM)",
+        "the service manager says oom-kill",
+        _repair(case) + "; then a lower maxmemory, or fewer nodes on its host",
+    )
+
+
+def _not_started(case: Case, node: SurveyNode, exam: NodeExam) -> Cause | None:
+    found = start_fault(exam.log_tail)
+    if found is None:
+        words = failed_start(exam.log_tail)
+        return Cause("start-failed", "its last start failed", words, _read_log(case, node)) if words else None
+    fault, said = found
+    if fault is StartFault.ADDRESS:
+        return Cause("start-failed", "it can't listen on its address", said, _read_log(case, node))
+    code, what = {
+        StartFault.MAP: ("map-broken", "its map (nodes.conf) is not readable"),
+        StartFault.MAP_IN_USE: ("directory-shared", "another server uses its folder"),
+        StartFault.APPEND_LOG: ("append-log-damaged", "its append-only file is damaged, and it does not start with it"),
+        StartFault.SNAPSHOT: ("snapshot-damaged", "its snapshot (RDB) is damaged, and it does not start with it"),
+    }[fault]
+    if fault is StartFault.MAP_IN_USE:
+        return Cause(code, what, said, "end that other server, or give each its own folder (dir)")
+    return Cause(code, what, said, _repair(case))
+
+
+def _said(exam: NodeExam) -> str:
+    found = start_fault(exam.log_tail)
+    return found[1] if found and found[0] is StartFault.MAP else ""
+
+
+def _repair(case: Case) -> str:
+    return case.repair("put it right on its host")
+
+
+def _read_log(case: Case, node: SurveyNode) -> str:
+    return f"read its log (slotwright logs {node.place}), then slotwright start {case.survey.name} {node.place}"
