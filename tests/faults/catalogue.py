@@ -1,7 +1,7 @@
 """The catalogue of faults: how each is made, what `check` may say of it, and what `repair` needs to mend it.
 
-`must` are codes that have to be told, of `one_of` at least one, `may` are consequences that may be told beside them, and
-nothing else may be told. Every id of the catalogue is in exactly one of ROWS, ELSEWHERE and NOT_INJECTED.
+`must` are codes that have to be told, of `one_of` at least one, `may` are consequences that may be told beside them,
+and nothing else may be told. Every id of the catalogue is in exactly one of ROWS, ELSEWHERE and NOT_INJECTED.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ NO_REPLICAS = {"replicas": 0, "per_host": 1}
 
 @dataclass(frozen=True)
 class Row:
-    """``words``: the typed words without which nothing of the repair's dangerous part is done. ``is_fleeting``: the servers
-    settle it themselves within a second, so `check` may come too late. ``needs_operator``: the first repair can't mend it;
-    the second can, after the operator did what only an operator can do. ``stays`` are codes that a sound cluster keeps."""
+    """``words``: without these, typed, nothing of the repair's dangerous part is done. ``is_fleeting``: the servers settle
+    it themselves within a second, so `check` may come too late. ``needs_operator``: the first repair can't mend it; the
+    second can, after the operator did what only an operator can do. ``is_quick``: it is in `make test` as well."""
 
     id: str
     title: str
@@ -302,8 +302,8 @@ ELSEWHERE: dict[str, str] = {
     "F32": "prevented: tests/faults/test_prevention.py; told afterwards: tests/faults/test_losses.py",
     "F34": "prevented: tests/faults/test_prevention.py",
     "F42": "tests/lab/test_preflight.py: blocked ports between real hosts, told before anything is formed",
-    "F43": "tests/integration/test_deploy of a foreign server: the reason of the refusal is told",
-    "F44": "tests/tables/fitness: kernel settings and the ARM64 bug, from profiles; tests/lab/test_preflight.py mends them",
+    "F43": "tests/faults/test_prevention.py",
+    "F44": "tests/tables/fitness: kernel settings and the ARM64 bug; tests/lab/test_preflight.py mends them",
     "F45": "tests/tables/fitness: clocks that differ; measured on real hosts in tests/lab/test_preflight.py",
     "F51": "prevented: tests/faults/test_prevention.py",
 }
@@ -314,6 +314,4 @@ NOT_INJECTED: dict[str, str] = {
     "F52": "import from other clusters is not there yet",
 }
 
-IDS: tuple[str, ...] = tuple(
-    f"F{number:02}" for number in range(1, 53) if number not in (10, 11, 22, 26, 31, 36, 48)
-)
+IDS: tuple[str, ...] = tuple(f"F{number:02}" for number in range(1, 53) if number not in (10, 11, 22, 26, 31, 36, 48))

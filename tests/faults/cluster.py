@@ -207,9 +207,7 @@ class Cluster:
     def differing(self) -> dict[bytes, data.Content | None]:
         """Known keys that a client does not read as they were written."""
         with self.client() as client:
-            return {
-                key: found for key, wanted in self.known.items() if (found := data.read(client, key)) != wanted
-            }
+            return {key: found for key, wanted in self.known.items() if (found := data.read(client, key)) != wanted}
 
     # What happens to it.
 

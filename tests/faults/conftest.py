@@ -1,4 +1,4 @@
-"""Each row leaves a line; all of them are printed as a table at the end, and written to a file where that is asked for."""
+"""Each row leaves a line; all are printed as a table at the end, and written to a file where that is asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ ENGINE_LABELS = ("redis-7.0", "valkey-9.1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-faults", metavar="FILE", help="write the table of faults into this file, between its marks")
+    parser.addoption(
+        "--write-faults", metavar="FILE", help="write the table of faults into this file, between its marks"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -180,4 +180,3 @@ def few_open_files(cluster: Cluster) -> None:
     pid = cluster.lab.processes()[primary.replace(":", "-")]
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (128, hard))
-

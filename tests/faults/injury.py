@@ -14,8 +14,8 @@ def nothing() -> None:
 
 @dataclass(frozen=True)
 class Injury:
-    """``relieve`` is the part that only an operator can do (free a disk, take away a stranger); ``lost`` are keys that the
-    fault itself destroyed, before anybody could repair anything."""
+    """``relieve`` is what only an operator can do (free a disk, take a stranger away); ``lost`` are keys that the fault
+    itself destroyed, before anybody could repair anything."""
 
     relieve: Callable[[], None] = nothing
     lost: frozenset[bytes] = frozenset()

@@ -72,9 +72,7 @@ def rogue_node(cluster: Cluster) -> None:
         rogue = client.execute_command("CLUSTER", "MYID").decode()
         client.execute_command("CLUSTER", "MEET", host, port)
     cluster.lab.wait(
-        lambda: all(
-            rogue in view and "handshake" not in view[rogue].flags for view in cluster.views().values()
-        ),
+        lambda: all(rogue in view and "handshake" not in view[rogue].flags for view in cluster.views().values()),
         "everybody to know it",
         30,
     )
@@ -117,9 +115,7 @@ def replica_beside_primary(cluster: Cluster) -> None:
     """F47: a replica was put to the primary of its own host; another shard has none now."""
     primary = cluster.primaries()[0]
     host = primary.rpartition(":")[0]
-    replica = next(
-        address for address in cluster.addresses if address.startswith(f"{host}:") and address != primary
-    )
+    replica = next(address for address in cluster.addresses if address.startswith(f"{host}:") and address != primary)
     wanted = cluster.id(primary)
     cluster.execute(replica, "CLUSTER", "REPLICATE", wanted)
     own = cluster.id(replica)
