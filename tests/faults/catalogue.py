@@ -18,8 +18,8 @@ NO_REPLICAS = {"replicas": 0, "per_host": 1}
 
 @dataclass(frozen=True)
 class Row:
-    """``words``: without these, typed, nothing of the repair's dangerous part is done. ``is_fleeting``: the servers settle
-    it themselves within a second, so `check` may come too late. ``needs_operator``: the first repair can't mend it; the
+    """``words``: without these, typed, the repair's dangerous part is not done. ``is_fleeting``: the servers settle it
+    themselves within a second, so `check` may come too late. ``needs_operator``: the first repair can't mend it; the
     second can, after the operator did what only an operator can do. ``is_quick``: it is in `make test` as well."""
 
     id: str

@@ -324,14 +324,23 @@ def _split(address: str) -> tuple[str, int]:
 
 
 def form(
-    lab: Lab, engine: TestEngine, *, settings: str = QUICK, replicas: int = 1, per_host: int = 2, extra: str = ""
+    lab: Lab,
+    engine: TestEngine,
+    *,
+    settings: str = QUICK,
+    replicas: int = 1,
+    per_host: int = 2,
+    extra: str = "",
+    name: str = "cache",
+    file: str = "cluster.yaml",
 ) -> Cluster:
     """Three hosts, made by `slotwright up`, and filled."""
     ports = tuple(lab.free_port() for _ in range(per_host))
-    lab.topology(engine, settings=f"{{{settings}}}", replicas=replicas, ports=ports, extra=extra)
-    up = lab.run("up", "--yes", "--json")
+    shape = {"replicas": replicas, "ports": ports, "extra": extra, "name": name, "file": file}
+    lab.topology(engine, settings=f"{{{settings}}}", **shape)
+    up = lab.run("up", file, "--yes", "--json")
     assert up.code == 0, up
     addresses = tuple(f"{host}:{port}" for port in ports for host in lab.hosts)
-    cluster = Cluster(lab, engine, addresses, lab.password())
+    cluster = Cluster(lab, engine, addresses, lab.password(name), name)
     cluster.fill()
     return cluster

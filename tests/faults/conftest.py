@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import ENGINES
+from tests.engines import ENGINES, TestEngine
 from tests.faults import table
 from tests.integration.conftest import Lab, open_lab
 
@@ -50,6 +50,15 @@ def lab(tmp_path: Path, worker_id: str) -> Iterator[Lab]:
         for place in mounts:
             if place.startswith(f"{tmp_path}/"):
                 subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.fixture(scope="session")
+def embedded() -> TestEngine:
+    """For what depends on no version of the server."""
+    engine = ENGINES[-1]
+    if engine.directory is None:
+        pytest.skip("no embedded Valkey on this machine")
+    return engine
 
 
 @pytest.hookimpl(wrapper=True)

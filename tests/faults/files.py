@@ -22,7 +22,7 @@ def _first(cluster: Cluster) -> tuple[str, str]:
     return primary, cluster.replica_of(primary)
 
 
-def _truncate_map(cluster: Cluster, address: str) -> None:
+def cut_map(cluster: Cluster, address: str) -> None:
     path = cluster.folder(address) / "nodes.conf"
     text = path.read_bytes()
     path.write_bytes(text[: len(text) // 2])
@@ -32,7 +32,7 @@ def map_of_a_replica(cluster: Cluster) -> None:
     """F25."""
     _, replica = _first(cluster)
     cluster.kill(replica)
-    _truncate_map(cluster, replica)
+    cut_map(cluster, replica)
     cluster.wait_until_failed(replica)
 
 
@@ -40,15 +40,20 @@ def map_of_a_lone_primary(cluster: Cluster) -> None:
     """F25, where nobody else has its keys."""
     primary = cluster.primaries()[0]
     cluster.kill(primary)
-    _truncate_map(cluster, primary)
+    cut_map(cluster, primary)
     cluster.wait_until_failed(primary)
+
+
+def delete_folder(cluster: Cluster, address: str) -> None:
+    """Of a node that does not run."""
+    shutil.rmtree(cluster.folder(address))
 
 
 def folder_deleted(cluster: Cluster) -> None:
     """F27: process and folder of a primary are gone; its replica took over."""
     primary, replica = _first(cluster)
     cluster.kill(primary)
-    shutil.rmtree(cluster.folder(primary))
+    delete_folder(cluster, primary)
     cluster.wait_for_takeover(replica)
 
 
@@ -74,6 +79,14 @@ def _append_log(cluster: Cluster, address: str) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime)
 
 
+def damage_append_log(cluster: Cluster, address: str) -> None:
+    """Of a node that does not run."""
+    path = _append_log(cluster, address)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\0rotten\0" * 8)
+
+
 def _dead_primary(cluster: Cluster) -> str:
     primary, replica = _first(cluster)
     cluster.kill(primary)
@@ -89,20 +102,14 @@ def append_log_cut(cluster: Cluster) -> None:
 
 def append_log_damaged(cluster: Cluster) -> None:
     """F38: bytes in the middle are others."""
-    path = _append_log(cluster, _dead_primary(cluster))
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        file.write(b"\0rotten\0" * 8)
+    damage_append_log(cluster, _dead_primary(cluster))
 
 
 def append_log_of_a_replica_damaged(cluster: Cluster) -> None:
     """F38, of a replica: its primary has it all."""
     _, replica = _first(cluster)
     cluster.kill(replica)
-    path = _append_log(cluster, replica)
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        file.write(b"\0rotten\0" * 8)
+    damage_append_log(cluster, replica)
     cluster.wait_until_failed(replica)
 
 

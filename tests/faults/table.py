@@ -15,8 +15,8 @@ _HEAD = ("id", "fault", "server", "check said", "repair did", "keys", "seconds",
 
 @dataclass(frozen=True)
 class Line:
-    """What one row came to with one server. ``expected`` counts the keys that were acknowledged and that the fault itself
-    did not destroy, ``found`` those of them that a client reads as they were written, when all is done."""
+    """What one row came to with one server. ``expected`` counts the keys that were acknowledged and that the fault
+    itself did not destroy, ``found`` those of them that a client reads as they were written, when all is done."""
 
     fault: str
     title: str

@@ -1,4 +1,4 @@
-"""Every row of the catalogue on a real cluster: `check` names it and nothing else, `repair` mends it and loses nothing."""
+"""Every row of the catalogue on a real cluster: `check` names it and nothing else, `repair` mends it without loss."""
 
 from __future__ import annotations
 
