@@ -232,12 +232,21 @@ exit 0
 )
 """``$1`` folder, ``$2`` cluster id. The marker goes last."""
 
+READ_MAP = (
+    _OURS
+    + f"""
+[ ! -e "$folder/{NODES_CONF}" ] || cat "$folder/{NODES_CONF}"
+"""
+)
+"""``$1`` folder, ``$2`` cluster id; ``nodes.conf`` on the output."""
+
 SET_ASIDE = (
     _OURS
     + "\n".join(f'rm -f "$folder"/{name} "$folder"/{name}.*' for name in BESIDE_THE_DATA)
     + """
 rm -f "$folder"/.*.tmp
-mkdir -p -m 0700 "${3%/*}" && mv "$folder" "$3" || exit 41
+# The service user must be able to come to its data again; only the folder itself is nobody else's.
+(umask 066; mkdir -p "${3%/*}") && mv "$folder" "$3" || exit 41
 rmdir "${folder%/*}" 2>/dev/null
 exit 0
 """

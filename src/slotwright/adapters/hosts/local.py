@@ -120,6 +120,18 @@ class LocalHost:
         found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_NOT_DATA)]
         return tuple((str(path.relative_to(folder)), path.stat().st_size) for path in sorted(found))
 
+    async def read_map(self, directory: str, cluster_id: str) -> str:
+        """See the port."""
+        folder = Path(directory)
+        if _marker(folder).get("cluster_id") != cluster_id:
+            return ""
+        try:
+            return (folder / NODES_CONF).read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise host_error("read", folder / NODES_CONF, error) from error
+
     async def pack(self, directory: str, cluster_id: str, archive: str) -> None:
         """In a thread: a large folder must not stop everything else."""
         folder = Path(directory)

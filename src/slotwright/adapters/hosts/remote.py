@@ -140,6 +140,13 @@ class RemoteHost:
         beside = (*scripts.BESIDE_THE_DATA, MARKER, NODES_CONF)
         return tuple((name, int(size)) for size, _, name in rows if not name.rpartition("/")[2].startswith(beside))
 
+    async def read_map(self, directory: str, cluster_id: str) -> str:
+        """See the port."""
+        result = await self._shell.run(scripts.READ_MAP, directory, cluster_id)
+        if result.status not in (0, 44):
+            raise self._failed(f"read the map of {directory}", result, directory)
+        return result.output if result.status == 0 else ""
+
     async def pack(self, directory: str, cluster_id: str, archive: str) -> None:
         """By tar and gzip on the host; tar's status 1 means that a file grew while it was read."""
         result = await self._shell.stream(scripts.PACK, directory, cluster_id, to=archive, timeout_s=_PACK_TIMEOUT_S)
