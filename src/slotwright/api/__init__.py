@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from slotwright.api.hosts import Preflight, preflight
     from slotwright.api.inspect import SlotOfKey, check, find_node, find_slots, follow_log, read_log, status
     from slotwright.api.lifecycle import Farewell, start, stop
+    from slotwright.api.rebuilding import LastResort, Rebuilt, rebuild
     from slotwright.api.removal import Destroyed, destroy
     from slotwright.api.targets import Target, find_target, is_target, topology_file
     from slotwright.api.trial import DemoWish, demo
@@ -56,6 +57,9 @@ _HOMES = {
     "execute": "everywhere",
     "Archived": "archiving",
     "archive": "archiving",
+    "LastResort": "rebuilding",
+    "Rebuilt": "rebuilding",
+    "rebuild": "rebuilding",
     "Moment": "watching",
     "watch": "watching",
     "Drill": "exercise",
@@ -84,10 +88,12 @@ __all__ = [
     "DrillWish",
     "Failover",
     "Farewell",
+    "LastResort",
     "Moment",
     "PlanRefusedError",
     "Preflight",
     "Ran",
+    "Rebuilt",
     "SlotOfKey",
     "Target",
     "UpResult",
@@ -109,6 +115,7 @@ __all__ = [
     "plan",
     "preflight",
     "read_log",
+    "rebuild",
     "restore_plan",
     "start",
     "status",

@@ -76,7 +76,8 @@ async def at_work(context: Context, loaded: LoadedTopology, verb: str) -> AsyncI
             # Executing has its own word for this; here, nothing was begun yet.
             raise OperatorInterruptError("interrupted", where=store.name, left="nothing was changed") from None
         finally:
-            if store.read_record() is None and not (had_file and store.topology_path.exists()):
+            is_kept = (had_file and store.topology_path.exists()) or store.rebuild_path.exists()
+            if store.read_record() is None and not is_kept:
                 store.remove()
 
 

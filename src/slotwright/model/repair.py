@@ -220,7 +220,8 @@ class RepairStep:
     @property
     def key(self) -> str:
         """The same for the same step in a later plan."""
-        return f"{self.action.kind} {self.where} {self.what}"
+        subject = self.action.slots if isinstance(self.action, SettleSlots) else self.what
+        return f"{self.action.kind} {self.where} {subject} {self.risk}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, ex
         return
     why = damage or lost or "node-down"
     if lost and situation.is_cluster:
-        text = _place_in_cluster(situation, node)
+        text = _place_in_cluster(situation, shard, node)
         if text is None:
             return
         if is_gone and heir(situation, shard, node) is None and _was_primary(situation, shard, node):
@@ -194,11 +194,13 @@ def _with_nothing(situation: Situation, shard: BlueprintShard, node: BlueprintNo
     )
 
 
-def _place_in_cluster(situation: Situation, node: BlueprintNode) -> str | None:
+def _place_in_cluster(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> str | None:
     """The node's map: as a live member has it, else the last good copy of its own; None: neither knows it."""
+    leading = heir(situation, shard, node)
+    view = situation.observation.view_of(leading) if leading else None
     for text in situation.live_maps:
         try:
-            return map_for(text, node.id)
+            return map_for(text, node.id, view.id if view else "")
         except ValueError:
             continue
     kept = situation.good_maps.get(node.address)
@@ -211,7 +213,7 @@ def _back_to_their_ids(situation: Situation) -> Iterator[RepairStep]:
     for found in changed_ids(situation.observation, situation.blueprint):
         shard, node = shards[found.planned]
         exam = situation.exam(found.address)
-        text = _place_in_cluster(situation, node)
+        text = _place_in_cluster(situation, shard, node)
         mine = found.view.myself
         if exam is None or exam.process is None or text is None or mine is None:
             continue

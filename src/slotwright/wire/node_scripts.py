@@ -238,7 +238,8 @@ SET_ASIDE = (
     + "\n".join(f'rm -f "$folder"/{name} "$folder"/{name}.*' for name in BESIDE_THE_DATA)
     + """
 rm -f "$folder"/.*.tmp
-mkdir -p -m 0700 "${3%/*}" && mv "$folder" "$3" || exit 41
+# The service user must be able to come to its data again; only the folder itself is nobody else's.
+(umask 066; mkdir -p "${3%/*}") && mv "$folder" "$3" || exit 41
 rmdir "${folder%/*}" 2>/dev/null
 exit 0
 """
