@@ -15,7 +15,7 @@ from slotwright.model.cluster import Link, LoginFault, NodeView, Observation, Pe
 from slotwright.model.exam import HostExam
 from slotwright.model.expectation import Expectation
 from slotwright.model.findings import Finding, Severity, by_gravity
-from slotwright.model.slots import SLOT_COUNT
+from slotwright.model.slots import SLOT_COUNT, SlotSet
 from slotwright.model.survey import Survey, SurveyNode
 from slotwright.model.topology import Mode
 from slotwright.wire.server_conf import SECRET_DIRECTIVES
@@ -155,8 +155,12 @@ def views_disagree(case: Case) -> Iterator[Finding]:
         for node in case.survey.nodes
         if node.is_reachable
     }
+    wrong_lines = _wrong_lines(case, truth)
     for node, view in case.views():
-        seen = {peer.id: (peer.role, peer.slots, peer.replica_of, _epoch(peer)) for peer in view.peers}
+        known = {peer.id for peer in view.peers}
+        if truth.keys() <= known and wrong_lines.isdisjoint(map(id, view.peers)):
+            continue
+        seen = {peer.id: _claim(peer) for peer in view.peers}
         wrong = sorted(node_id for node_id in truth if seen.get(node_id) != truth[node_id])
         if wrong:
             yield Finding(
@@ -170,13 +174,28 @@ def views_disagree(case: Case) -> Iterator[Finding]:
             )
 
 
+_Claim = tuple[Role, SlotSet, str | None, int | None]
+
+
+def _claim(peer: PeerView) -> _Claim:
+    """What a line says that all should agree on."""
+    return peer.role, peer.slots, peer.replica_of, _epoch(peer)
+
+
+def _wrong_lines(case: Case, truth: Mapping[str, _Claim]) -> set[int]:
+    """Identities of the lines that say otherwise: views share equal lines, so each is compared once."""
+    lines = {id(peer): peer for view in case.observation.views for peer in view.peers}
+    return {key for key, peer in lines.items() if peer.id in truth and _claim(peer) != truth[peer.id]}
+
+
 def _epoch(peer: PeerView | None) -> int | None:
     """The config epoch where it decides something: of a primary with slots. A replica is shown with its primary's."""
     return peer.epoch if peer is not None and peer.role is Role.PRIMARY and peer.slots else None
 
 
-def _disagreement(case: Case, node_id: str, seen: Mapping[str, tuple[object, ...]]) -> str:
-    node = next(node for node in case.survey.nodes if node.id == node_id)
+def _disagreement(case: Case, node_id: str, seen: Mapping[str, _Claim]) -> str:
+    node = case.survey.node(node_id)
+    assert node is not None
     if node_id not in seen:
         return f"doesn't know {node.place}"
     role, slots, _, epoch = seen[node_id]
@@ -326,9 +345,13 @@ def moved_roles(case: Case) -> Iterator[Finding]:
     """Shards whose primary is not the one that the file wants: a failover happened."""
     if case.expected is None:
         return
+    shard_of = {node.id: node.shard for node in case.expected.blueprint.nodes}
+    owners: dict[int, SurveyNode] = {}
+    for node in case.survey.nodes:
+        if node.slots and node.id in shard_of:
+            owners.setdefault(shard_of[node.id], node)
     for shard in case.expected.blueprint.shards:
-        ids = {node.id for node in shard.nodes}
-        owner = next((node for node in case.survey.nodes if node.slots and node.id in ids), None)
+        owner = owners.get(shard.number)
         if owner is not None and owner.id != shard.primary.id and owner.is_reachable:
             yield Finding(
                 "role-moved",
