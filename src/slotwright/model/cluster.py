@@ -6,7 +6,7 @@ not answer, with the way in which it failed. An :class:`Observation` holds both 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -146,6 +146,11 @@ class NodeView:
     def peer(self, node_id: str) -> PeerView | None:
         """How this node sees another; None when it doesn't know it."""
         return self._by_id.get(node_id)
+
+    @property
+    def known_ids(self) -> Set[str]:
+        """The ids of all nodes that this one knows, itself included."""
+        return self._by_id.keys()
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ async def _look(roster: Roster, address: Address, names: tuple[str, ...], timeou
         connection = await roster.connection(address, timeout_s=timeout_s)
         commands: list[tuple[str, ...]] = [("INFO",), ("CLUSTER", "MYID"), ("CLUSTER", "INFO"), ("CLUSTER", "NODES")]
         commands += [("CONFIG", "GET", name) for name in names]
-        replies = await connection.pipeline(commands)
+        replies = await connection.pipeline(commands, timeout_s=timeout_s)
         return _view(address, replies, names)
     except AuthenticationError as error:
         return SilentNode(address, "wrong-password", error.what)

@@ -157,8 +157,7 @@ def views_disagree(case: Case) -> Iterator[Finding]:
     }
     wrong_lines = _wrong_lines(case, truth)
     for node, view in case.views():
-        known = {peer.id for peer in view.peers}
-        if truth.keys() <= known and wrong_lines.isdisjoint(map(id, view.peers)):
+        if truth.keys() <= view.known_ids and wrong_lines.isdisjoint(map(id, view.peers)):
             continue
         seen = {peer.id: _claim(peer) for peer in view.peers}
         wrong = sorted(node_id for node_id in truth if seen.get(node_id) != truth[node_id])

@@ -4,8 +4,8 @@ The format is that of the command's documentation (redis.io/docs/latest/commands
 ``id ip:port@cport[,hostname[,aux=value...]] flags primary ping-sent pong-received epoch link-state slot...``; a slot
 is ``7``, ``0-5460``, ``[7->-id]`` (migrating) or ``[7-<-id]`` (importing).
 
-All nodes of a sound cluster say the same of each one, apart from the times of ping and pong, which nobody asks for. So a
-line that was read before is not read again: equal lines share one :class:`PeerView`.
+All nodes of a sound cluster say the same of each one, apart from the times of ping and pong, which nobody asks for. So
+a line that was read before is not read again: equal lines share one :class:`PeerView`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from slotwright.model.cluster import OpenSlot, PeerView, Role
 from slotwright.model.slots import SlotRange, SlotSet
 from slotwright.model.topology import Address
 
-
 _REMEMBERED_LINES = 4096
-"""A node has two lines, as it is seen by itself and by the others: enough for clusters of 1000 nodes and some change."""
+"""A node has two lines, as it is seen by itself and by the others: enough for 1000 nodes and some change."""
 
 
 def parse_cluster_nodes(text: str, dialled: Address) -> tuple[PeerView, ...]:
