@@ -130,6 +130,14 @@ def ask_name(name: str, question: str) -> bool:
     return bool(answer == name)
 
 
+def ask_word(word: str) -> bool:
+    """A typed confirmation that names what may be lost."""
+    answer = click.prompt(
+        f"  Type {word} to accept that, or press Enter to leave this step", default="", show_default=False, err=True
+    )
+    return bool(answer == word)
+
+
 def need_yes(verb: str) -> click.UsageError:
     """For a destructive verb without a terminal."""
     return click.UsageError(f"There is nobody to ask (no terminal, or --json): {verb} needs --yes.")
