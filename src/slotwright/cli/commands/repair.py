@@ -35,8 +35,8 @@ def command(target: str | None, only_plan: bool, words: tuple[str, ...], yes: bo
     the word that names the loss is typed, or given with --accept, and the nodes' files are archived before. Without a
     terminal it needs --yes, and leaves such steps. TARGET is as for `status`.
 
-    Exit code 0 when the cluster is sound, 4 when steps were left because nobody accepted the loss, 5 when some failed, 3
-    when findings are left that repair can't mend.
+    Exit code 0 when the cluster is sound, 4 when steps were left because nobody accepted the loss, 5 when some failed,
+    3 when findings are left that repair can't mend.
     """
     from slotwright import api
 
