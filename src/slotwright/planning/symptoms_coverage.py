@@ -19,7 +19,9 @@ def what_still_serves(case: Case) -> str:
     reads = {view.setting("cluster-allow-reads-when-down") for view in views} == {"yes"}
     if full == {"yes"}:
         but = ", except reads (cluster-allow-reads-when-down yes)" if reads else ""
-        return f"no key of any slot is served{but} (cluster-require-full-coverage yes)"
+        # Until the time-out has passed nobody knows yet that it is gone.
+        when = ", once the others hold it failed" if any(view.state_is_ok for view in views) else ""
+        return f"no key of any slot is served{but}{when} (cluster-require-full-coverage yes)"
     return "some nodes go on serving, others refuse everything: they differ in cluster-require-full-coverage"
 
 
