@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from slotwright.errors import AuthenticationError, HostError, NodeUnreachableError
+from slotwright.model.exam import HostExam, NodeExam
 from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, NodeQuery, ProcessId
-from slotwright.model.files import MARKER, NODES_CONF, SERVER_CONF, Launch, NodeFiles
+from slotwright.model.files import ASIDE, MAP_ASIDE, MARKER, NODES_CONF, SERVER_CONF, Launch, NodeFiles
 from slotwright.model.record import ClusterRecord
 from slotwright.model.secret import Secret
 from slotwright.model.slots import SlotSet, key_slot
@@ -252,6 +253,74 @@ class FakeHost:
         server = self.world.servers.get(query.address)
         return NodeFacts(query.address, fact, server.process if server else None)
 
+    async def examine(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostExam:
+        return HostExam(host, tuple(self._exam(query, cluster_id) for query in queries), 64 * 2**30, 32 * 2**30)
+
+    def _exam(self, query: NodeQuery, cluster_id: str) -> NodeExam:
+        facts, files = self._facts(query, cluster_id), self.world.folders.get(query.directory, {})
+        if facts.directory.state is not DirectoryState.OURS:
+            return NodeExam(query.address, facts.directory.state, free_bytes=10**12)
+        server = self.world.servers.get(query.address)
+        return NodeExam(
+            query.address,
+            facts.directory.state,
+            process=facts.process,
+            process_state="" if server is None else "T" if server.is_mute else "S",
+            nofile=None if server is None else 65536,
+            map_text=files.get(NODES_CONF) if server is None else None,
+            log_tail=self.log,
+            free_bytes=10**12,
+            data_bytes=sum(len(files[name]) for name in files if _is_data(name)),
+        )
+
+    async def write_map(self, directory: str, cluster_id: str, text: str) -> None:
+        folder = self._at_rest(directory, cluster_id)
+        if folder.get(NODES_CONF) == text:
+            return
+        if NODES_CONF in folder:
+            self.world.effect(f"map aside {directory}")
+            folder[MAP_ASIDE] = folder[NODES_CONF]
+        await _let_others()
+        self.world.effect(f"map {directory}")
+        folder[NODES_CONF] = text
+
+    async def read_map(self, directory: str, cluster_id: str) -> str:
+        folder = self.world.folders.get(directory, {})
+        is_ours = json.loads(folder.get(MARKER, "{}")).get("cluster_id") == cluster_id
+        return folder.get(NODES_CONF, "") if is_ours else ""
+
+    async def set_data_aside(self, directory: str, cluster_id: str) -> str:
+        folder = self._at_rest(directory, cluster_id)
+        number = 1
+        while any(name.startswith(f"{ASIDE}{number}/") for name in folder):
+            number += 1
+        names = [name for name in folder if _is_data(name)]
+        for name in names:
+            self.world.effect(f"data aside {directory}")
+            folder[f"{ASIDE}{number}/{name}"] = folder.pop(name)
+            await _let_others()
+        return f"{directory}/{ASIDE}{number}" if names else ""
+
+    async def mend_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
+        """What can't be read begins with a question mark here."""
+        folder = self._at_rest(directory, cluster_id)
+        found = [name for name in folder if name.endswith(".aof") and _is_data(name)]
+        if not found:
+            raise HostError(f"{directory} has no append-only file", code="append-log-missing", where=directory)
+        self.world.effect(f"mend {directory}")
+        folder[found[0]] = folder[found[0]].partition("?")[0]
+        return "Successfully truncated AOF"
+
+    def _at_rest(self, directory: str, cluster_id: str) -> dict[str, str]:
+        folder = self.world.folders.get(directory)
+        if folder is None:
+            raise HostError(f"{directory} is not there", code="directory-missing", where=directory)
+        if json.loads(folder.get(MARKER, "{}")).get("cluster_id") != cluster_id:
+            raise HostError(f"{directory} is not of this cluster", code="directory-foreign", where=directory)
+        if any(server.directory == directory for server in self.world.servers.values()):
+            raise HostError(f"the server of {directory} runs", code="node-running", where=directory)
+        return folder
+
     async def free_port(self, host: str) -> int:
         return 20000
 
@@ -343,6 +412,10 @@ class FakeHost:
         self.world.effect(f"move {directory}")
         if directory in self.world.folders:
             self.world.folders[destination] = self.world.folders.pop(directory)
+
+
+def _is_data(name: str) -> bool:
+    return not name.startswith((MARKER, SERVER_CONF, NODES_CONF, ASIDE))
 
 
 async def _let_others() -> None:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import socket
 import stat
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,49 +17,9 @@ from slotwright.model.site import Site
 from slotwright.model.topology import Address
 from slotwright.wire import node_scripts as scripts
 from slotwright.wire.site_scripts import MAKE_SITE, READ_SITE, REMOVE_SITE, parse_site
+from tests.fakes.shells import OURS, Sh, make_ours
 
-SHELLS = [("sh",), ("bash", "--posix"), ("busybox", "sh")]
-OURS = '{"cluster_id": "c1", "name": "cache", "node_id": "n1"}\n'
 ALL = [getattr(scripts, name) for name in vars(scripts) if name.isupper() and isinstance(getattr(scripts, name), str)]
-
-
-@dataclass
-class Sh:
-    """One kind of shell, as a host would run a script."""
-
-    words: tuple[str, ...]
-
-    def run(self, script: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        words = [*self.words, "-c", script, "sh", *arguments]
-        return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=20, check=False)
-
-
-@pytest.fixture(params=SHELLS, ids=lambda words: words[0])
-def sh(request: pytest.FixtureRequest) -> Sh:
-    if shutil.which(request.param[0]) is None:
-        pytest.skip(f"no {request.param[0]} here")
-    return Sh(request.param)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A name that a careless script would split or expand."""
-    return tmp_path / "a node's $HOME *" / "n 1"
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """One that other users can go through, which pytest's own are not."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
-
-
-def make_ours(folder: Path, *names: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).write_text(OURS)
-    for name in names:
-        (folder / name).write_text(f"text of {name}\n")
 
 
 def state_of(sh: Sh, folder: Path, cluster_id: str = "c1") -> DirectoryState:

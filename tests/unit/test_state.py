@@ -145,6 +145,8 @@ def test_a_node_s_folder_that_is_still_there_stays(tmp_path: Path) -> None:
     store.write_record(PLAIN)
     (store.nodes_path / "h1-7001").mkdir(parents=True)
     (store.rehearsal_path / "left").mkdir(parents=True)
+    store.maps_path.mkdir()
+    (store.maps_path / "h1-7001.conf").write_text("x")
     store.remove()
     left = sorted(str(path.relative_to(store.folder)) for path in store.folder.rglob("*"))
     assert left == ["nodes", "nodes/h1-7001"]

@@ -7,6 +7,7 @@
                         topology.yaml   the file of a demo, which has no other place
                         journal.jsonl   what was intended and done
                         lock            who works on it now
+                        maps/           good copies of the nodes' own nodes.conf, and of the one before
                         nodes/          the nodes' folders, unless the file names another place
                         rehearsal/      a server being tried; empty between two commands
 
@@ -77,6 +78,11 @@ class ClusterStore:
         """The password that the nodes were given, 0600; not there where none was."""
         return self.folder / "password"
 
+    @property
+    def maps_path(self) -> Path:
+        """Where good copies of the nodes' maps are kept, 0600."""
+        return self.folder / "maps"
+
     def prepare(self) -> None:
         """Make the folder, private to this user."""
         make_directory(self.folder)
@@ -127,6 +133,7 @@ class ClusterStore:
         if not self.folder.exists():
             return
         shutil.rmtree(self.rehearsal_path, ignore_errors=True)
+        shutil.rmtree(self.maps_path, ignore_errors=True)
         for entry in self.folder.iterdir():
             if not entry.is_dir():
                 entry.unlink()

@@ -14,6 +14,7 @@ from slotwright.api.context import Context
 from slotwright.api.draft import Draft, make_draft, recall_draft
 from slotwright.api.ground import Ground, clear, ground_of, survey
 from slotwright.api.lifecycle import processes
+from slotwright.api.maps import keep_maps
 from slotwright.api.work import Work, at_work, inspect_hosts, load
 from slotwright.errors import HostError, OperatorInterruptError, PartialError, RefusedError, SlotwrightError
 from slotwright.model.events import Began, Ended
@@ -173,6 +174,7 @@ async def execute(work: Work, ground: Ground, draft: Draft, found: Plan) -> UpRe
         first = executor.progress.first_start
         usable_s = None if first is None else context.clock.now() - first
         if found.steps:
+            await keep_maps(context, work.fleet, store.read_record() or draft.record, store)
             journal.write({"phase": "end", "verb": "up", "findings": len(verdict.findings)})
         return UpResult(found, verdict, usable_s, store.read_record() or draft.record)
     except asyncio.CancelledError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from slotwright.adapters import lock
 from slotwright.api.context import Context
+from slotwright.api.maps import keep_maps
 from slotwright.api.targets import Target, find_by_node, find_target, open_verifier
 from slotwright.errors import InputError, RefusedError
 from slotwright.model.findings import Finding
@@ -98,7 +99,10 @@ async def _hand_over(
         if steps and agree is not None and not agree(steps):
             raise RefusedError("not confirmed", code="declined", left="nothing was changed")
         done = await _direct(context, target, verifier, steps)
-        return Failover(target.name, done, obstacles, await verifier.look(with_canaries=target.record is not None))
+        verdict = await verifier.look(with_canaries=target.record is not None)
+        if done and target.record is not None and target.store is not None:
+            await keep_maps(context, fleet, target.record, target.store)
+        return Failover(target.name, done, obstacles, verdict)
 
 
 async def _direct(

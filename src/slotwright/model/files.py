@@ -12,6 +12,7 @@ NODES_CONF = "nodes.conf"
 SERVER_LOG = "server.log"
 PID_FILE = "server.pid"
 PROCESS = "process.json"
+MAP_ASIDE = "nodes.conf.broken"
 ASIDE = "aside-"
 """How the name of a folder begins that data was moved into, out of the server's way."""
 

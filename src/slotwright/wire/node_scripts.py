@@ -27,12 +27,13 @@ BESIDE_THE_DATA = (SERVER_CONF, SERVER_LOG, PID_FILE, PROCESS)
 
 # A process of ours: the pid that the server noted, believed only when it works in the node's own folder. Its start is
 # field 22 of stat (proc(5)), which is the 20th after the command's closing bracket.
-_PROCESS = rf"""
+PROCESS_IN = rf"""
 boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
 ticks_of() {{
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
   set -- ${{stat##*) }}
   case $1 in Z|X) return 1;; esac
+  letter=$1
   shift 19
   ticks=$1
 }}
@@ -78,7 +79,7 @@ folder() {{
 """
 
 INSPECT = (
-    _PROCESS
+    PROCESS_IN
     + _FOLDER
     + """
 for one; do folder "$one"; done
@@ -97,7 +98,7 @@ echo "@end"
 """``$@``: the nodes' folders."""
 
 FIND = (
-    _PROCESS
+    PROCESS_IN
     + _FOLDER
     + """
 top=${1%/*}
@@ -108,7 +109,7 @@ folder "$1"
 )
 """``$1``: one node's folder."""
 
-_WRITE = r"""
+PUT = r"""
 umask 077
 durable() { dd if=/dev/null of="$1" conv=notrunc,fsync oflag=append 2>/dev/null || sync; }
 put() {
@@ -151,7 +152,7 @@ parent=${folder%/*}
 """``$1`` folder, ``$2`` the user that it belongs to ("" for us)."""
 
 FILL_FOLDER = (
-    _WRITE
+    PUT
     + f"""
 rm -f "$folder"/.*.tmp
 put {MARKER}
@@ -162,7 +163,7 @@ put {SERVER_CONF}
 )
 """``$1`` folder, ``$2`` boundary; as its owner."""
 
-REWRITE = _WRITE + f'rm -f "$folder"/.*.tmp\nput {SERVER_CONF}\n'
+REWRITE = PUT + f'rm -f "$folder"/.*.tmp\nput {SERVER_CONF}\n'
 """As FILL_FOLDER, for the configuration alone."""
 
 LOG_TAIL = f"""
@@ -198,13 +199,13 @@ find . -type f | sort | while IFS= read -r file; do printf '%s %s\\n' "$(wc -c <
 """
 
 # Where we may not look, nothing is said of what is there: "not there" would be taken for "gone".
-_VISIBLE = """
+VISIBLE = """
 top=${1%/*}
 while [ -n "$top" ] && [ ! -e "$top" ]; do top=${top%/*}; done
 [ ! -d "${top:-/}" ] || [ -x "${top:-/}" ] || exit 46
 """
 
-_OURS = rf"""{_VISIBLE}
+_OURS = rf"""{VISIBLE}
 folder=$1
 [ -e "$folder" ] || exit 0
 if ! grep -q "\"cluster_id\": *\"$2\"" "$folder/{MARKER}" 2>/dev/null; then
@@ -244,7 +245,7 @@ exit 0
 )
 """``$1`` folder, ``$2`` cluster id, ``$3`` destination."""
 
-SIGNAL = _PROCESS + 'ticks_of "$1" && [ "$boot:$ticks" = "$2" ] || exit 0\nkill "-$3" "$1"\n'
+SIGNAL = PROCESS_IN + 'ticks_of "$1" && [ "$boot:$ticks" = "$2" ] || exit 0\nkill "-$3" "$1"\n'
 """``$1`` pid, ``$2`` its start, ``$3`` the signal's name; nothing happens when it is another process by now."""
 
 FREE_PORT = """
@@ -268,6 +269,8 @@ EXIT_TEXTS = {
     44: "it is not of this cluster: left alone",
     45: "it is not there",
     46: "this login may not look into the folder above it (has it lost root's rights?)",
+    47: "its server runs",
+    48: "it has no append-only file",
 }
 """What the exit codes of these scripts mean."""
 
@@ -305,20 +308,28 @@ def _folder(path: str, facts: dict[str, str], cluster_id: str) -> tuple[Director
         return DirectoryFact(path, DirectoryState.ABSENT), None
     if "@full" not in facts:
         return DirectoryFact(path, DirectoryState.EMPTY), None
-    marker = _marker(facts.get("@marker", ""))
-    if not marker:
-        return DirectoryFact(path, DirectoryState.FOREIGN), None
-    is_ours = marker.get("cluster_id") == cluster_id
+    marker_text = facts.get("@marker", "")
+    state, marker = directory_state(marker_text, cluster_id), _marker(marker_text)
+    if state is DirectoryState.FOREIGN:
+        return DirectoryFact(path, state), None
     fact = DirectoryFact(
         path,
-        DirectoryState.OURS if is_ours else DirectoryState.OTHER_CLUSTER,
+        state,
         owner=marker.get("name", ""),
         node_id=marker.get("node_id", ""),
         has_nodes_conf="@map" in facts,
         conf_digest=facts.get("@conf", ""),
     )
     pid, _, started = facts.get("@process", "").partition(" ")
-    return fact, ProcessId(int(pid), started) if is_ours and pid else None
+    return fact, ProcessId(int(pid), started) if state is DirectoryState.OURS and pid else None
+
+
+def directory_state(marker: str, cluster_id: str) -> DirectoryState:
+    """Whose a folder with something in it is, by the text of its marker ("": it has none)."""
+    found = _marker(marker)
+    if not found:
+        return DirectoryState.FOREIGN
+    return DirectoryState.OURS if found.get("cluster_id") == cluster_id else DirectoryState.OTHER_CLUSTER
 
 
 def _node(

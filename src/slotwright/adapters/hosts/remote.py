@@ -10,15 +10,25 @@ from collections.abc import Sequence
 from slotwright.adapters.supervisors.direct import LOG_LIMIT_BYTES, LOGS_KEPT
 from slotwright.adapters.supervisors.remote import RemoteSupervisor
 from slotwright.errors import HostError
+from slotwright.model.exam import HostExam
 from slotwright.model.facts import HostFacts, NodeQuery, ProcessId
 from slotwright.model.files import MARKER, NODES_CONF, Launch, NodeFiles
 from slotwright.model.topology import HIGHEST_PORT
 from slotwright.ports import Shell, ShellResult
+from slotwright.wire import exam_scripts
 from slotwright.wire import node_scripts as scripts
 
 _LIVENESS_S = 0.1
 _MOVE_TIMEOUT_S = 600.0
 _PACK_TIMEOUT_S = 24 * 3600.0
+_MEND_TIMEOUT_S = 24 * 3600.0
+_CODES = {
+    44: "directory-foreign",
+    45: "directory-missing",
+    47: "node-running",
+    48: "append-log-missing",
+    49: "append-log-broken",
+}
 
 
 class RemoteHost:
@@ -44,6 +54,42 @@ class RemoteHost:
             return scripts.parse_inspection(result.output, host, cluster_id, queries)
         except ValueError as error:
             raise self._failed("look at its folders", result) from error
+
+    async def examine(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostExam:
+        """One script; how a node's last run ended is known where a service manager runs it."""
+        folders = [query.directory for query in queries]
+        units = [unit for unit in map(self._service.unit_of, folders) if unit]
+        result = await self._shell.run(exam_scripts.EXAMINE, cluster_id, *folders, "--", *units)
+        try:
+            return exam_scripts.parse_exam(result.output, host, cluster_id, queries, units)
+        except ValueError as error:
+            raise self._failed("examine its nodes", result) from error
+
+    async def write_map(self, directory: str, cluster_id: str, text: str) -> None:
+        """As the owner, after root looked that nothing runs there."""
+        boundary = secrets.token_hex(16)
+        content = f"{text}{boundary}\n".encode()
+        result = await self._at_rest(directory, cluster_id, exam_scripts.WRITE_MAP, boundary, stdin=content)
+        self._check(result, "write the map of", directory)
+
+    async def read_map(self, directory: str, cluster_id: str) -> str:
+        """As it is."""
+        result = await self._shell.run(exam_scripts.READ_MAP, directory, cluster_id)
+        self._check(result, "read the map of", directory)
+        return result.output
+
+    async def set_data_aside(self, directory: str, cluster_id: str) -> str:
+        """All but configuration, map and log, under whatever name."""
+        result = await self._at_rest(directory, cluster_id, exam_scripts.SET_DATA_ASIDE, timeout_s=_MOVE_TIMEOUT_S)
+        self._check(result, "move the data of", directory)
+        return result.output.removesuffix("\n")
+
+    async def mend_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
+        """By the server's program itself, under the tool's name."""
+        script = exam_scripts.MEND_APPEND_LOG
+        result = await self._at_rest(directory, cluster_id, script, binary, timeout_s=_MEND_TIMEOUT_S)
+        self._check(result, "mend the append-only file of", directory)
+        return result.output.strip()
 
     async def free_port(self, host: str) -> int:
         """One that nothing of the host listens on, on any address."""
@@ -165,16 +211,24 @@ class RemoteHost:
     async def _as_owner(self, script: str, *words: str, stdin: bytes = b"") -> ShellResult:
         return await self._shell.run(scripts.AS_OWNER, self._owner, script, *words, stdin=stdin)
 
+    async def _at_rest(
+        self, directory: str, cluster_id: str, script: str, *words: str, stdin: bytes = b"", timeout_s: float = 30.0
+    ) -> ShellResult:
+        """Run ``script`` as the owner, in a folder of this cluster in which no server runs."""
+        whole = exam_scripts.AT_REST
+        before = (directory, cluster_id, self._owner, script, directory)
+        return await self._shell.run(whole, *before, *words, stdin=stdin, timeout_s=timeout_s)
+
     def _check(self, result: ShellResult, doing: str, directory: str) -> None:
         if result.status != 0:
             raise self._failed(f"{doing} {directory}", result, directory)
 
     def _failed(self, doing: str, result: ShellResult, directory: str = "") -> HostError:
-        said = result.complaint.strip().splitlines()
+        words = result.output if result.status == 49 else result.complaint
+        said = words.strip().splitlines()
         reason = scripts.EXIT_TEXTS.get(result.status, "")
         is_full = "No space left" in result.complaint or "quota" in result.complaint
-        foreign = result.status == 44
-        code = "disk-full" if is_full else "directory-foreign" if foreign else "host-files"
+        code = "disk-full" if is_full else _CODES.get(result.status, "host-files")
         return HostError(
             f"{self._shell.host}: can't {doing}{f': {reason}' if reason else ''}",
             code=code,

@@ -31,13 +31,12 @@ def start(launch: Launch) -> ProcessId:
     arguments = [launch.binary, str(directory / SERVER_CONF)]
     for name, value in launch.overrides:
         arguments += [f"--{name}", value]
-    environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     mask = os.umask(0o077)
     try:
         pid = os.posix_spawn(
             launch.binary,
             arguments,
-            environment,
+            environment(),
             setsid=True,
             setsigmask=(),
             file_actions=[
@@ -61,6 +60,11 @@ def start(launch: Launch) -> ProcessId:
         kill(process)
         raise
     return process
+
+
+def environment() -> dict[str, str]:
+    """The variables that programs of ours are started with."""
+    return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
 
 
 def find(directory: Path) -> ProcessId | None:

@@ -65,6 +65,10 @@ class RemoteSupervisor(Protocol):
         """What the server said of its last start outside of its log, "" when that can't be known."""
         ...
 
+    def unit_of(self, directory: str) -> str:
+        """The service manager's name for the node whose folder this is, "" where there is none."""
+        ...
+
     async def install(self, spec: UnitSpec, instances: Sequence[str]) -> bool:
         """Make what the host needs to run and to keep these nodes, and to start them at boot where their persistence
         allows it; True when something changed."""
@@ -136,7 +140,7 @@ class SystemdSupervisor(_Supervisor):
         """The main processes of many units, in one run."""
         if not directories:
             return {}
-        units = [unit_name(self._cluster, PurePosixPath(directory).name) for directory in directories]
+        units = [self.unit_of(directory) for directory in directories]
         result = await self._shell.run(scripts.IDENTIFY + scripts.SYSTEMD_FIND, *units)
         self._demand(result, "ask systemd for the nodes")
         return dict(zip(directories, map(_process, result.output.splitlines()), strict=True))
@@ -148,15 +152,19 @@ class SystemdSupervisor(_Supervisor):
 
     async def give_up(self, directory: str) -> None:
         """Stop the unit, which may be about to start its server once more."""
-        unit = unit_name(self._cluster, PurePosixPath(directory).name)
+        unit = self.unit_of(directory)
         result = await self._shell.run('systemctl stop "$1"; systemctl reset-failed "$1" 2>/dev/null; exit 0', unit)
         self._demand(result, f"stop {unit}", "kill-failed")
 
     async def early_words(self, directory: str) -> str:
         """What the server printed at its last start: a complaint about its configuration, for one."""
-        unit = unit_name(self._cluster, PurePosixPath(directory).name)
+        unit = self.unit_of(directory)
         result = await self._shell.run(scripts.IDENTIFY + scripts.SYSTEMD_WORDS, unit)
         return result.output
+
+    def unit_of(self, directory: str) -> str:
+        """An instance of the template."""
+        return unit_name(self._cluster, PurePosixPath(directory).name)
 
     async def install(self, spec: UnitSpec, instances: Sequence[str]) -> bool:
         """The template, the timer that rotates the logs, and what starts at boot: all nodes, unless one would come back
@@ -246,6 +254,10 @@ class DetachedSupervisor(_Supervisor):
 
     async def early_words(self, directory: str) -> str:
         """Nothing: its early words stand in its log."""
+        return ""
+
+    def unit_of(self, directory: str) -> str:
+        """None."""
         return ""
 
     async def install(self, spec: UnitSpec, instances: Sequence[str]) -> bool:
