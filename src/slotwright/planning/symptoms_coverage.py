@@ -32,12 +32,14 @@ def replicas_required(case: Case) -> Iterator[Finding]:
         good = view.replication.good_replicas
         if not node.slots or good is None or not wanted.isdigit() or good >= int(wanted):
             continue
+        there = sum(other.replica_of == node.id for other in case.survey.nodes)
+        back = case.repair("bring its replicas back") + "; or lower min-replicas-to-write"
         yield Finding(
             "replicas-required",
             Severity.SERIOUS,
             node.place,
             f"the primary of shard {node.shard} refuses writes: {good} of {wanted} required replicas follow it",
-            case.repair("bring its replicas back") + "; or lower min-replicas-to-write",
+            back if there >= int(wanted) else f"lower min-replicas-to-write: the shard has {there} in all; or add some",
             seen=f"min-replicas-to-write {wanted}, min_slaves_good_slaves {good}",
             risk="clients get NOREPLICAS for every write",
         )
