@@ -295,7 +295,7 @@ def bare_primaries(case: Case) -> Iterator[Finding]:
         if any(lost.owner.id == node.id for lost in misplaced):
             continue
         # A member of the shard that is away has been named with what its absence risks.
-        if all(other.role is Role.PRIMARY and other.is_reachable for other in others):
+        if all(other.role is Role.PRIMARY and other.is_reachable and not other.trouble for other in others):
             yield Finding(
                 "shard-without-replica",
                 Severity.WARNING,
