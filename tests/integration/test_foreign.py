@@ -41,7 +41,7 @@ def by_hand(shared: Lab) -> ByHand:
             engine,
             address,
             *("--cluster-enabled", "yes", "--cluster-announce-ip", host, "--cluster-node-timeout", "5000"),
-            *("--requirepass", PASSWORD, "--replica-announce-ip", host),
+            *("--requirepass", PASSWORD, "--replica-announce-ip", host, "--appendonly", "yes"),
         )
     made = subprocess.run(
         [client, "--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"],
@@ -150,7 +150,12 @@ def test_a_stand_alone_instance(lab: Lab, embedded: TestEngine) -> None:
     status = lab.run("status", address, "--json").json
     assert (status["mode"], status["state"], len(status["nodes"])) == ("single", "ok", 1)
     check = lab.run("check", address, "--json")
+    assert [found["code"] for found in check.json["findings"]] == ["unpersisted"]
+    with lab.client(address) as client:
+        client.config_set("appendonly", "yes")
+    check = lab.run("check", address, "--json")
     assert (check.code, check.json["ok"], check.json["proved"]) == (0, True, False)
+    assert check.json["unjudged"] == ["settings: no file", "processes, maps, logs, disks: its hosts were not asked"]
     assert "stand-alone" in lab.run("status", address).out
     with lab.client(address) as client:
         client.config_set("requirepass", PASSWORD)

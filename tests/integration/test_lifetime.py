@@ -126,7 +126,7 @@ def test_one_replica_is_stopped_killed_and_started_and_the_others_stay(lab: Lab,
     assert [(f["code"], f["severity"], f["where"]) for f in check.json["findings"]] == [
         ("node-down", "warning", replica["address"])
     ]
-    assert check.json["findings"][0]["remedy"] == f"slotwright start cache {replica['address']}"
+    assert check.json["findings"][0]["remedy"] == "slotwright repair cache"
 
     started = lab.run("start", "cache", replica["address"], "--json")
     assert (started.code, started.json["check"]["ok"]) == (0, True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from slotwright.model.findings import Severity
+from slotwright.model.findings import Finding, Severity
 from slotwright.planning.diagnosis import diagnose
+from slotwright.planning.unjudged import unjudged
 from tests.fakes.pictures import findings, picture
 
 STRANGER = {"id": "f" * 40, "address": "h9:7001"}
@@ -334,3 +336,137 @@ def test_every_finding_but_a_note_says_what_to_do() -> None:
     ]
     givens += [{"says": {"h2:7002": {"link": "down"}}}, {"strangers": [STRANGER]}, {"says": {"*": {"state": "fail"}}}]
     assert [found for given in givens for found in diagnose(picture(given)) if not found.remedy] == []
+
+
+def only(given: dict[str, Any]) -> Finding:
+    (found,) = diagnose(picture(given))
+    return found
+
+
+def log(engine: str, name: str) -> str:
+    return (Path(__file__).parent / "logs" / engine / f"{name}.log").read_text()
+
+
+def test_what_still_serves_is_said_by_the_nodes_own_setting() -> None:
+    for full, words in (("yes", "no key of any slot is served"), ("no", "the other slots go on being served")):
+        settings = {"cluster-require-full-coverage": full}
+        found = only({"silent": {"h1:7001": "refused"}, "says": {"*": {"settings": settings, "state": "fail"}}})
+        assert words in found.risk
+        lost = {"sees": {"*": {"h1:7001": {"slots": "0-5459"}}}, "says": {"*": {"settings": settings, "state": "fail"}}}
+        assert words in only(lost).risk
+
+
+def test_reads_may_go_on_when_down() -> None:
+    settings = {"cluster-require-full-coverage": "yes", "cluster-allow-reads-when-down": "yes"}
+    found = only({"silent": {"h1:7001": "refused"}, "says": {"*": {"settings": settings, "state": "fail"}}})
+    assert "except reads" in found.risk
+
+
+def test_before_the_time_out_nobody_refuses_yet() -> None:
+    settings = {"cluster-require-full-coverage": "yes"}
+    found = only({"silent": {"h1:7001": "refused"}, "says": {"*": {"settings": settings}}})
+    assert "once the others hold it failed" in found.risk
+
+
+def test_a_primary_whose_replica_lives_is_not_served_until_it_takes_over() -> None:
+    assert "until a replica takes over" in only({"silent": {"h1:7001": "refused"}}).risk
+
+
+def test_a_flood_is_measured_and_the_disk_s_end_foretold() -> None:
+    given = {
+        "says": {"h2:7002": {"link": "down"}},
+        "login_faults": {"h2:7002": "missing"},
+        "exams": {"h2:7002": {"log": log("redis-7.0", "auth-missing"), "free": 2 * 10**9}},
+    }
+    found = only(given)
+    assert found.code == "replica-auth-missing"
+    assert "KB/s" in found.seen and "lines a second" in found.seen
+    assert "its log fills the disk in about 105 min" in found.risk
+
+
+def test_a_log_that_grows_slowly_is_no_flood() -> None:
+    given = {
+        "says": {"h2:7002": {"link": "down"}},
+        "login_faults": {"h2:7002": "rejected"},
+        "exams": {"h2:7002": {"log": log("valkey-9.1", "auth-rejected")}},
+    }
+    assert "lines a second" not in only(given).seen
+    assert "its log grows" in only(given).risk
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "remedy"),
+    [
+        ("disk-full-save", "its disk is full", "free some room"),
+        ("folder-mode", "it may not write its folder", "give the folder back"),
+        ("no-fork", "the kernel refuses to fork it", "slotwright preflight --fix"),
+        ("killed", "the node could not save the last time", "slotwright logs h1:7001"),
+    ],
+)
+def test_why_a_save_failed_is_told(name: str, words: str, remedy: str) -> None:
+    found = only({"says": {"h1:7001": {"save_ok": False}}, "exams": {"h1:7001": {"log": log("redis-7.0", name)}}})
+    assert words in found.what
+    assert remedy in found.remedy
+
+
+def test_writes_go_on_where_a_failed_save_does_not_stop_them() -> None:
+    says = {"save_ok": False, "settings": {"stop-writes-on-bgsave-error": "no"}}
+    assert "writes go on" in only({"says": {"h1:7001": says}}).risk
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("noeviction", "writes are refused"),
+        ("allkeys-lru", "keys are evicted"),
+        ("volatile-ttl", "with a time to live"),
+    ],
+)
+def test_what_happens_at_the_memory_s_limit(policy: str, words: str) -> None:
+    assert words in only({"says": {"h1:7001": {"used": 95, "maxmemory": 100, "policy": policy}}}).risk
+
+
+@pytest.mark.parametrize(
+    ("exam", "words"),
+    [
+        ({"state": "D"}, "its process is alive (state D: waits for its disk)"),
+        ({"log": log("redis-7.0", "killed")}, "it was killed, or its host went down"),
+        ({"log": log("valkey-9.1", "shut-down")}, "it was asked to shut down"),
+        ({"log": log("redis-7.0", "crashed")}, "it crashed"),
+    ],
+)
+def test_what_the_host_knows_of_a_node_that_is_down_is_evidence(exam: dict[str, Any], words: str) -> None:
+    found = only({"silent": {"h1:7001": "refused"}, "exams": {"h1:7001": exam}})
+    assert found.code == "node-down"
+    assert words in found.seen
+
+
+def test_a_host_that_is_away_is_evidence_too() -> None:
+    found = only({"silent": {"h1:7001": "unreachable"}, "hosts": {"h1": {"trouble": "no route"}}})
+    assert "its host can't be asked: no route" in found.seen
+
+
+def test_a_node_that_answers_and_is_held_failed_is_not_to_be_restarted() -> None:
+    found = only({"sees": {"*": {"h2:7002": {"flags": "slave,fail"}}, "h2:7002": {"h2:7002": {"flags": "slave"}}}})
+    assert "though it answers" in found.what
+    assert "port 17002" in found.remedy
+
+
+def test_nodes_that_are_down_are_for_repair() -> None:
+    assert only({"silent": {"h1:7001": "refused"}}).remedy == "slotwright repair demo"
+    assert only({"silent": {"h1:7001": "refused"}, "file": False}).remedy == "start its server again"
+
+
+# What is not judged.
+
+
+def test_what_was_not_judged_is_said() -> None:
+    assert unjudged(picture({"file": False})) == (
+        "placement, settings, who should be primary: no file",
+        "processes, maps, logs, disks: its hosts were not asked",
+        "what h1:7001, h2:7002, h2:7001 and 3 more are configured for: CONFIG GET is not answered",
+    )
+    asked = {"says": {"*": {"settings": {"dir": "/d"}}}}
+    away = {f"h{number}": {"trouble": "no route"} if number == 1 else {} for number in (1, 2, 3)}
+    assert unjudged(picture({**asked, "hosts": away})) == ("processes, maps, logs, disks of h1: no route",)
+    assert unjudged(picture({**asked, "hosts": {"h1": {}, "h2": {}, "h3": {}}})) == ()

@@ -74,6 +74,10 @@ def test_a_primary_counts_the_replicas_that_it_feeds() -> None:
     assert replication(parse_info(PRIMARY)) == Replication(Role.PRIMARY, 140, online_replicas=2)
 
 
+def test_a_primary_that_requires_replicas_says_how_many_are_good() -> None:
+    assert replication(parse_info(PRIMARY + "min_slaves_good_slaves:1")).good_replicas == 1
+
+
 @pytest.mark.parametrize(
     ("status", "syncing", "more", "found"),
     [
@@ -99,6 +103,13 @@ def test_the_health_of_a_process() -> None:
         ("aof_last_write_status:err", "last_append_ok", False),
         ("aof_enabled:0", "has_append_log", False),
         ("used_memory:lots", "used_bytes", 0),
+        ("maxmemory_policy:allkeys-lru", "maxmemory_policy", "allkeys-lru"),
+        ("maxclients:968", "maxclients", 968),
+        ("aof_last_bgrewrite_status:err", "last_rewrite_ok", False),
+        ("aof_current_size:4024", "append_log_bytes", 4024),
+        ("rdb_changes_since_last_save:7", "unsaved_changes", 7),
+        ("evicted_keys:3", "evicted_keys", 3),
+        ("rejected_connections:2", "rejected_connections", 2),
     ],
 )
 def test_one_line_at_a_time(line: str, field: str, value: object) -> None:

@@ -12,6 +12,7 @@ import pytest
 from slotwright.errors import AuthenticationError, NodeUnreachableError, ServerError
 from slotwright.model.cluster import Link, LoginFault, Role
 from slotwright.model.events import Moved
+from slotwright.model.exam import HostExam
 from slotwright.model.secret import Secret
 from slotwright.model.survey import State
 from slotwright.model.topology import Mode
@@ -133,6 +134,29 @@ def test_a_single_instance_is_proved_too() -> None:
     alone = Operator(World(), build.topology(1, 1, 0, mode=Mode.SINGLE))
     asyncio.run(alone.up())
     assert look(alone).is_proved
+
+
+def test_clocks_are_measured_against_ours(who: Operator) -> None:
+    server(who, "h2:7001").skew_s = server(who, "h2:7002").skew_s = 9.0
+    verdict = look(who)
+    assert told(verdict) == ["warning clocks-differ h2"]
+    assert {round(view.clock_skew_s or 0, 3) for view in verdict.observation.views} == {0.0, 9.0}
+
+
+def test_hosts_that_were_asked_are_part_of_the_verdict(who: Operator) -> None:
+    exams = tuple(HostExam(f"h{number}", trouble="" if number > 1 else "no route") for number in (1, 2, 3))
+
+    async def examine() -> tuple[HostExam, ...]:
+        return exams
+
+    async def do() -> Verdict:
+        async with who.roster() as roster:
+            return await replace(who.verifier(roster), examine=examine).look(with_canaries=False)
+
+    verdict = asyncio.run(do())
+    assert verdict.exams == exams
+    assert "processes, maps, logs, disks of h1: no route" in verdict.unjudged
+    assert verdict.is_ok
 
 
 # Waiting.

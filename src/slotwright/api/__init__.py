@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from slotwright.api.lifecycle import Farewell, start, stop
     from slotwright.api.rebuilding import LastResort, Rebuilt, rebuild
     from slotwright.api.removal import Destroyed, destroy
+    from slotwright.api.repairing import Repaired, abort, plan_repair, repair, what_was_cut
     from slotwright.api.targets import Target, find_target, is_target, topology_file
     from slotwright.api.trial import DemoWish, demo
     from slotwright.api.watching import Moment, watch
@@ -60,6 +61,11 @@ _HOMES = {
     "LastResort": "rebuilding",
     "Rebuilt": "rebuilding",
     "rebuild": "rebuilding",
+    "Repaired": "repairing",
+    "abort": "repairing",
+    "plan_repair": "repairing",
+    "repair": "repairing",
+    "what_was_cut": "repairing",
     "Moment": "watching",
     "watch": "watching",
     "Drill": "exercise",
@@ -94,9 +100,11 @@ __all__ = [
     "Preflight",
     "Ran",
     "Rebuilt",
+    "Repaired",
     "SlotOfKey",
     "Target",
     "UpResult",
+    "abort",
     "adopt",
     "archive",
     "check",
@@ -113,9 +121,11 @@ __all__ = [
     "forget",
     "is_target",
     "plan",
+    "plan_repair",
     "preflight",
     "read_log",
     "rebuild",
+    "repair",
     "restore_plan",
     "start",
     "status",
@@ -123,6 +133,7 @@ __all__ = [
     "topology_file",
     "up",
     "watch",
+    "what_was_cut",
 ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from slotwright.model.slots import SlotSet
+from slotwright.model.topology import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +49,23 @@ class Contents:
     def has_different_twins(self, slot: int) -> bool:
         """Whether two nodes hold one key of ``slot`` with different values."""
         return any(twin.slot == slot and not twin.is_equal for twin in self.twins)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """``ttl_ms`` is -1 without an expiry; ``dump`` is the server's own serialisation, for RESTORE."""
+
+    type: str
+    ttl_ms: int
+    dump: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedKey:
+    """One node's value of a key that another node has differently."""
+
+    key: bytes
+    slot: int
+    node: Address
+    is_owner: bool
+    value: KeyValue

@@ -8,8 +8,8 @@ DEBUG is never needed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from slotwright.model.contents import KeyValue
 from slotwright.ports import Argument, Connection, Reply, ReplyError
 
 TTL_TOLERANCE_MS = 2000
@@ -23,15 +23,6 @@ _READERS: dict[str, tuple[Argument, ...]] = {
     "zset": ("ZRANGE", "*", 0, -1, "WITHSCORES"),
     "stream": ("XRANGE", "*", "-", "+"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class KeyValue:
-    """``ttl_ms`` is -1 without an expiry; ``dump`` is the server's own serialisation, for RESTORE."""
-
-    type: str
-    ttl_ms: int
-    dump: bytes = field(repr=False)
 
 
 async def ask(connection: Connection, commands: Sequence[Sequence[Argument]], asks: bool) -> list[Reply | ReplyError]:

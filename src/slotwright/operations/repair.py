@@ -42,10 +42,13 @@ _ONE_BY_ONE = (Promote, SettleSlots, Follow)
 
 @dataclass(slots=True)
 class Memory:
-    """What this run has learnt and a look can't show."""
+    """What this run has learnt and a look can't show: what was waited for in vain, who died at its start, what was
+    consented to, and when each step was done."""
 
     waited: set[str] = field(default_factory=set)
     failed_starts: set[Address] = field(default_factory=set)
+    asked: dict[str, bool] = field(default_factory=dict)
+    since: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +98,23 @@ class Repairer:
 
     async def run(self) -> RepairPlan:
         """Everything that can be mended, one stage after the other; returns the last plan. Never raises for a step."""
-        asked: dict[str, bool] = {}
-        since: dict[str, float] = {}
         for _ in range(_MOST_ROUNDS):
             situation = await self.gather(self.memory, True)
             plan = plan_repair(situation)
-            stage = await self._allowed(plan, asked)
+            stage = await self._allowed(plan)
             if not stage:
                 return plan
-            fresh = [step for step in stage if step.key not in since]
+            fresh = [step for step in stage if step.key not in self.memory.since]
             if not fresh:
-                self._give_up_late(stage, since, situation)
+                self._give_up_late(stage, situation)
                 await self.clock.sleep(_POLL_S)
                 continue
             ready = await self._steady(fresh)
             await self._do(ready)
-            since |= {step.key: self.clock.now() for step in ready}
+            self.memory.since |= {step.key: self.clock.now() for step in ready}
         return plan
 
-    async def _allowed(self, plan: RepairPlan, asked: dict[str, bool]) -> list[RepairStep]:
+    async def _allowed(self, plan: RepairPlan) -> list[RepairStep]:
         """The first stage with a step that may be done; a step behind a refused one in its place waits with it."""
         failed = {each.step.key for each in self.course.failed}
         blocked: set[str] = {each.step.where for each in self.course.failed if each.step.key in _keys(plan)}
@@ -122,7 +123,7 @@ class Repairer:
             for step in stage:
                 if step.key in failed or step.where in blocked:
                     continue
-                if step.risk is Risk.LOSS and not await self._consents(step, asked):
+                if step.risk is Risk.LOSS and not await self._consents(step):
                     blocked.add(step.where)
                     continue
                 allowed.append(step)
@@ -130,18 +131,19 @@ class Repairer:
                 return allowed
         return []
 
-    async def _consents(self, step: RepairStep, asked: dict[str, bool]) -> bool:
+    async def _consents(self, step: RepairStep) -> bool:
+        asked = self.memory.asked
         if step.key not in asked:
             asked[step.key] = await self.consent(step)
             if not asked[step.key]:
                 self.course.refused.append(step)
         return asked[step.key]
 
-    def _give_up_late(self, stage: Iterable[RepairStep], since: dict[str, float], situation: Situation) -> None:
+    def _give_up_late(self, stage: Iterable[RepairStep], situation: Situation) -> None:
         """Steps that were done, and that the look still wants after all patience."""
         patience_s = 2 * situation.node_timeout_s + _MORE_PATIENCE_S
         for step in stage:
-            if self.clock.now() - since[step.key] > patience_s:
+            if self.clock.now() - self.memory.since[step.key] > patience_s:
                 error = ServerError(
                     f"{step.what}: done, and nothing came of it",
                     code="repair-without-effect",

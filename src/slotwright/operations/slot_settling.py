@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 
 from slotwright.errors import NodeUnreachableError, PartialError, ServerError
 from slotwright.model.cluster import NodeView, Observation, Role
+from slotwright.model.contents import QuarantinedKey
 from slotwright.model.events import Began, Ended, Moved, Report
 from slotwright.model.repair import SettleSlots
 from slotwright.model.secret import Secret
 from slotwright.model.slots import SlotSet
 from slotwright.model.topology import Address
 from slotwright.operations.contents import keys_in, present
-from slotwright.operations.key_values import KeyValue, are_equal, ask, read_value
+from slotwright.operations.key_values import are_equal, ask, read_value
 from slotwright.operations.observe import observe
 from slotwright.operations.roster import Roster
 from slotwright.ports import Argument, Clock, Connection, ReplyError
@@ -35,17 +36,6 @@ _TRIES = 4
 _SETTLE_S = 15.0
 _SLOTS_AT_ONCE = 1024
 _POLL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedKey:
-    """One node's value of a key that another node has differently."""
-
-    key: bytes
-    slot: int
-    node: Address
-    is_owner: bool
-    value: KeyValue
 
 
 Quarantine = Callable[[Sequence[QuarantinedKey]], Awaitable[None]]

@@ -167,6 +167,8 @@ def _version(sighting: Sighting) -> ServerVersion:
 def _known_troubles(sighting: Sighting) -> Iterator[Finding]:
     """What diagnosis found, with the remedy that there is from now on."""
     for found in sighting.findings:
+        if found.code == "unpersisted":  # told as no-persistence: the file will ask for it
+            continue
         is_login = found.code.startswith("replica-auth-")
         yield replace(found, remedy="slotwright up sets masterauth on it; nothing restarts") if is_login else found
 

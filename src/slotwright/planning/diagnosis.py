@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from slotwright.model.cluster import Link, PeerView, Role
 from slotwright.model.findings import Finding, Severity, by_gravity
-from slotwright.model.slots import SLOT_COUNT
+from slotwright.model.slots import SLOT_COUNT, SlotSet
 from slotwright.model.survey import SurveyNode
 from slotwright.model.topology import Address, Mode
 from slotwright.planning.case import Case, Judge
@@ -156,10 +156,11 @@ def views_disagree(case: Case) -> Iterator[Finding]:
         if node.is_reachable and node.id not in apart
     }
     explained = _explained(case)
+    wrong_lines = _wrong_lines(case, truth)
     for node, view in case.views():
-        if node.id in apart:
+        if node.id in apart or (truth.keys() <= view.known_ids and wrong_lines.isdisjoint(map(id, view.peers))):
             continue
-        seen = {peer.id: (peer.role, peer.slots, peer.replica_of, _epoch(peer)) for peer in view.peers}
+        seen = {peer.id: _claim(peer) for peer in view.peers}
         wrong = sorted(node_id for node_id in truth if seen.get(node_id) != truth[node_id])
         wrong = [node_id for node_id in wrong if (node.address, node_id) not in explained]
         if wrong:
@@ -186,13 +187,28 @@ def _rivals(case: SlotCase) -> tuple[str, ...]:
     return case.claimants if len(case.claimants) > 1 else ()
 
 
+_Claim = tuple[Role, SlotSet, str | None, int | None]
+
+
+def _claim(peer: PeerView) -> _Claim:
+    """What a line says that all should agree on."""
+    return peer.role, peer.slots, peer.replica_of, _epoch(peer)
+
+
+def _wrong_lines(case: Case, truth: Mapping[str, _Claim]) -> set[int]:
+    """Identities of the lines that say otherwise: views share equal lines, so each is compared once."""
+    lines = {id(peer): peer for view in case.observation.views for peer in view.peers}
+    return {key for key, peer in lines.items() if peer.id in truth and _claim(peer) != truth[peer.id]}
+
+
 def _epoch(peer: PeerView | None) -> int | None:
     """The config epoch where it decides something: of a primary with slots. A replica is shown with its primary's."""
     return peer.epoch if peer is not None and peer.role is Role.PRIMARY and peer.slots else None
 
 
-def _disagreement(case: Case, node_id: str, seen: Mapping[str, tuple[object, ...]]) -> str:
-    node = next(node for node in case.survey.nodes if node.id == node_id)
+def _disagreement(case: Case, node_id: str, seen: Mapping[str, _Claim]) -> str:
+    node = case.survey.node(node_id)
+    assert node is not None
     if node_id not in seen:
         return f"doesn't know {node.place}"
     role, slots, _, epoch = seen[node_id]
@@ -279,7 +295,7 @@ def bare_primaries(case: Case) -> Iterator[Finding]:
         if any(lost.owner.id == node.id for lost in misplaced):
             continue
         # A member of the shard that is away has been named with what its absence risks.
-        if all(other.role is Role.PRIMARY and other.is_reachable for other in others):
+        if all(other.role is Role.PRIMARY and other.is_reachable and not other.trouble for other in others):
             yield Finding(
                 "shard-without-replica",
                 Severity.WARNING,
@@ -317,9 +333,13 @@ def moved_roles(case: Case) -> Iterator[Finding]:
     """Shards whose primary is not the one that the file wants: a failover happened."""
     if case.expected is None:
         return
+    shard_of = {node.id: node.shard for node in case.expected.blueprint.nodes}
+    owners: dict[int, SurveyNode] = {}
+    for node in case.survey.nodes:
+        if node.slots and node.id in shard_of:
+            owners.setdefault(shard_of[node.id], node)
     for shard in case.expected.blueprint.shards:
-        ids = {node.id for node in shard.nodes}
-        owner = next((node for node in case.survey.nodes if node.slots and node.id in ids), None)
+        owner = owners.get(shard.number)
         if owner is not None and owner.id != shard.primary.id and owner.is_reachable:
             yield Finding(
                 "role-moved",

@@ -73,7 +73,7 @@ def bus_links(case: Case) -> Iterator[Finding]:
 def _deaf(case: Case, node: SurveyNode, by: list[SurveyNode]) -> Finding:
     voters = [other for other in case.survey.nodes if other.role is Role.PRIMARY and other.slots]
     is_grave = 2 * sum(other.role is Role.PRIMARY and bool(other.slots) for other in by) > len(voters)
-    risk = "the others will hold it failed" if is_grave else "votes and news reach it late or not at all"
+    risk = "the others may come to hold it failed" if is_grave else "votes and news reach it late or not at all"
     return _finding(
         Severity.SERIOUS if is_grave else Severity.WARNING,
         _bus(node),

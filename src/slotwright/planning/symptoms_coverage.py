@@ -19,7 +19,9 @@ def what_still_serves(case: Case) -> str:
     reads = {view.setting("cluster-allow-reads-when-down") for view in views} == {"yes"}
     if full == {"yes"}:
         but = ", except reads (cluster-allow-reads-when-down yes)" if reads else ""
-        return f"no key of any slot is served{but} (cluster-require-full-coverage yes)"
+        # Until the time-out has passed nobody knows yet that it is gone.
+        when = ", once the others hold it failed" if any(view.state_is_ok for view in views) else ""
+        return f"no key of any slot is served{but}{when} (cluster-require-full-coverage yes)"
     return "some nodes go on serving, others refuse everything: they differ in cluster-require-full-coverage"
 
 
@@ -30,12 +32,14 @@ def replicas_required(case: Case) -> Iterator[Finding]:
         good = view.replication.good_replicas
         if not node.slots or good is None or not wanted.isdigit() or good >= int(wanted):
             continue
+        there = sum(other.replica_of == node.id for other in case.survey.nodes)
+        back = case.repair("bring its replicas back") + "; or lower min-replicas-to-write"
         yield Finding(
             "replicas-required",
             Severity.SERIOUS,
             node.place,
             f"the primary of shard {node.shard} refuses writes: {good} of {wanted} required replicas follow it",
-            case.repair("bring its replicas back") + "; or lower min-replicas-to-write",
+            back if there >= int(wanted) else f"lower min-replicas-to-write: the shard has {there} in all; or add some",
             seen=f"min-replicas-to-write {wanted}, min_slaves_good_slaves {good}",
             risk="clients get NOREPLICAS for every write",
         )

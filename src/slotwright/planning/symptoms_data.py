@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from statistics import median
 
 from slotwright.model.cluster import NodeView
 from slotwright.model.findings import Finding, Severity
 from slotwright.model.survey import SurveyNode
+from slotwright.model.topology import Mode
 from slotwright.planning.case import Case
 
 FEW_KEYS = 10
@@ -36,15 +36,16 @@ def unpersisted(case: Case) -> Iterator[Finding]:
         if case.expected
         else "CONFIG SET appendonly yes on each node, then CONFIG REWRITE",
         seen="append-only file off, no snapshots"
-        + (f": {', '.join(bare[:6])}{' ...' if len(bare) > 6 else ''}" if 1 < len(bare) < case_size(case) else ""),
-        risk=f"a primary that restarts within cluster-node-timeout{_timeout(some)} comes back empty, and its replica "
+        + (
+            f": {', '.join(bare[:6])}{' ...' if len(bare) > 6 else ''}"
+            if 1 < len(bare) < len(tuple(case.views()))
+            else ""
+        ),
+        risk="a restart loses all keys"
+        if some.mode is Mode.SINGLE
+        else f"a primary that restarts within cluster-node-timeout{_timeout(some)} comes back empty, and its replica "
         "follows it",
     )
-
-
-def case_size(case: Case) -> int:
-    """How many nodes answered."""
-    return sum(1 for _ in case.views())
 
 
 def is_unpersisted(view: NodeView) -> bool:
@@ -64,8 +65,8 @@ def _timeout(view: NodeView) -> str:
 def came_back_empty(case: Case) -> Iterator[Finding]:
     """Primaries that lost their keys at a restart: nothing kept them, and the replica copied the emptiness."""
     owners = [(node, view) for node, view in case.views() if node.slots and not node.trouble]
-    usual = median([view.health.uptime_s for _, view in case.views()] or [0])
-    lost = [(node, view) for node, view in owners if _is_fresh_and_empty(view, usual)]
+    longest = max((view.health.uptime_s for _, view in case.views()), default=0)
+    lost = [(node, view) for node, view in owners if _is_fresh_and_empty(view, longest)]
     others = [view for node, view in owners if (node, view) not in lost]
     if not others or any(view.health.keys < FEW_KEYS for view in others):
         return
@@ -73,8 +74,8 @@ def came_back_empty(case: Case) -> Iterator[Finding]:
         yield _lost_all(case, node, view, others)
 
 
-def _is_fresh_and_empty(view: NodeView, usual_s: float) -> bool:
-    return is_unpersisted(view) and view.health.keys == 0 and view.health.uptime_s < usual_s / 2
+def _is_fresh_and_empty(view: NodeView, longest_s: int) -> bool:
+    return is_unpersisted(view) and view.health.keys == 0 and view.health.uptime_s < longest_s / 2
 
 
 def _lost_all(case: Case, node: SurveyNode, view: NodeView, others: list[NodeView]) -> Finding:

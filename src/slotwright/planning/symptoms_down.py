@@ -10,6 +10,7 @@ from slotwright.model.survey import SurveyNode
 from slotwright.model.topology import Mode
 from slotwright.planning.case import Case
 from slotwright.wire.log_words import StartFault, failed_start, how_ended, start_fault
+from slotwright.wire.nodes_conf import judge_map
 
 _WAITS = {"D": "waits for its disk", "R": "runs", "S": "sleeps"}
 
@@ -33,7 +34,7 @@ def cause_of(case: Case, node: SurveyNode) -> Cause | None:
         return Cause("node-stopped", "its process is stopped (SIGSTOP)", f"state {exam.process_state}", _repair(case))
     if exam.process is not None:
         return None
-    return _lost(case, exam) or _killed(case, exam) or _not_started(case, node, exam)
+    return _lost(case, node, exam) or _killed(case, exam) or _not_started(case, node, exam)
 
 
 def evidence(case: Case, node: SurveyNode) -> str:
@@ -50,7 +51,7 @@ def evidence(case: Case, node: SurveyNode) -> str:
     return f"its process is gone: it {ended or 'was killed, or its host went down'}".replace("it asked", "it was asked")
 
 
-def _lost(case: Case, exam: NodeExam) -> Cause | None:
+def _lost(case: Case, node: SurveyNode, exam: NodeExam) -> Cause | None:
     if exam.directory in (DirectoryState.ABSENT, DirectoryState.EMPTY):
         state = "gone" if exam.directory is DirectoryState.ABSENT else "empty"
         return Cause("folder-lost", f"its folder is {state}, and its data with it", "", _repair(case))
@@ -58,21 +59,17 @@ def _lost(case: Case, exam: NodeExam) -> Cause | None:
         return None
     if exam.map_text is None:
         return Cause("map-lost", "its map (nodes.conf) is gone: started, it would be another node", "", _repair(case))
-    trouble = _map_trouble(exam.map_text)
+    trouble = _map_trouble(case, node, exam.map_text)
     if trouble:
-        return Cause("map-broken", f"its map (nodes.conf) is {trouble}", _said(exam), _repair(case))
+        return Cause("map-broken", f"its map (nodes.conf) can't be used: {trouble}", _said(exam), _repair(case))
     return None
 
 
-def _map_trouble(text: str) -> str:
-    """As the server reads it (cluster.c, clusterLoadConfig); "" when it would."""
-    lines = [line.split() for line in text.splitlines() if line.strip()]
-    if not lines:
-        return "empty"
-    nodes = [words for words in lines if words[0] != "vars"]
-    if any(len(words) < 8 for words in nodes):
-        return "cut"
-    return "" if any("myself" in words[2].split(",") for words in nodes) else "without the node itself"
+def _map_trouble(case: Case, node: SurveyNode, text: str) -> str:
+    """Why it could not be started with that map; that it has another id by now is another matter."""
+    trouble = judge_map(text, node.id)
+    is_known = any(other.id in trouble for other in case.survey.nodes if other.id and other is not node)
+    return "" if is_known else trouble
 
 
 def _killed(case: Case, exam: NodeExam) -> Cause | None:

@@ -13,13 +13,16 @@ from slotwright.wire.log_words import reconnect_rate
 FLOOD_BYTES_PER_S = 1024
 """Below it a log is no flood: 84 MB a day."""
 
+FAR_S = 30 * 86400
+"""A disk that lasts longer than this is not foretold."""
+
 
 def login_finding(case: Case, node: SurveyNode, fault: LoginFault) -> Finding:
     """A replica without the right password for its primary."""
     missing = fault is LoginFault.MISSING
     cause = "masterauth is empty" if missing else "its masterauth was tried on the primary and refused"
     flood, until = _flood(case, node)
-    fills = f"its log fills the disk{until}" if flood or not case.exams else "its log grows"
+    fills = f"its log fills the disk{until}" if until or not case.exams else "its log grows"
     return Finding(
         "replica-auth-missing" if missing else "replica-auth-rejected",
         Severity.SERIOUS,
@@ -40,7 +43,8 @@ def _flood(case: Case, node: SurveyNode) -> tuple[str, str]:
     if exam is None or rate is None or rate.bytes_per_s < FLOOD_BYTES_PER_S:
         return "", ""
     flood = f"its log grows by {_per_second(rate.bytes_per_s)}, {rate.lines_per_s:,.0f} lines a second"
-    return flood, f" in about {_span(exam.free_bytes / rate.bytes_per_s)}" if exam.free_bytes is not None else ""
+    lasts_s = exam.free_bytes / rate.bytes_per_s if exam.free_bytes is not None else FAR_S
+    return flood, f" in about {_span(lasts_s)}" if lasts_s < FAR_S else ""
 
 
 def _per_second(count: float) -> str:
