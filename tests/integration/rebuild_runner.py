@@ -1,7 +1,7 @@
 """Runs `rebuild` on a file and kills its own process, as `kill -9` does, after the n-th of what it is told to count.
 
-Usage: python rebuild_runner.py FILE journal|TASK N. ``journal`` counts entries of the journal, a task its progress events
-(its beginning is the first). Exit code 0: there were fewer than N, and `rebuild` came to its end.
+Usage: python rebuild_runner.py FILE journal|TASK N. ``journal`` counts entries of the journal, a task its progress
+events. Exit code 0: there were fewer than N, and `rebuild` came to its end.
 """
 
 from __future__ import annotations
