@@ -215,11 +215,7 @@ class _Beginning:
             )
         blank = replace(self.work, store=_Unknown(self.work.context.state_root, self.work.store.name))
         draft = await make_draft(blank, land)
-        facts = await inspect_hosts(blank, land.data_root, land.away)
-        known = set(self.record.topology.addresses)
-        new = tuple(
-            replace(host, nodes=tuple(node for node in host.nodes if node.address not in known)) for host in facts
-        )
+        new = await inspect_hosts(blank, land.data_root, land.away, self.record.topology.addresses)
         found = draft.desired.findings
         found += judge_hosts(new, Mode.CLUSTER, is_remote=self.work.topology.is_remote)
         serious = [each for each in found if each.severity is Severity.SERIOUS]
