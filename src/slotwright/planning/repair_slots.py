@@ -145,8 +145,9 @@ def _step(group: _Group, cases: list[SlotCase], situation: Situation) -> RepairS
         keeps_owners=group.differs,
     )
     keys = sum(case.keys_of(node) for case in cases for node in group.holders)
-    brought = f", {keys} keys are brought there" if keys else ""
-    step = RepairStep(action, group.why, str(action.owner), f"{_named(slots)}: owned by it{brought} ({group.reason})")
+    brought = f" and bring it {keys} key{'s' if keys > 1 else ''}" if keys else ""
+    what = f"make it the one owner of {_named(slots)}{brought}: {group.reason}"
+    step = RepairStep(action, group.why, str(action.owner), what)
     if group.differs:
         different = sum(not twin.is_equal and twin.slot in slots for twin in situation.contents.twins)
         return replace(
