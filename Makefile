@@ -62,6 +62,7 @@ format: $(VENV)/.check
 bench: $(VENV)/.test
 	$(BIN)/python bench/formation.py
 	$(BIN)/python bench/command.py
+	$(BIN)/python bench/observe.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

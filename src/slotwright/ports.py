@@ -41,8 +41,11 @@ class Connection(Protocol):
         """One command's reply; an error reply is raised as :class:`ReplyError`."""
         ...
 
-    async def pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Reply | ReplyError]:
-        """Several commands in one round trip; error replies stand in the list."""
+    async def pipeline(
+        self, commands: Sequence[Sequence[Argument]], *, timeout_s: float | None = None
+    ) -> list[Reply | ReplyError]:
+        """Several commands in one round trip; error replies stand in the list. ``timeout_s``: until the first reply,
+        which tells a server that hangs from one that has a lot to say."""
         ...
 
     async def close(self) -> None:

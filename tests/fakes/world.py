@@ -441,7 +441,9 @@ class FakeConnection:
             raise reply
         return reply
 
-    async def pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Reply | ReplyError]:
+    async def pipeline(
+        self, commands: Sequence[Sequence[Argument]], *, timeout_s: float | None = None
+    ) -> list[Reply | ReplyError]:
         if self.world.servers.get(self.address) is not self.server:
             raise NodeUnreachableError(f"{self.address} closed the connection", code="closed")
         if self.server.is_mute:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
-from redis.cluster import RedisCluster
-from redis.exceptions import RedisError
 
 from tests.engines import ENGINES, TestEngine
 from tests.integration.conftest import Lab
+from tests.ledger import Ledger
 
 QUICK = "{cluster-node-timeout: 3000}"
 
@@ -25,44 +23,12 @@ def a_shard(lab: Lab) -> tuple[dict, dict]:
     return primary, next(node for node in found if node["replica_of"] == primary["id"])
 
 
-class Ledger:
-    """A client that writes keys of its own all the time, and knows which of them were acknowledged."""
-
-    def __init__(self, lab: Lab, address: str) -> None:
-        host, _, port = address.rpartition(":")
-        self._client = RedisCluster(host=host, port=int(port), password=lab.password())
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._write, daemon=True)
-        self.acknowledged: list[int] = []
-
-    def __enter__(self) -> Ledger:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join(20)
-
-    def _write(self) -> None:
-        number = 0
-        while not self._ends.is_set():
-            number += 1
-            try:
-                self._client.set(f"ledger:{number}", number)
-            except RedisError:
-                continue
-            self.acknowledged.append(number)
-
-    def lost(self) -> list[int]:
-        return [number for number in self.acknowledged if self._client.get(f"ledger:{number}") != str(number).encode()]
-
-
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.label)
 def test_a_failover_on_purpose_loses_nothing_and_can_be_taken_back(lab: Lab, engine: TestEngine) -> None:
     lab.topology(engine)
     assert lab.run("up", "--yes").code == 0
     primary, replica = a_shard(lab)
-    with Ledger(lab, primary["address"]) as ledger:
+    with Ledger((primary["address"],), lab.password()) as ledger:
         lab.wait(lambda: len(ledger.acknowledged) > 200, "some writes")
         done = lab.run("failover", replica["address"], "--yes", "--json")
         assert done.code == 0, done.out

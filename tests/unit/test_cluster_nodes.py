@@ -129,3 +129,45 @@ def test_no_lines() -> None:
 def test_lines_of_another_format(line: str) -> None:
     with pytest.raises(ValueError):
         one(line)
+
+
+def test_equal_lines_share_one_object_whatever_the_times() -> None:
+    line = f"{A} 10.0.0.1:7001@17001 master - 0 1795400999469 3 connected 0-5460"
+    again = f"{A} 10.0.0.1:7001@17001 master - 17 1795401001448 3 connected 0-5460"
+    assert one(line) is one(again)
+
+
+VARIANTS = [
+    f"{A} 10.0.0.1:7001@17001 master - 0 0 3 connected 0-5460",
+    f"{B} 10.0.0.1:7001@17001 master - 0 0 3 connected 0-5460",
+    f"{A} 10.0.0.2:7001@17001 master - 0 0 3 connected 0-5460",
+    f"{A} 10.0.0.1:7002@17002 master - 0 0 3 connected 0-5460",
+    f"{A} 10.0.0.1:7001@17001 myself,master - 0 0 3 connected 0-5460",
+    f"{A} 10.0.0.1:7001@17001 slave {B} 0 0 3 connected",
+    f"{A} 10.0.0.1:7001@17001 slave {C} 0 0 3 connected",
+    f"{A} 10.0.0.1:7001@17001 master - 0 0 4 connected 0-5460",
+    f"{A} 10.0.0.1:7001@17001 master - 0 0 3 disconnected 0-5460",
+    f"{A} 10.0.0.1:7001@17001 master - 0 0 3 connected 0-5461",
+    f"{A} 10.0.0.1:7001@17001 master - 0 0 3 connected 0-5460 [7->-{B}]",
+    f"{A} 10.0.0.1:7001@17001 master - 0 0 3 connected 0-5460 [7-<-{B}]",
+]
+
+
+def test_lines_that_differ_in_one_thing_never_mix() -> None:
+    for text in (VARIANTS, VARIANTS[::-1]):
+        peers = parse_cluster_nodes("\n".join(text), DIALLED)
+        assert len({id(peer) for peer in peers}) == len({repr(peer) for peer in peers}) == len(VARIANTS)
+
+
+def test_the_own_address_is_that_which_was_dialled_each_time() -> None:
+    line = f"{A} :7001@17001 myself,master - 0 0 1 connected 0-5460"
+    for host in ("10.0.0.1", "10.0.0.2", "10.0.0.1"):
+        (peer,) = parse_cluster_nodes(line, Address(host, 7001))
+        assert peer.address == Address(host, 7001)
+
+
+@pytest.mark.parametrize("line", [f"{A} 10.0.0.1:7001@17001 master - 0 0", f"{A} 10.0.0.1:7001@17001 master - 0 0 1"])
+def test_a_line_that_was_cut_is_refused_each_time(line: str) -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match="CLUSTER NODES"):
+            parse_cluster_nodes(line, DIALLED)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from slotwright.adapters.node import RespDialer
-from slotwright.errors import AuthenticationError, NodeUnreachableError
+from slotwright.errors import AuthenticationError, HostError, NodeUnreachableError
 from slotwright.model.secret import Secret
 from slotwright.model.topology import Address
 from slotwright.ports import Connection, ReplyError
@@ -129,6 +129,71 @@ def test_a_server_that_does_not_answer() -> None:
     with pytest.raises(NodeUnreachableError) as caught:
         talk((b"",), lambda connection: connection.call("X", timeout_s=0.05))
     assert caught.value.code == "timeout"
+
+
+def test_a_time_out_counts_until_the_first_reply() -> None:
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        for reply in (b"+A\r\n", b"+B\r\n"):
+            writer.write(reply)
+            await asyncio.sleep(0.3)
+        writer.close()
+
+    async def do() -> list[object]:
+        server = await asyncio.start_server(late, "127.0.0.1", 0)
+        try:
+            connection = await RespDialer(None).dial(Address("127.0.0.1", server.sockets[0].getsockname()[1]))
+            return list(await connection.pipeline([("A",), ("B",)], timeout_s=0.2))
+        finally:
+            server.close()
+
+    assert asyncio.run(do()) == [b"A", b"B"]
+
+
+def test_a_pipeline_without_a_first_reply() -> None:
+    with pytest.raises(NodeUnreachableError) as caught:
+        talk((b"",), lambda connection: connection.pipeline([("A",), ("B",)], timeout_s=0.05))
+    assert (caught.value.code, caught.value.what.endswith("did not answer within 0.05 s")) == ("timeout", True)
+
+
+def test_garbage_in_place_of_a_reply() -> None:
+    with pytest.raises(NodeUnreachableError) as caught:
+        talk((b"what?\r\n",), lambda connection: connection.call("X"))
+    assert caught.value.code == "not-a-server"
+
+
+def test_a_server_from_before_there_were_users() -> None:
+    async def do() -> list[bytes]:
+        refusal = b"-ERR wrong number of arguments for 'auth' command\r\n"
+        async with scripted(refusal, b"+OK\r\n") as (address, heard):
+            await (await RespDialer(Secret("hunter2"), "ann").dial(address)).close()
+            return heard
+
+    assert [text.count(b"$") for text in asyncio.run(do())] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    "error", [HostError("SSH is away", code="host-unreachable"), OSError("no route"), ValueError("no name")]
+)
+def test_a_way_that_is_closed(error: Exception) -> None:
+    async def closed(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        raise error
+
+    with pytest.raises(NodeUnreachableError) as caught:
+        asyncio.run(RespDialer(None, opener=closed).dial(Address("h1", 7001)))
+    assert (caught.value.code, caught.value.seen) == ("unreachable", str(error))
+
+
+def test_a_reset_is_tried_once_more() -> None:
+    tries: list[Address] = []
+
+    async def resets(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        tries.append(address)
+        raise ConnectionResetError if len(tries) == 1 else ConnectionRefusedError
+
+    with pytest.raises(NodeUnreachableError) as caught:
+        asyncio.run(RespDialer(None, opener=resets).dial(Address("h1", 7001)))
+    assert (caught.value.code, len(tries)) == ("refused", 2)
 
 
 def test_after_a_timeout_a_late_reply_is_not_taken_for_the_next_one() -> None:

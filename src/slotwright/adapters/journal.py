@@ -46,3 +46,13 @@ class FileJournal:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def read_journal(path: Path) -> str:
+    """The whole text, "" where nothing was ever written. Raises HostError."""
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise host_error("read", path, error) from error

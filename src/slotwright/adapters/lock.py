@@ -83,13 +83,21 @@ def _leave_nothing(path: Path) -> None:
             folder.rmdir()
 
 
-def _holder(verb: str) -> dict[str, object]:
+def operator() -> str:
+    """Who runs this, for others to see: ``user@host``."""
+    return f"{_user()}@{socket.gethostname()}"
+
+
+def _user() -> str:
     try:
-        user = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):
-        user = str(os.getuid())
+        return str(os.getuid())
+
+
+def _holder(verb: str) -> dict[str, object]:
     since = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-    return {"pid": os.getpid(), "verb": verb, "user": user, "host": socket.gethostname(), "since": since}
+    return {"pid": os.getpid(), "verb": verb, "user": _user(), "host": socket.gethostname(), "since": since}
 
 
 def _locked(path: Path, name: str) -> RefusedError:

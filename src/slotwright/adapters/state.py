@@ -8,6 +8,8 @@
                         journal.jsonl   what was intended and done
                         lock            who works on it now
                         maps/           good copies of the nodes' own nodes.conf, and of the one before
+                        rebuild.json    a rebuild under way: the old record, and what was decided
+                        archives/       what rebuilds set aside; nothing here removes it
                         nodes/          the nodes' folders, unless the file names another place
                         rehearsal/      a server being tried; empty between two commands
 
@@ -23,8 +25,9 @@ from pathlib import Path
 
 import msgspec
 
-from slotwright.adapters.files import make_directory, write_atomically
+from slotwright.adapters.files import make_directory, sync_directory, write_atomically
 from slotwright.errors import HostError
+from slotwright.model.rebuild import Rebuild
 from slotwright.model.record import ClusterRecord
 from slotwright.model.secret import Secret
 
@@ -74,6 +77,16 @@ class ClusterStore:
         return self.folder / "nodes"
 
     @property
+    def rebuild_path(self) -> Path:
+        """There while a rebuild is under way."""
+        return self.folder / "rebuild.json"
+
+    @property
+    def archives_path(self) -> Path:
+        """Where rebuilds archive to by default; it outlives the cluster."""
+        return self.folder / "archives"
+
+    @property
     def password_path(self) -> Path:
         """The password that the nodes were given, 0600; not there where none was."""
         return self.folder / "password"
@@ -106,6 +119,35 @@ class ClusterStore:
         """Replace the record, durably."""
         self.prepare()
         write_atomically(self.folder / "record.json", msgspec.json.format(msgspec.json.encode(record), indent=1))
+
+    def forget_record(self) -> None:
+        """Nothing is made here any more: the next record is of another cluster."""
+        (self.folder / "record.json").unlink(missing_ok=True)
+        sync_directory(self.folder)
+
+    def read_rebuild(self) -> Rebuild | None:
+        """None when no rebuild is under way. Raises HostError for a note that can't be read."""
+        try:
+            return msgspec.json.decode(self.rebuild_path.read_bytes(), type=Rebuild)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise HostError(
+                f"the note of the rebuild of {self.name} can't be read",
+                code="record-unreadable",
+                where=str(self.rebuild_path),
+                seen=str(error).splitlines()[0],
+            ) from error
+
+    def write_rebuild(self, rebuild: Rebuild) -> None:
+        """Keep how far it is, durably."""
+        self.prepare()
+        write_atomically(self.rebuild_path, msgspec.json.format(msgspec.json.encode(rebuild), indent=1))
+
+    def forget_rebuild(self) -> None:
+        """It is done, or was never begun."""
+        self.rebuild_path.unlink(missing_ok=True)
+        sync_directory(self.folder)
 
     def read_password(self) -> Secret | None:
         """The password that the nodes were given, None when none was."""

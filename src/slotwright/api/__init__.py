@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from slotwright.api.hosts import Preflight, preflight
     from slotwright.api.inspect import SlotOfKey, check, find_node, find_slots, follow_log, read_log, status
     from slotwright.api.lifecycle import Farewell, start, stop
+    from slotwright.api.rebuilding import LastResort, Rebuilt, rebuild
     from slotwright.api.removal import Destroyed, destroy
+    from slotwright.api.repairing import Repaired, abort, plan_repair, repair, what_was_cut
     from slotwright.api.targets import Target, find_target, is_target, topology_file
     from slotwright.api.trial import DemoWish, demo
     from slotwright.api.watching import Moment, watch
@@ -56,6 +58,14 @@ _HOMES = {
     "execute": "everywhere",
     "Archived": "archiving",
     "archive": "archiving",
+    "LastResort": "rebuilding",
+    "Rebuilt": "rebuilding",
+    "rebuild": "rebuilding",
+    "Repaired": "repairing",
+    "abort": "repairing",
+    "plan_repair": "repairing",
+    "repair": "repairing",
+    "what_was_cut": "repairing",
     "Moment": "watching",
     "watch": "watching",
     "Drill": "exercise",
@@ -84,13 +94,17 @@ __all__ = [
     "DrillWish",
     "Failover",
     "Farewell",
+    "LastResort",
     "Moment",
     "PlanRefusedError",
     "Preflight",
     "Ran",
+    "Rebuilt",
+    "Repaired",
     "SlotOfKey",
     "Target",
     "UpResult",
+    "abort",
     "adopt",
     "archive",
     "check",
@@ -107,8 +121,11 @@ __all__ = [
     "forget",
     "is_target",
     "plan",
+    "plan_repair",
     "preflight",
     "read_log",
+    "rebuild",
+    "repair",
     "restore_plan",
     "start",
     "status",
@@ -116,6 +133,7 @@ __all__ = [
     "topology_file",
     "up",
     "watch",
+    "what_was_cut",
 ]
 
 

@@ -87,14 +87,36 @@ async def archive(context: Context, target: Target, folder: Path) -> Archived:
         async with context.fleet(record.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
             verifier = await open_verifier(context, target, fleet, roster)
             observation = (await verifier.look(with_canaries=False)).observation
-            saved = await _save(context, roster, observation)
-            make_directory(folder)
-            nodes = await _pack_all(context, fleet, record, folder, observation, saved)
-        archived = Archived(record.name, str(folder), nodes)
-        _finish(archived, record, store)
+            archived = await archive_into(context, fleet, roster, record, store, observation, folder)
     if not archived.is_whole:
         raise _not_whole(archived)
     return archived
+
+
+async def archive_into(
+    context: Context,
+    fleet: Fleet,
+    roster: Roster,
+    record: ClusterRecord,
+    store: ClusterStore,
+    observation: Observation,
+    folder: Path,
+) -> Archived:
+    """The same for a cluster that is locked, connected and looked at already; the answer says what could not be had."""
+    saved = await _save(context, roster, observation)
+    make_directory(folder)
+    nodes = await _pack_all(context, fleet, record, folder, observation, saved)
+    archived = Archived(record.name, str(folder), nodes)
+    _finish(archived, record, store)
+    return archived
+
+
+def verify_sums(folder: Path) -> None:
+    """Read every file of an archive again. Raises HostError for one that is not what was written."""
+    for line in (folder / SUMS).read_text().splitlines():
+        digest, _, name = line.partition("  ")
+        if _digest(folder / name) != digest:
+            raise HostError(f"{folder / name} is not what was written", code="archive-damaged", where=str(folder))
 
 
 async def _save(context: Context, roster: Roster, observation: Observation) -> dict[Address, str]:

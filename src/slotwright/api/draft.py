@@ -158,13 +158,14 @@ def _files(work: Work, blueprint: Blueprint, ground: Ground) -> dict[Address, No
         files[node.address] = NodeFiles(
             node.address,
             directory,
-            _marker(blueprint, node),
+            marker_of(blueprint, node),
             render_server_conf(config),
             render_nodes_conf(blueprint, node, ground.version) if is_cluster else None,
         )
     return files
 
 
-def _marker(blueprint: Blueprint, node: BlueprintNode) -> str:
+def marker_of(blueprint: Blueprint, node: BlueprintNode) -> str:
+    """What a node's folder is known by."""
     content = {"cluster_id": blueprint.cluster_id, "name": blueprint.name, "node_id": node.id, "format": 1}
     return json.dumps(content, indent=1) + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -260,8 +260,9 @@ def unit_spec(topology: Topology, place: Place) -> UnitSpec:
     return UnitSpec(topology.name, place.binary(topology.engine.kind.value), place.data_root, settings=settings)
 
 
-async def clear_hosts(fleet: SshFleet, record: ClusterRecord) -> None:
-    """Take back what hosts were given for this cluster alone: units, firewall rules, links. Engines and user stay."""
+async def clear_hosts(fleet: SshFleet, record: ClusterRecord, hosts: Collection[str] | None = None) -> None:
+    """Take back what hosts (None: all) were given for this cluster alone: units, firewall rules, links. Engines and
+    user stay."""
     place = place_of(record.topology, fleet)
     rules = {each.host: tuple(map(FirewallRule.parse, each.rules)) for each in record.rules}
 
@@ -283,7 +284,8 @@ async def clear_hosts(fleet: SshFleet, record: ClusterRecord) -> None:
                 seen=result.complaint.strip()[-200:],
             )
 
-    await asyncio.gather(*(clear(host, shell) for host, shell in fleet.shells.items()))
+    chosen = [(host, shell) for host, shell in fleet.shells.items() if hosts is None or host in hosts]
+    await asyncio.gather(*(clear(host, shell) for host, shell in chosen))
 
 
 async def _view(

@@ -6,6 +6,7 @@ not possible, and the plan says what will be made.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,14 +104,20 @@ def _nobody(errors: tuple[HostError, ...]) -> HostError:
     )
 
 
-async def clear(context: Context, fleet: Fleet, record: ClusterRecord, store: ClusterStore) -> None:
-    """What a destroyed cluster leaves besides its nodes. Raises HostError."""
+async def clear(
+    context: Context,
+    fleet: Fleet,
+    record: ClusterRecord,
+    store: ClusterStore,
+    hosts: Collection[str] | None = None,
+) -> None:
+    """What a destroyed cluster leaves besides its nodes; None: on all hosts. Raises HostError."""
     if record.topology.is_remote:
         from slotwright.adapters.ssh.fleet import SshFleet
         from slotwright.api.estate import clear_hosts
 
         assert isinstance(fleet, SshFleet)
-        await clear_hosts(fleet, record)
+        await clear_hosts(fleet, record, hosts)
         return
     host = record.topology.hosts[0].address
     await Stage(fleet.at(host), context.clock, fleet.login_on(host)).clear(str(store.rehearsal_path))

@@ -70,7 +70,7 @@ async def _take_away(
     try:
         if keep_data:
             again = f"{again} --keep-data"
-            kept = await guarded(fleet, record, again, undo.set_aside(record, _kept_root(context, record)))
+            kept = await guarded(fleet, record, again, undo.set_aside(record, kept_root(context, record)))
         else:
             await guarded(fleet, record, again, undo.take_down(record))
         await ground.clear(context, fleet, record, store)
@@ -89,7 +89,7 @@ async def _take_away(
     return kept
 
 
-def _kept_root(context: Context, record: ClusterRecord) -> str:
+def kept_root(context: Context, record: ClusterRecord) -> str:
     """Where the data of a destroyed cluster goes: beside where it was, where no later cluster looks."""
     label = f"{record.name}-{record.blueprint.cluster_id[:8]}"
     if record.topology.data_directory:

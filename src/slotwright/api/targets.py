@@ -142,10 +142,10 @@ def _from_file(context: Context, path: Path) -> Target:
             hint=f"slotwright up {path}",
         )
     password = passwords.resolve(loaded.topology.password, store, loaded.inline_password)
-    return Target(record.name, password, _with_ways_of(loaded.topology, record), store)
+    return Target(record.name, password, with_ways_of(loaded.topology, record), store)
 
 
-def _with_ways_of(topology: Topology, record: ClusterRecord) -> ClusterRecord:
+def with_ways_of(topology: Topology, record: ClusterRecord) -> ClusterRecord:
     """How hosts are reached is the file's matter from the moment it is changed; everything else is the record's."""
     ways = {host.address: host.ssh for host in topology.hosts}
     have = record.topology

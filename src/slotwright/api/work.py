@@ -18,7 +18,7 @@ from slotwright.model.events import Warned
 from slotwright.model.facts import HostFacts, NodeQuery
 from slotwright.model.record import directory_name
 from slotwright.model.secret import Secret
-from slotwright.model.topology import Mode, Topology
+from slotwright.model.topology import Address, Mode, Topology
 from slotwright.operations.roster import Roster
 from slotwright.ports import Fleet
 
@@ -76,12 +76,16 @@ async def at_work(context: Context, loaded: LoadedTopology, verb: str) -> AsyncI
             # Executing has its own word for this; here, nothing was begun yet.
             raise OperatorInterruptError("interrupted", where=store.name, left="nothing was changed") from None
         finally:
-            if store.read_record() is None and not (had_file and store.topology_path.exists()):
+            is_kept = (had_file and store.topology_path.exists()) or store.rebuild_path.exists()
+            if store.read_record() is None and not is_kept:
                 store.remove()
 
 
-async def inspect_hosts(work: Work, data_root: str, away: Collection[str] = ()) -> tuple[HostFacts, ...]:
-    """Folders, processes and ports where the file's nodes are or would be, of all hosts but those that are ``away``."""
+async def inspect_hosts(
+    work: Work, data_root: str, away: Collection[str] = (), but: Collection[Address] = ()
+) -> tuple[HostFacts, ...]:
+    """Folders, processes and ports where the file's nodes are or would be, of all hosts but those that are ``away``,
+    and of all nodes ``but`` those."""
     record = work.store.read_record()
     cluster_id = record.blueprint.cluster_id if record else ""
     has_bus = work.topology.mode is Mode.CLUSTER
@@ -89,7 +93,11 @@ async def inspect_hosts(work: Work, data_root: str, away: Collection[str] = ()) 
         work.fleet.at(host.address).inspect(
             host.address,
             cluster_id,
-            [NodeQuery(address, f"{data_root}/{directory_name(address)}", has_bus) for address in host.node_addresses],
+            [
+                NodeQuery(address, f"{data_root}/{directory_name(address)}", has_bus)
+                for address in host.node_addresses
+                if address not in but
+            ],
         )
         for host in work.topology.hosts
         if host.address not in away

@@ -61,7 +61,20 @@ def perform(
             progress.pause()
             return _typed_secret(question) if can_ask() else None
 
-        return asyncio.run(verb(Context(report=progress.report, agree=agree, ask_secret=ask_secret), progress))
+        context = Context(report=progress.report, agree=agree, ask_secret=ask_secret)
+        return _run_apart(verb(context, progress))
+
+
+def _run_apart(verb: Coroutine[Any, Any, Value]) -> Value:
+    """As asyncio.run, which lets the signal module print its task, the result with it, twice: that of a large cluster
+    has tens of thousands of lines. So the task gets none."""
+    results: list[Value] = []
+
+    async def keep_result() -> None:
+        results.append(await verb)
+
+    asyncio.run(keep_result())
+    return results[0]
 
 
 def _typed_secret(question: str) -> Secret:
@@ -115,6 +128,14 @@ def ask_name(name: str, question: str) -> bool:
     """A typed confirmation: the name, letter by letter."""
     answer = click.prompt(f"{question} Type its name ({name}) to go on", default="", show_default=False, err=True)
     return bool(answer == name)
+
+
+def ask_word(word: str) -> bool:
+    """A typed confirmation that names what may be lost."""
+    answer = click.prompt(
+        f"  Type {word} to accept that, or press Enter to leave this step", default="", show_default=False, err=True
+    )
+    return bool(answer == word)
 
 
 def need_yes(verb: str) -> click.UsageError:

@@ -6,7 +6,8 @@ not answer, with the way in which it failed. An :class:`Observation` holds both 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from slotwright.model.slots import SlotSet
@@ -150,6 +151,11 @@ class NodeView:
     clock_doubt_s: float = 0.0
     run_id: str = ""
     misconf: str = ""
+    _by_id: Mapping[str, PeerView] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Where an id stands twice, the first line counts.
+        object.__setattr__(self, "_by_id", {peer.id: peer for peer in reversed(self.peers)})
 
     def setting(self, name: str) -> str | None:
         """The value of a directive; None where it was not asked for, or the server doesn't have it."""
@@ -158,11 +164,16 @@ class NodeView:
     @property
     def myself(self) -> PeerView | None:
         """The line in which the node describes itself."""
-        return next((peer for peer in self.peers if peer.id == self.id), None)
+        return self._by_id.get(self.id)
 
     def peer(self, node_id: str) -> PeerView | None:
         """How this node sees another; None when it doesn't know it."""
-        return next((peer for peer in self.peers if peer.id == node_id), None)
+        return self._by_id.get(node_id)
+
+    @property
+    def known_ids(self) -> Set[str]:
+        """The ids of all nodes that this one knows, itself included."""
+        return self._by_id.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +202,13 @@ class Observation:
     views: tuple[NodeView, ...]
     silent: tuple[SilentNode, ...] = ()
     login_faults: tuple[tuple[Address, LoginFault], ...] = ()
+    _by_address: Mapping[Address, NodeView] = field(init=False, repr=False, compare=False)
+    _by_id: Mapping[str, NodeView] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Every judge looks views up. Where an address or an id stands twice, the first view counts.
+        object.__setattr__(self, "_by_address", {view.address: view for view in reversed(self.views)})
+        object.__setattr__(self, "_by_id", {view.id: view for view in reversed(self.views)})
 
     def with_second(self, later: Observation) -> Observation:
         """What ``later`` says of the addresses that it asked takes the place of what was known of them."""
@@ -201,4 +219,8 @@ class Observation:
 
     def view_of(self, address: Address) -> NodeView | None:
         """The view of the node that was dialled at ``address``."""
-        return next((view for view in self.views if view.address == address), None)
+        return self._by_address.get(address)
+
+    def view_by_id(self, node_id: str) -> NodeView | None:
+        """The view of the node that calls itself ``node_id``."""
+        return self._by_id.get(node_id)

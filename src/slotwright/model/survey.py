@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from slotwright.model.cluster import Link, Role, ServerVersion
@@ -58,6 +59,16 @@ class Survey:
     state: State
     served: SlotSet
     nodes: tuple[SurveyNode, ...]
+    _by_id: Mapping[str, SurveyNode] = field(init=False, repr=False, compare=False)
+    _by_shard: Mapping[int | None, tuple[SurveyNode, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Where an id stands twice, the first node counts.
+        object.__setattr__(self, "_by_id", {node.id: node for node in reversed(self.nodes)})
+        shards: dict[int | None, list[SurveyNode]] = {}
+        for node in self.nodes:
+            shards.setdefault(node.shard, []).append(node)
+        object.__setattr__(self, "_by_shard", {number: tuple(nodes) for number, nodes in shards.items()})
 
     @property
     def shard_count(self) -> int:
@@ -66,8 +77,12 @@ class Survey:
 
     def shard(self, number: int) -> tuple[SurveyNode, ...]:
         """The nodes of a shard, the primary first."""
-        return tuple(node for node in self.nodes if node.shard == number)
+        return self._by_shard.get(number, ())
+
+    def node(self, node_id: str) -> SurveyNode | None:
+        """The node with this id."""
+        return self._by_id.get(node_id)
 
     def primary_of(self, node: SurveyNode) -> SurveyNode | None:
         """The primary that a replica follows."""
-        return next((other for other in self.nodes if other.id == node.replica_of), None)
+        return self._by_id.get(node.replica_of) if node.replica_of is not None else None

@@ -81,9 +81,9 @@ async def _look(
         commands: list[tuple[str, ...]] = [("INFO",), ("CLUSTER", "MYID"), ("CLUSTER", "INFO"), ("CLUSTER", "NODES")]
         commands += [("CONFIG", "GET", name) for name in names]
         if wall is None:
-            return _view(address, await connection.pipeline(commands), names)
+            return _view(address, await connection.pipeline(commands, timeout_s=timeout_s), names)
         before = wall()
-        *replies, alive, said = await connection.pipeline([*commands, ("PING",), ("TIME",)])
+        *replies, alive, said = await connection.pipeline([*commands, ("PING",), ("TIME",)], timeout_s=timeout_s)
         view = _timed(_view(address, replies, names), said, before, wall())
         is_misconf = isinstance(alive, ReplyError) and alive.code == "MISCONF"
         return replace(view, misconf=str(alive)) if is_misconf else view

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import TracebackType
 
+from slotwright.errors import ServerError
 from slotwright.model.topology import Address
-from slotwright.ports import Connection, Dialer
+from slotwright.ports import Connection, Dialer, ReplyError
 
 
 class Roster:
@@ -15,6 +17,7 @@ class Roster:
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
         self._connections: dict[Address, Connection] = {}
+        self._name = ""
 
     async def __aenter__(self) -> Roster:
         return self
@@ -29,7 +32,19 @@ class Roster:
         """The connection to ``address``; raises what :meth:`slotwright.ports.Dialer.dial` raises."""
         if address not in self._connections:
             self._connections[address] = await self._dialer.dial(address, timeout_s=timeout_s)
+            await self._show_name(self._connections[address])
         return self._connections[address]
+
+    async def take_name(self, name: str) -> None:
+        """Give every connection a name that others see (CLIENT LIST), those to come as well."""
+        self._name = name
+        await asyncio.gather(*(self._show_name(connection) for connection in self._connections.values()))
+
+    async def _show_name(self, connection: Connection) -> None:
+        if self._name:
+            # A server that loads, or that doesn't answer, is not kept from being worked on by that.
+            with contextlib.suppress(ReplyError, ServerError):
+                await connection.call("CLIENT", "SETNAME", self._name)
 
     async def drop(self, address: Address) -> None:
         """Forget a connection that failed, so that the next use dials again."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slotwright.errors import AuthenticationError, ServerError, SlotwrightError
 from slotwright.model.cluster import Link, NodeView, Observation, Role
+from slotwright.model.contents import Contents
 from slotwright.model.events import Moved, Report
 from slotwright.model.exam import HostExam
 from slotwright.model.expectation import Expectation
@@ -19,8 +20,10 @@ from slotwright.model.findings import Finding, Severity, by_gravity
 from slotwright.model.survey import State, Survey
 from slotwright.model.topology import Address, Mode
 from slotwright.operations.canary import fly_canaries
+from slotwright.operations.contents import ALL_SLOTS, look_into_slots
 from slotwright.operations.observe import ALWAYS_ASKED, find_login_faults, observe
 from slotwright.operations.roster import Roster
+from slotwright.planning.claims import doubtful_slots
 from slotwright.planning.diagnosis import Case, diagnose
 from slotwright.planning.survey import take_survey
 from slotwright.planning.unjudged import unjudged
@@ -43,6 +46,7 @@ class Verdict:
     is_proved: bool
     exams: tuple[HostExam, ...] = ()
     unjudged: tuple[str, ...] = ()
+    contents: Contents = field(default_factory=Contents)
 
     @property
     def is_ok(self) -> bool:
@@ -66,20 +70,31 @@ class Verifier:
     expected: Expectation | None = None
     examine: Callable[[], Awaitable[tuple[HostExam, ...]]] | None = None
 
-    async def look(self, *, with_canaries: bool, timeout_s: float = 2.0) -> Verdict:
-        """Observe, find causes, judge, and prove if asked to and if there is anything to be proved."""
+    async def look(self, *, with_canaries: bool, timeout_s: float = 2.0, is_deep: bool = False) -> Verdict:
+        """Observe, find causes, judge, and prove if asked to and if there is anything to be proved.
+
+        ``is_deep``: keys are counted in every slot of every primary, not only in those that are doubtful.
+        """
         observation, exams = await asyncio.gather(self._observe(timeout_s), self._exams())
         _refuse_if_locked_out(self.name, observation)
         if any(view.replication.link is Link.DOWN for view in observation.views):
             observation = await find_login_faults(self.roster, observation, self.login)
         survey = take_survey(self.name, observation, self.expected.blueprint if self.expected else None)
-        case = Case(survey, observation, self.expected, exams)
+        contents = await self._contents(survey, observation, is_deep=is_deep)
+        case = Case(survey, observation, self.expected, exams, contents)
         findings = diagnose(case)
         is_proved = False
         if with_canaries and survey.state is not State.DOWN:
             failed = await fly_canaries(self.roster, survey, self.token)
             findings, is_proved = by_gravity(findings + failed), not failed
-        return Verdict(survey, observation, findings, is_proved, exams, unjudged(case))
+        return Verdict(survey, observation, findings, is_proved, exams, unjudged(case), contents)
+
+    async def _contents(self, survey: Survey, observation: Observation, *, is_deep: bool) -> Contents:
+        """Of slots that are open or claimed twice, or of all: who holds how many keys of them."""
+        slots = ALL_SLOTS if is_deep else doubtful_slots(observation)
+        if not slots or survey.mode is not Mode.CLUSTER:
+            return Contents()
+        return await look_into_slots(self.roster, survey, observation, slots)
 
     async def _exams(self) -> tuple[HostExam, ...]:
         return await self.examine() if self.examine else ()

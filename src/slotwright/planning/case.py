@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from slotwright.model.blueprint import Blueprint
 from slotwright.model.cluster import NodeView, Observation
+from slotwright.model.contents import Contents
 from slotwright.model.exam import HostExam
 from slotwright.model.expectation import Expectation
 from slotwright.model.findings import Finding
@@ -14,13 +16,22 @@ from slotwright.model.survey import Survey, SurveyNode
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What there is to judge; ``expected`` None: a cluster without a file; ``exams`` are the hosts' side, as far as
-    there is one that can be asked."""
+    """What there is to judge; ``expected`` None: a cluster without a file.
+
+    ``exams`` are the hosts' side, as far as there is one that can be asked; ``contents`` the keys of the slots that are
+    doubtful (``planning/claims.py``), or of all.
+    """
 
     survey: Survey
     observation: Observation
     expected: Expectation | None = None
     exams: tuple[HostExam, ...] = ()
+    contents: Contents = field(default_factory=Contents)
+
+    @property
+    def blueprint(self) -> Blueprint | None:
+        """What the file wants; None for a cluster without one."""
+        return self.expected.blueprint if self.expected else None
 
     def views(self) -> Iterator[tuple[SurveyNode, NodeView]]:
         """The nodes that answered, with what they said."""

@@ -12,10 +12,14 @@ from collections.abc import Iterator, Mapping
 
 from slotwright.model.cluster import Link, PeerView, Role
 from slotwright.model.findings import Finding, Severity, by_gravity
-from slotwright.model.slots import SLOT_COUNT
+from slotwright.model.slots import SLOT_COUNT, SlotSet
 from slotwright.model.survey import SurveyNode
-from slotwright.model.topology import Mode
+from slotwright.model.topology import Address, Mode
 from slotwright.planning.case import Case, Judge
+from slotwright.planning.claims import SlotCase, slot_cases
+from slotwright.planning.member_symptoms import member_findings
+from slotwright.planning.members import changed_ids, ghosts, misdirections, misplaced_replicas
+from slotwright.planning.slot_symptoms import slot_findings
 from slotwright.planning.symptoms_bus import bus_links, cut_off
 from slotwright.planning.symptoms_coverage import replicas_required, what_still_serves
 from slotwright.planning.symptoms_data import came_back_empty, shared_directories, unpersisted
@@ -151,11 +155,14 @@ def views_disagree(case: Case) -> Iterator[Finding]:
         for node in case.survey.nodes
         if node.is_reachable and node.id not in apart
     }
+    explained = _explained(case)
+    wrong_lines = _wrong_lines(case, truth)
     for node, view in case.views():
-        if node.id in apart:
+        if node.id in apart or (truth.keys() <= view.known_ids and wrong_lines.isdisjoint(map(id, view.peers))):
             continue
-        seen = {peer.id: (peer.role, peer.slots, peer.replica_of, _epoch(peer)) for peer in view.peers}
+        seen = {peer.id: _claim(peer) for peer in view.peers}
         wrong = sorted(node_id for node_id in truth if seen.get(node_id) != truth[node_id])
+        wrong = [node_id for node_id in wrong if (node.address, node_id) not in explained]
         if wrong:
             yield Finding(
                 "views-disagree",
@@ -168,13 +175,40 @@ def views_disagree(case: Case) -> Iterator[Finding]:
             )
 
 
+def _explained(case: Case) -> set[tuple[Address | None, str]]:
+    """(Who looks, at whom) where a disagreement follows from a slot with two owners, or a member that isn't found."""
+    views = case.observation.views
+    twice = {node for each in slot_cases(case.survey, case.observation, case.contents) for node in _rivals(each)}
+    pairs: set[tuple[Address | None, str]] = {(view.address, node_id) for view in views for node_id in twice}
+    return pairs | {(found.via, found.node_id) for found in misdirections(case.observation, case.blueprint)}
+
+
+def _rivals(case: SlotCase) -> tuple[str, ...]:
+    return case.claimants if len(case.claimants) > 1 else ()
+
+
+_Claim = tuple[Role, SlotSet, str | None, int | None]
+
+
+def _claim(peer: PeerView) -> _Claim:
+    """What a line says that all should agree on."""
+    return peer.role, peer.slots, peer.replica_of, _epoch(peer)
+
+
+def _wrong_lines(case: Case, truth: Mapping[str, _Claim]) -> set[int]:
+    """Identities of the lines that say otherwise: views share equal lines, so each is compared once."""
+    lines = {id(peer): peer for view in case.observation.views for peer in view.peers}
+    return {key for key, peer in lines.items() if peer.id in truth and _claim(peer) != truth[peer.id]}
+
+
 def _epoch(peer: PeerView | None) -> int | None:
     """The config epoch where it decides something: of a primary with slots. A replica is shown with its primary's."""
     return peer.epoch if peer is not None and peer.role is Role.PRIMARY and peer.slots else None
 
 
-def _disagreement(case: Case, node_id: str, seen: Mapping[str, tuple[object, ...]]) -> str:
-    node = next(node for node in case.survey.nodes if node.id == node_id)
+def _disagreement(case: Case, node_id: str, seen: Mapping[str, _Claim]) -> str:
+    node = case.survey.node(node_id)
+    assert node is not None
     if node_id not in seen:
         return f"doesn't know {node.place}"
     role, slots, _, epoch = seen[node_id]
@@ -200,23 +234,15 @@ def epochs(case: Case) -> Iterator[Finding]:
             )
 
 
-def open_slots(case: Case) -> Iterator[Finding]:
-    """Slots that are being moved, or were when the mover died."""
-    for node, view in case.views():
-        mine = view.myself
-        if mine is None or not (mine.migrating or mine.importing):
-            continue
-        told = [f"{slot.slot} migrating" for slot in mine.migrating]
-        told += [f"{slot.slot} importing" for slot in mine.importing]
-        yield Finding(
-            "open-slot",
-            Severity.WARNING,
-            node.place,
-            f"{len(told)} slots are being moved, or were when the mover died",
-            "finish or undo the move; until then leave the slots alone",
-            seen=", ".join(told[:5]),
-            risk="clients pay a second round trip, multi-key commands fail",
-        )
+def slots(case: Case) -> Iterator[Finding]:
+    """Slots that two nodes own, that a dead mover left open, or whose keys are where they should not be."""
+    cases = slot_cases(case.survey, case.observation, case.contents)
+    return slot_findings(case.survey, cases, case.contents)
+
+
+def members(case: Case) -> Iterator[Finding]:
+    """Ghosts, changed ids and addresses, replicas of the wrong primary, a lost majority."""
+    return member_findings(case.survey, case.observation, case.blueprint)
 
 
 def replica_links(case: Case) -> Iterator[Finding]:
@@ -261,10 +287,13 @@ def bare_primaries(case: Case) -> Iterator[Finding]:
     wants = any(node.role is Role.REPLICA for node in case.survey.nodes) or (
         case.expected is not None and any(shard.replicas for shard in case.expected.blueprint.shards)
     )
+    misplaced = tuple(misplaced_replicas(case.survey, case.blueprint))
     for node in case.survey.nodes:
         if not wants or not node.slots or node.shard is None:
             continue
         others = [other for other in case.survey.shard(node.shard) if other is not node]
+        if any(lost.owner.id == node.id for lost in misplaced):
+            continue
         # A member of the shard that is away has been named with what its absence risks.
         if all(other.role is Role.PRIMARY and other.is_reachable and not other.trouble for other in others):
             yield Finding(
@@ -304,9 +333,13 @@ def moved_roles(case: Case) -> Iterator[Finding]:
     """Shards whose primary is not the one that the file wants: a failover happened."""
     if case.expected is None:
         return
+    shard_of = {node.id: node.shard for node in case.expected.blueprint.nodes}
+    owners: dict[int, SurveyNode] = {}
+    for node in case.survey.nodes:
+        if node.slots and node.id in shard_of:
+            owners.setdefault(shard_of[node.id], node)
     for shard in case.expected.blueprint.shards:
-        ids = {node.id for node in shard.nodes}
-        owner = next((node for node in case.survey.nodes if node.slots and node.id in ids), None)
+        owner = owners.get(shard.number)
         if owner is not None and owner.id != shard.primary.id and owner.is_reachable:
             yield Finding(
                 "role-moved",
@@ -318,19 +351,38 @@ def moved_roles(case: Case) -> Iterator[Finding]:
 
 
 def strangers(case: Case) -> Iterator[Finding]:
-    """Nodes that the file doesn't know, or other ids at the file's addresses."""
+    """Nodes that the file doesn't know; with slots they came from another cluster, which is told once for all."""
     if case.expected is None:
         return
-    for node in case.survey.nodes:
-        if not node.is_planned:
-            yield Finding(
-                "unknown-node",
-                Severity.WARNING,
-                node.place,
-                f"the cluster has a node that the file doesn't name ({node.id[:8]})",
-                "find out who added it; the cluster bus has no password",
-                risk="it takes part in votes, and may hold data",
-            )
+    told = {ghost.id for ghost in ghosts(case.observation, case.blueprint)}
+    told |= {found.now for found in changed_ids(case.observation, case.blueprint)}
+    foreign = [node for node in case.survey.nodes if not node.is_planned and node.id not in told]
+    owners = [node for node in foreign if node.slots]
+    if owners:
+        yield _merged(foreign, owners)
+        return
+    for node in foreign:
+        yield Finding(
+            "unknown-node",
+            Severity.WARNING,
+            node.place,
+            f"the cluster has a node that the file doesn't name ({node.id[:8]})",
+            "find out who added it: the cluster bus has no password; slotwright repair asks, then has it forgotten",
+            risk="it takes part in votes, and may hold data",
+        )
+
+
+def _merged(foreign: list[SurveyNode], owners: list[SurveyNode]) -> Finding:
+    taken = sum(len(node.slots) for node in owners)
+    return Finding(
+        "clusters-merged",
+        Severity.SERIOUS,
+        ", ".join(node.place for node in foreign[:4]) + (" ..." if len(foreign) > 4 else ""),
+        f"{len(foreign)} nodes that the file doesn't name are in the cluster, and own {taken} of its slots",
+        "stop writing, and slotwright archive before anything else; then bring the archived keys back with rebuild",
+        seen="somebody sent CLUSTER MEET between two live clusters, or moved slots to nodes of another",
+        risk="where both had a slot, one side's keys are deleted or out of reach, while every node says ok",
+    )
 
 
 def settings_differ(case: Case) -> Iterator[Finding]:
@@ -412,7 +464,8 @@ _IN_A_CLUSTER: tuple[Judge, ...] = (
     states,
     views_disagree,
     epochs,
-    open_slots,
+    slots,
+    members,
     replica_links,
     lagging_replicas,
     bare_primaries,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 
 from slotwright.model.blueprint import Blueprint
 from slotwright.model.cluster import Link, NodeView, Observation, PeerView, Role, SilentNode
@@ -91,27 +92,40 @@ def _single(name: str, observation: Observation, blueprint: Blueprint | None) ->
 
 def _believed_lines(observation: Observation) -> dict[str, PeerView]:
     """Id -> the line that is believed: the node's own, else what most of the views say."""
-    lines: dict[str, PeerView] = {}
-    heard: dict[str, list[PeerView]] = {}
+    lines = {node_id: _most_said(said) for node_id, said in _said_of_each(observation).items()}
     for view in observation.views:
-        for peer in view.peers:
-            if "handshake" not in peer.flags:
-                heard.setdefault(peer.id, []).append(peer)
-    for node_id, said in heard.items():
-        counted = Counter((line.role, line.replica_of, line.slots, line.epoch) for line in said)
-        most = max(counted.items(), key=lambda item: (item[1], item[0][3]))[0]
-        best = next(line for line in said if (line.role, line.replica_of, line.slots, line.epoch) == most)
-        failed = any(line.is_failed for line in said)
-        addressed = next((line.address for line in said if line.address), None)
-        flags = best.flags | {"fail"} if failed else best.flags
-        lines[node_id] = replace(best, flags=flags, address=best.address or addressed)
-    for view in observation.views:
-        if view.myself is not None:
+        mine = view.myself
+        if mine is not None:
             # That the others hold it failed is something that a node can't know of itself.
             held = lines[view.id].flags & {"fail"} if view.id in lines else frozenset()
-            mine = view.myself
             lines[view.id] = replace(mine, address=mine.address or view.address, flags=mine.flags | held)
     return lines
+
+
+def _said_of_each(observation: Observation) -> dict[str, list[tuple[PeerView, int]]]:
+    """Id -> the lines on it, with how often each was said. Views share equal lines, so this goes by identity: it is a
+    matter of speed alone that a line said by all is counted here and not compared again and again."""
+    counts = Counter(chain.from_iterable(map(id, view.peers) for view in observation.views))
+    lines = {id(line): line for view in observation.views for line in view.peers}
+    said: dict[str, list[tuple[PeerView, int]]] = {}
+    for key, line in lines.items():
+        if "handshake" not in line.flags:
+            said.setdefault(line.id, []).append((line, counts[key]))
+    return said
+
+
+def _most_said(said: list[tuple[PeerView, int]]) -> PeerView:
+    """One line for all of them; of those said equally often, that with the highest epoch, then the first."""
+    counted: dict[tuple[Role, str | None, SlotSet, int], int] = {}
+    for line, times in said:
+        key = (line.role, line.replica_of, line.slots, line.epoch)
+        counted[key] = counted.get(key, 0) + times
+    most = max(counted.items(), key=lambda item: (item[1], item[0][3]))[0]
+    best = next(line for line, _ in said if (line.role, line.replica_of, line.slots, line.epoch) == most)
+    failed = any(line.is_failed for line, _ in said)
+    addressed = next((line.address for line, _ in said if line.address), None)
+    flags = best.flags | {"fail"} if failed else best.flags
+    return replace(best, flags=flags, address=best.address or addressed)
 
 
 def _planned_lines(blueprint: Blueprint | None) -> dict[str, PeerView]:
@@ -173,7 +187,7 @@ def _node(
     lines: dict[str, PeerView],
     is_planned: bool,
 ) -> SurveyNode:
-    view = _view_by_id(observation, line.id)
+    view = observation.view_by_id(line.id)
     base = SurveyNode(
         id=line.id,
         address=view.address if view else line.address,
@@ -190,7 +204,7 @@ def _node(
         base,
         trouble="loading" if view.health.is_loading else "failed" if line.is_failed else "",
         link=view.replication.link,
-        lag_bytes=_lag(view, _view_by_id(observation, line.replica_of or "")),
+        lag_bytes=_lag(view, observation.view_by_id(line.replica_of or "")),
         keys=view.health.keys,
         used_bytes=view.health.used_bytes,
         version=view.version,
@@ -214,10 +228,6 @@ def _lag(view: NodeView, primary: NodeView | None) -> int | None:
     return max(0, primary.replication.offset - view.replication.offset)
 
 
-def _view_by_id(observation: Observation, node_id: str) -> NodeView | None:
-    return next((view for view in observation.views if view.id == node_id), None)
-
-
 def _order(node: SurveyNode) -> tuple[int, bool, Address]:
     return (node.shard or 1 << 20, node.role is Role.REPLICA, node.address or Address("", 0))
 
@@ -227,9 +237,8 @@ def _state(nodes: tuple[SurveyNode, ...], served: SlotSet, observation: Observat
     if len(served) < 16384 or 2 * saying_fail > len(observation.views):
         return State.DOWN
     broken = any(node.trouble or node.link is Link.DOWN for node in nodes)
-    bare = any(
-        node.slots and not any(other.replica_of == node.id and not other.trouble for other in nodes)
-        for node in nodes
-        if any(other.role is Role.REPLICA for other in nodes)
+    followed = {node.replica_of for node in nodes if not node.trouble}
+    bare = any(node.role is Role.REPLICA for node in nodes) and any(
+        node.slots and node.id not in followed for node in nodes
     )
     return State.DEGRADED if broken or bare or saying_fail else State.OK

@@ -3,13 +3,21 @@
 The format is that of the command's documentation (redis.io/docs/latest/commands/cluster-nodes):
 ``id ip:port@cport[,hostname[,aux=value...]] flags primary ping-sent pong-received epoch link-state slot...``; a slot
 is ``7``, ``0-5460``, ``[7->-id]`` (migrating) or ``[7-<-id]`` (importing).
+
+All nodes of a sound cluster say the same of each one, apart from the times of ping and pong, which nobody asks for. So
+a line that was read before is not read again: equal lines share one :class:`PeerView`.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from slotwright.model.cluster import OpenSlot, PeerView, Role
 from slotwright.model.slots import SlotRange, SlotSet
 from slotwright.model.topology import Address
+
+_REMEMBERED_LINES = 4096
+"""A node has two lines, as it is seen by itself and by the others: enough for 1000 nodes and some change."""
 
 
 def parse_cluster_nodes(text: str, dialled: Address) -> tuple[PeerView, ...]:
@@ -17,34 +25,43 @@ def parse_cluster_nodes(text: str, dialled: Address) -> tuple[PeerView, ...]:
 
     Raises :class:`ValueError` for a line that is not of the format.
     """
-    return tuple(_peer(line.split(), dialled) for line in text.splitlines() if line.strip())
+    return tuple(_line(line, dialled.host) for line in text.splitlines() if line.strip())
 
 
-def _peer(fields: list[str], dialled: Address) -> PeerView:
-    if len(fields) < 8:
+def _line(line: str, host: str) -> PeerView:
+    fields = line.split(None, 6)
+    if len(fields) < 7:
         raise ValueError(f"not a line of CLUSTER NODES: {' '.join(fields)!r}")
-    node_id, endpoint, flag_text, primary, _, _, epoch, link = fields[:8]
+    node_id, endpoint, flags, primary, _, _, rest = fields
+    return _peer(node_id, endpoint, flags, primary, rest, host if endpoint.startswith(":") else "")
+
+
+@lru_cache(_REMEMBERED_LINES)
+def _peer(node_id: str, endpoint: str, flag_text: str, primary: str, rest: str, host: str) -> PeerView:
+    epoch, *states = rest.split()
+    if not states:
+        raise ValueError(f"not a line of CLUSTER NODES: {node_id} {endpoint} {flag_text} ... {rest!r}")
     flags = frozenset(flag_text.split(","))
-    slots, migrating, importing = _slots(fields[8:])
+    slots, migrating, importing = _slots(states[1:])
     return PeerView(
         id=node_id,
-        address=_address(endpoint, flags, dialled),
+        address=_address(endpoint, flags, host),
         flags=flags,
         role=Role.REPLICA if "slave" in flags else Role.PRIMARY,
         replica_of=None if primary == "-" else primary,
         epoch=int(epoch),
-        is_connected=link == "connected",
+        is_connected=states[0] == "connected",
         slots=slots,
         migrating=migrating,
         importing=importing,
     )
 
 
-def _address(endpoint: str, flags: frozenset[str], dialled: Address) -> Address | None:
+def _address(endpoint: str, flags: frozenset[str], own_host: str) -> Address | None:
     place = endpoint.split(",", 1)[0].split("@", 1)[0]
     host, _, port = place.rpartition(":")
     if not host and "myself" in flags:
-        host = dialled.host
+        host = own_host
     if not host or "noaddr" in flags or not port.isdigit():
         return None
     return Address(host, int(port))

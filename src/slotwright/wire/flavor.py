@@ -33,6 +33,41 @@ def has_shard_ids(version: ServerVersion) -> bool:
     return version.kind is EngineKind.VALKEY or version.numbers >= (7, 2)
 
 
+def version_from_title(title: str) -> ServerVersion:
+    """From :attr:`ServerVersion.title`; ValueError for anything else."""
+    kind, _, numbers = title.partition(" ")
+    return ServerVersion(EngineKind(kind.lower()), _numbers(numbers))
+
+
+def can_read_data(reader: ServerVersion, writer: ServerVersion) -> bool:
+    """Whether ``reader`` loads the files that ``writer`` wrote, also when they come from another family.
+
+    Within one family every version reads what older ones wrote. Across, the format of the snapshot decides (rdb.h,
+    RDB_VERSION): Valkey knows those of Redis up to 7.2 and rejects the ones after it; what Valkey writes since 9.0
+    nobody else knows.
+    """
+    if not writer.numbers or not reader.numbers:
+        return reader.kind is writer.kind
+    if reader.kind is writer.kind:
+        return reader.numbers[:2] >= writer.numbers[:2]
+    return _snapshot_format(writer) <= min(_snapshot_format(reader), _LAST_COMMON_FORMAT)
+
+
+_LAST_COMMON_FORMAT = 11
+
+
+def _snapshot_format(version: ServerVersion) -> int:
+    if version.kind is EngineKind.VALKEY:
+        return 80 if version.numbers >= (9,) else 11
+    formats = (((7, 4), 12), ((7, 2), 11), ((7, 0), 10))
+    return next((number for since, number in formats if version.numbers >= since), 9)
+
+
+def has_functions(version: ServerVersion) -> bool:
+    """FUNCTION is there: Redis since 7.0 (functions.c), every Valkey."""
+    return version.kind is EngineKind.VALKEY or version.numbers >= (7, 0)
+
+
 def is_supported(version: ServerVersion) -> bool:
     """The oldest server that is tested is 6.2."""
     return version.numbers >= OLDEST

@@ -238,7 +238,11 @@ SET_ASIDE = (
     + "\n".join(f'rm -f "$folder"/{name} "$folder"/{name}.*' for name in BESIDE_THE_DATA)
     + """
 rm -f "$folder"/.*.tmp
-mkdir -p -m 0700 "${3%/*}" && mv "$folder" "$3" || exit 41
+(umask 022; mkdir -p -m 0700 "${3%/*}") && mv "$folder" "$3" || exit 41
+# A rebuild reads the data again as the service user, who must be able to come to its own folder.
+if [ "$(id -u)" = 0 ] && group=$(stat -c %g "$3" 2>/dev/null) && [ "$group" != 0 ]; then
+  chgrp "$group" "${3%/*}" && chmod 0710 "${3%/*}" || exit 43
+fi
 rmdir "${folder%/*}" 2>/dev/null
 exit 0
 """

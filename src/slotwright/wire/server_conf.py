@@ -53,6 +53,25 @@ def render_server_conf(config: NodeConfig) -> str:
     return _HEADER + "\n".join(lines) + "\n"
 
 
+_OF_DATA = frozenset({"dbfilename", "appendfilename", "appenddirname", "loadmodule", "aof-load-truncated"})
+
+
+def render_reader_conf(config: NodeConfig, *, append_log: bool) -> str:
+    """A stand-alone server that reads an old node's data, on loopback, and never writes any: ``config`` has the address
+    and the folder to read, and the settings that the old node ran with."""
+    databases = dict(config.settings).get("cluster-databases", "16")
+    own = [pair for pair in config.settings if pair[0] in _OF_DATA]
+    reading = (
+        *(("appendonly", "yes" if append_log else "no"), ("auto-aof-rewrite-percentage", "0"), ("save", "")),
+        *(("slowlog-log-slower-than", "-1"), ("databases", databases), *own),
+    )
+    return render_server_conf(NodeConfig(config.address, config.directory, Mode.SINGLE, config.password, reading))
+
+
+NOTHING_TO_RUN = "# The data of a cluster that was rebuilt. It may be removed with the folder.\n"
+"""The configuration of a kept folder that nobody reads any more: the password is in it no longer."""
+
+
 def _identity(config: NodeConfig) -> Iterable[Directive]:
     host, directory = config.address.host, config.directory
     is_open = config.password is None and not config.address.is_loopback

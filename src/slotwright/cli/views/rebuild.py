@@ -1,0 +1,111 @@
+"""A rebuild: what it is about to do, and what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slotwright.cli.views.human import show_finding_list, show_survey
+from slotwright.cli.views.json import finding_json, survey_json, verdict_json
+from slotwright.cli.views.screen import out, paint, table, wrapped
+from slotwright.model.keys import by_type, slots_in
+
+if TYPE_CHECKING:
+    from slotwright.api import LastResort, Rebuilt
+
+
+def show_last_resort(shown: LastResort) -> None:
+    """Before the question."""
+    farewell = shown.farewell
+    out(
+        f"{paint(farewell.name, 'bold')}: {len(farewell.nodes)} nodes end ({farewell.running} run) "
+        f"with {farewell.keys:,} keys"
+    )
+    out(f"  1. everything is archived in {shown.archive}")
+    out(f"  2. the nodes end; their folders are set aside in {shown.kept_root}")
+    out(
+        f"  3. a new cluster from the file: {shown.new_shards} shards (now {shown.old_shards}), {shown.new_nodes} nodes"
+    )
+    if shown.is_empty:
+        out("  4. no key comes back: it stays empty (--empty)")
+    else:
+        out("  4. the keys come back, and are counted by type and slot")
+    for risk in (*farewell.risks, "no client may write until it is done: what comes back replaces what is there"):
+        out(*wrapped(paint("risk", "warn"), risk, 2))
+
+
+def show_rebuilt(rebuilt: Rebuilt) -> None:
+    """What was done, the proof, then the cluster."""
+    _show_keys(rebuilt)
+    out("")
+    show_survey(rebuilt.verdict.survey)
+    findings = [*rebuilt.findings, *rebuilt.verdict.findings]
+    if findings:
+        out("")
+        show_finding_list(findings)
+    out("", f"  archive    {rebuilt.archive}   (cd there && sha256sum -c SHA256SUMS)")
+    for place in rebuilt.kept:
+        out(f"  old nodes  {place}   (when you are sure: rm -r)")
+
+
+def _show_keys(rebuilt: Rebuilt) -> None:
+    if rebuilt.brought is None or rebuilt.proof is None:
+        out(f"{paint(rebuilt.name, 'bold')} is new and empty; its old keys are in the archive")
+        return
+    brought, proof = rebuilt.brought, rebuilt.proof
+    expected, found = by_type(brought.expected), by_type(proof.found)
+    rows = [(kind, f"{expected.get(kind, 0):,}", f"{found.get(kind, 0):,}") for kind in {**expected, **found}]
+    rows.append(("all", f"{sum(expected.values()):,}", f"{sum(found.values()):,}"))
+    table(("type", "old keys", "new keys"), rows, right=("old keys", "new keys"))
+    rate = f", {brought.sent / brought.took_s:,.0f} a second" if brought.took_s > 0 and brought.sent else ""
+    same = "equal" if proof.difference.is_none else "not equal"
+    out("", f"  {same} in all {slots_in(proof.found):,} slots that hold keys{rate}")
+    if proof.expired:
+        out(f"  {proof.expired:,} keys expired since they were archived")
+    if brought.libraries:
+        out(f"  {brought.libraries} libraries of functions are on every primary")
+
+
+def rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
+    """`rebuild`."""
+    return {
+        "name": rebuilt.name,
+        "archive": rebuilt.archive,
+        "kept": list(rebuilt.kept),
+        "went_on_from": rebuilt.went_on_from,
+        "copies": [
+            {
+                "shard": copy.shard,
+                "address": str(copy.address),
+                "slots": list(copy.slots.texts()),
+                "has_data": copy.has_data,
+                "why": copy.why,
+            }
+            for copy in rebuilt.copies
+        ],
+        "keys": _keys_json(rebuilt),
+        "findings": [finding_json(found) for found in rebuilt.findings],
+        "check": verdict_json(rebuilt.verdict),
+        "status": survey_json(rebuilt.verdict.survey),
+    }
+
+
+def _keys_json(rebuilt: Rebuilt) -> dict[str, Any] | None:
+    brought, proof = rebuilt.brought, rebuilt.proof
+    if brought is None or proof is None:
+        return None
+    return {
+        "equal": proof.difference.is_none,
+        "expected": sum(brought.expected.values()),
+        "found": sum(proof.found.values()),
+        "expected_by_type": by_type(brought.expected),
+        "found_by_type": by_type(proof.found),
+        "slots": slots_in(proof.found),
+        "expired": proof.expired,
+        "missing": len(proof.difference.missing),
+        "extra": len(proof.difference.extra),
+        "retyped": len(proof.difference.retyped),
+        "strays_brought": brought.strays_brought,
+        "quarantined": brought.quarantined,
+        "libraries": brought.libraries,
+        "copy_s": round(brought.took_s, 3),
+    }

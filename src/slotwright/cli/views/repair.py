@@ -1,0 +1,138 @@
+"""Repairs: what would be done, what was done, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from slotwright.cli.views.human import counted, proof_lines, show_finding_list, show_survey
+from slotwright.cli.views.json import finding_json, verdict_json
+from slotwright.cli.views.screen import out, paint, wrapped
+from slotwright.model.repair import RepairPlan, RepairStep, Risk
+
+if TYPE_CHECKING:
+    from slotwright.api import Repaired
+
+_KINDS = {
+    "thaw": "wake up",
+    "end": "end",
+    "map": "map",
+    "aside": "aside",
+    "mend-log": "cut log",
+    "start": "start",
+    "wait": "wait",
+    "password": "password",
+    "meet": "address",
+    "forget": "forget",
+    "promote": "promote",
+    "follow": "follow",
+    "epoch": "epoch",
+    "settle": "slots",
+}
+
+
+def show_repair_plan(plan: RepairPlan, *, forecast: bool = True) -> None:
+    """`repair --plan`, and before the question."""
+    if plan.steps:
+        out(f"{paint(plan.name, 'bold')}: {counted(len(plan.steps), 'repair')}", "")
+        _show_steps(plan.steps)
+    elif plan.unrepaired:
+        out(f"{paint(plan.name, 'bold')}: nothing that repair can mend")
+    else:
+        out(f"{paint(plan.name, 'bold')}: nothing to repair")
+    if plan.unrepaired:
+        out("", "  not repaired by this, see each remedy:", "")
+        show_finding_list(plan.unrepaired)
+    if plan.steps and forecast:
+        words = sorted({step.word for step in plan.steps if step.word})
+        asked = "; ".join(f"--accept {word}" for word in words)
+        text = "after each stage the cluster is looked at again, and the rest is planned anew"
+        out("", *wrapped("", text, 2)[:2])
+        out(f"  apply with: slotwright repair {plan.name}" + (f"   (what could be lost: {asked})" if asked else ""))
+
+
+def _show_steps(steps: Sequence[RepairStep]) -> None:
+    for number, step in enumerate(steps, 1):
+        risk = {Risk.NONE: "", Risk.SERVICE: paint("  its clients wait for a moment", "warn"), Risk.LOSS: ""}[step.risk]
+        head = f"  {number:>2}  {_KINDS[step.action.kind]:<9} {paint(step.where, 'bold')}"
+        out(f"{head}{risk}", *wrapped("", step.what, 8))
+        if step.risk is Risk.LOSS:
+            out(*(paint(line, "bad") for line in wrapped("LOSS", step.loss, 16)))
+
+
+def show_loss(step: RepairStep) -> None:
+    """Before its word is asked for."""
+    out("", f"  {paint('DATA CAN BE LOST', 'bad')}  {paint(step.where, 'bold')}")
+    out(*wrapped("step", step.what, 4), *wrapped("loss", step.loss, 4))
+
+
+def show_repaired(result: Repaired) -> None:
+    """What came of it, then the cluster."""
+    if not result.done and not result.refused and not result.failed:
+        word = "nothing to repair" if result.verdict.is_ok else "nothing that repair can mend"
+        out(f"{paint(result.name, 'bold')}: {word}", "")
+    for done in result.done:
+        outcome = f" ({done.outcome})" if done.outcome else ""
+        out(*wrapped("", f"{paint('done', 'good')}  {done.step.where}: {done.step.what}{outcome}", 0))
+    for failed in result.failed:
+        out(*wrapped("", f"{paint('FAILED', 'bad')}  {failed.step.where}: {failed.error.what}", 0))
+        for name, text in (("seen", failed.error.seen), ("left", failed.error.left), ("next", failed.error.hint)):
+            if text:
+                out(*wrapped(name, text, 8))
+    for step in result.refused:
+        out(*wrapped("", f"{paint('left', 'warn')}  {step.where}: {step.what}", 0), *wrapped("loss", step.loss, 8))
+        out(f"        allow it with: slotwright repair {result.name} --accept {step.word}")
+    out("")
+    show_survey(result.verdict.survey)
+    out("", f"  keys   {result.keys_before} on the primaries that answered before, {result.keys_after} now")
+    if result.archive:
+        out(f"  archive of the files as they were: {result.archive}")
+    if result.quarantine:
+        out(f"  {counted(result.quarantined, 'value')} that differed: {result.quarantine}")
+    out("")
+    if result.verdict.is_ok:
+        out(*proof_lines(result.verdict, wrote=result.verdict.is_proved))
+    elif result.verdict.findings:
+        show_finding_list(result.verdict.findings)
+
+
+def step_json(step: RepairStep) -> dict[str, Any]:
+    """One step; ``word`` is what `--accept` takes."""
+    return {
+        "step": step.action.kind,
+        "where": step.where,
+        "what": step.what,
+        "why": step.why,
+        "risk": step.risk.value,
+        "word": step.word,
+        "loss": step.loss,
+    }
+
+
+def repair_plan_json(plan: RepairPlan) -> dict[str, Any]:
+    """`repair --plan`."""
+    return {
+        "name": plan.name,
+        "steps": [step_json(step) for step in plan.steps],
+        "unrepaired": [finding_json(found) for found in plan.unrepaired],
+    }
+
+
+def repaired_json(result: Repaired) -> dict[str, Any]:
+    """`repair`, `resume` of a repair, and `abort`."""
+    return {
+        "name": result.name,
+        "ok": result.is_whole,
+        "done": [step_json(done.step) | {"outcome": done.outcome} for done in result.done],
+        "refused": [step_json(step) for step in result.refused],
+        "failed": [
+            step_json(failed.step) | {"code": failed.error.code, "error": failed.error.what, "seen": failed.error.seen}
+            for failed in result.failed
+        ],
+        "keys_before": result.keys_before,
+        "keys_after": result.keys_after,
+        "archive": result.archive,
+        "quarantine": result.quarantine,
+        "quarantined": result.quarantined,
+        "check": verdict_json(result.verdict),
+    }

@@ -1,0 +1,71 @@
+"""Which node holds keys of which slot, and which keys two nodes hold at once. Counted and compared, not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from slotwright.model.slots import SlotSet
+from slotwright.model.topology import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A key that the slot's ``owner`` and another node, the ``holder``, both have (ids).
+
+    ``is_equal``: type, content and expiry are the same.
+    """
+
+    slot: int
+    key: bytes
+    owner: str
+    holder: str
+    is_equal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """``counts`` has, by node id, the number of keys in each slot that is not empty, for the slots ``counted``.
+
+    ``twins`` are those keys held twice that were compared.
+    """
+
+    counts: dict[str, dict[int, int]] = field(default_factory=dict)
+    counted: SlotSet = field(default_factory=SlotSet)
+    twins: tuple[Twin, ...] = ()
+
+    def keys(self, node_id: str, slot: int) -> int:
+        """Keys of ``slot`` in that node; 0 also where it was not counted."""
+        return self.counts.get(node_id, {}).get(slot, 0)
+
+    def holders(self, slot: int) -> Iterator[str]:
+        """Ids of the nodes that have keys of ``slot``."""
+        return (node_id for node_id, slots in self.counts.items() if slots.get(slot))
+
+    def total(self) -> int:
+        """All keys counted; a key in two nodes counts twice."""
+        return sum(sum(slots.values()) for slots in self.counts.values())
+
+    def has_different_twins(self, slot: int) -> bool:
+        """Whether two nodes hold one key of ``slot`` with different values."""
+        return any(twin.slot == slot and not twin.is_equal for twin in self.twins)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """``ttl_ms`` is -1 without an expiry; ``dump`` is the server's own serialisation, for RESTORE."""
+
+    type: str
+    ttl_ms: int
+    dump: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedKey:
+    """One node's value of a key that another node has differently."""
+
+    key: bytes
+    slot: int
+    node: Address
+    is_owner: bool
+    value: KeyValue

@@ -1,0 +1,127 @@
+"""Who claims which slot, who moves it, who holds its keys: the slots with which something is off, one value each.
+
+A node's own word on its slots is its claim. In a sound cluster every slot has one claim, no node has it open, and only
+its owner holds keys of it; such slots do not appear here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from slotwright.model.cluster import NodeView, Observation, OpenSlot, Role
+from slotwright.model.contents import Contents
+from slotwright.model.slots import SlotRange, SlotSet
+from slotwright.model.survey import Survey
+
+_ALL = SlotSet((SlotRange(0, 16383),))
+
+
+@dataclass(frozen=True, slots=True)
+class SlotCase:
+    """One slot that is not as it should be. Nodes are ids.
+
+    ``claimants`` are the nodes that answer and call it their own; ``owner`` is who is believed to own it, answering or
+    not (None: nobody). ``migrating`` has (node, to) pairs, ``importing`` (node, from); ``keys`` (node, count) pairs of
+    primaries that hold keys of it.
+    """
+
+    slot: int
+    claimants: tuple[str, ...]
+    owner: str | None
+    migrating: tuple[tuple[str, str], ...] = ()
+    importing: tuple[tuple[str, str], ...] = ()
+    keys: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Some node has it open for a move."""
+        return bool(self.migrating or self.importing)
+
+    def keys_of(self, node_id: str) -> int:
+        """Keys of it in that node."""
+        return dict(self.keys).get(node_id, 0)
+
+
+def doubtful_slots(observation: Observation) -> SlotSet:
+    """Slots that are open somewhere, or that two nodes claim: those whose keys are worth counting at each look."""
+    opened = [slot.slot for view in observation.views for slot in _opened(view)]
+    claimed, twice = SlotSet(), SlotSet()
+    for slots in claims(observation.views).values():
+        twice = twice | (claimed & slots)
+        claimed = claimed | slots
+    return twice | SlotSet.from_slots(opened)
+
+
+def claims(views: Iterable[NodeView]) -> dict[str, SlotSet]:
+    """Id -> the slots that the node itself says it owns; primaries only."""
+    return {
+        view.id: view.myself.slots
+        for view in views
+        if view.myself is not None and view.myself.role is Role.PRIMARY and view.myself.slots
+    }
+
+
+def slot_cases(survey: Survey, observation: Observation, contents: Contents) -> tuple[SlotCase, ...]:
+    """Every slot that is open, claimed twice, owned by nobody, or whose keys lie in a primary that does not own it."""
+    claimed = claims(observation.views)
+    owned = {node.id: node.slots for node in survey.nodes if node.slots}
+    primaries = {view.id for view in observation.views if view.myself and view.myself.role is Role.PRIMARY}
+    open_by = _open_by_slot(observation)
+    uncovered = _ALL - SlotSet.of(piece for slots in owned.values() for piece in slots.ranges)
+    interesting = doubtful_slots(observation) | uncovered | _strays(contents, primaries, claimed)
+    owner_of = _by_slot(owned, interesting)
+    claimants_of = _by_slot(claimed, interesting)
+    return tuple(
+        SlotCase(
+            slot,
+            tuple(claimants_of.get(slot, ())),
+            next(iter(owner_of.get(slot, ())), None),
+            tuple(open_by.get(slot, ((), ()))[0]),
+            tuple(open_by.get(slot, ((), ()))[1]),
+            tuple(
+                (node_id, contents.keys(node_id, slot)) for node_id in contents.holders(slot) if node_id in primaries
+            ),
+        )
+        for slot in interesting
+    )
+
+
+def _opened(view: NodeView) -> tuple[OpenSlot, ...]:
+    mine = view.myself
+    if mine is None or mine.role is not Role.PRIMARY:
+        return ()
+    return (*mine.migrating, *mine.importing)
+
+
+def _open_by_slot(
+    observation: Observation,
+) -> dict[int, tuple[list[tuple[str, str]], list[tuple[str, str]]]]:
+    found: dict[int, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {}
+    for view in observation.views:
+        mine = view.myself
+        # A replica of some versions repeats its primary's open slots: they are the primary's matter.
+        if mine is None or mine.role is not Role.PRIMARY:
+            continue
+        for each in mine.migrating:
+            found.setdefault(each.slot, ([], []))[0].append((view.id, each.peer))
+        for each in mine.importing:
+            found.setdefault(each.slot, ([], []))[1].append((view.id, each.peer))
+    return found
+
+
+def _strays(contents: Contents, primaries: set[str], claimed: Mapping[str, SlotSet]) -> SlotSet:
+    found: list[int] = []
+    for node_id, counts in contents.counts.items():
+        if node_id in primaries:
+            mine = claimed.get(node_id, SlotSet())
+            found += [slot for slot, count in counts.items() if count and slot not in mine]
+    return SlotSet.from_slots(found)
+
+
+def _by_slot(owned: Mapping[str, SlotSet], interesting: SlotSet) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for node_id, slots in owned.items():
+        for slot in slots & interesting:
+            found.setdefault(slot, []).append(node_id)
+    return found

@@ -1,0 +1,210 @@
+"""The middle stages of a repair: passwords, addresses, who leads each shard, who follows whom, who is forgotten.
+
+A replica is promoted only when the servers' own failover has had its time. Without a majority of primaries there is no
+vote: a takeover happens by itself only where the hosts say that the primaries' processes are gone, and is asked about
+where they may live on, on the other side of a partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slotwright.model.cluster import Role
+from slotwright.model.repair import (
+    Await,
+    Follow,
+    Forget,
+    Meet,
+    Promote,
+    RepairStep,
+    Risk,
+    SetPassword,
+    StartServer,
+    Thaw,
+    Way,
+)
+from slotwright.model.survey import SurveyNode
+from slotwright.planning.members import ghosts, misdirections, misplaced_replicas, shard_owner, votes
+from slotwright.planning.repair_processes import process_steps
+from slotwright.planning.situation import Situation
+
+TAKEOVER = "takeover"
+FORGET = "forget"
+
+
+def password_steps(situation: Situation) -> Iterator[RepairStep]:
+    """Nodes that only the former password opens, and replicas that can't log in to their primary."""
+    for address in sorted(situation.other_password):
+        yield RepairStep(
+            SetPassword(address, is_own=True),
+            "wrong-password",
+            str(address),
+            "give it the cluster's password: only the former one opens it",
+        )
+    for address, fault in situation.observation.login_faults:
+        if address not in situation.other_password:
+            yield RepairStep(
+                SetPassword(address),
+                f"replica-auth-{fault.value}",
+                str(address),
+                "set masterauth to the cluster's password; nothing restarts",
+            )
+
+
+def address_steps(situation: Situation) -> Iterator[RepairStep]:
+    """Members that others look for in the wrong place."""
+    for found in misdirections(situation.observation, situation.blueprint):
+        yield RepairStep(
+            Meet(found.via, found.node_id, found.address),
+            "address-changed" if found.is_known else "member-unknown",
+            str(found.address),
+            f"tell {found.via} that {found.node_id[:8]} is here" + (f", not at {found.wrong}" if found.wrong else ""),
+        )
+
+
+def promotion_steps(situation: Situation) -> Iterator[RepairStep]:
+    """Shards whose primary is away and that have a live replica: by vote, or, without a majority, by takeover."""
+    count = votes(situation.survey)
+    for primary in _away(situation):
+        best = _most_advanced(situation, primary)
+        if best is None or best.address is None:
+            continue
+        shard = primary.shard or 0
+        until = f"{best.address} takes over shard {shard}"
+        if count.is_enough:
+            yield from _by_vote(situation, primary, best, until)
+            continue
+        is_dead = _is_proven_dead(situation, primary)
+        yield RepairStep(
+            Promote(best.address, best.id, primary.id, primary.place, shard, Way.TAKEOVER),
+            "majority-lost",
+            str(best.address),
+            f"take over shard {shard} from {primary.place} without votes: {count.alive} of {count.total} primaries "
+            "are left" + (", and its process is gone" if is_dead else ""),
+            Risk.SERVICE if is_dead else Risk.LOSS,
+            "" if is_dead else TAKEOVER,
+            "" if is_dead else f"if {primary.place} lives on where it can't be seen, what it acknowledges is lost",
+        )
+
+
+def _by_vote(situation: Situation, primary: SurveyNode, best: SurveyNode, until: str) -> Iterator[RepairStep]:
+    assert best.address is not None
+    if until not in situation.waited:
+        timeout_s = 2 * situation.node_timeout_s + 5
+        yield RepairStep(Await(until, timeout_s), "node-down", primary.place, f"wait until {until}, as the servers do")
+        return
+    yield RepairStep(
+        Promote(best.address, best.id, primary.id, primary.place, primary.shard or 0, Way.FORCE),
+        "node-down",
+        str(best.address),
+        f"have it elected in place of {primary.place}, which does not answer",
+        Risk.SERVICE,
+    )
+
+
+def _away(situation: Situation) -> Iterator[SurveyNode]:
+    """Primaries with slots that serve nobody, and that no start will bring back within this repair."""
+    coming = {step.where for step in process_steps(situation) if isinstance(step.action, StartServer | Thaw)}
+    for node in situation.survey.nodes:
+        is_away = node.trouble and node.trouble not in ("loading", "wrong password")
+        if node.role is Role.PRIMARY and node.slots and is_away and node.place not in coming:
+            yield node
+
+
+def _most_advanced(situation: Situation, primary: SurveyNode) -> SurveyNode | None:
+    """Of the replicas that answer, the one that took most of what its primary had sent."""
+    found = []
+    for node in situation.survey.nodes:
+        view = situation.view(node.id)
+        if node.replica_of == primary.id and view is not None and not view.health.is_loading:
+            found.append((view.replication.offset, view.health.keys, node.id, node))
+    return max(found)[3] if found else None
+
+
+def _is_proven_dead(situation: Situation, primary: SurveyNode) -> bool:
+    """Its host was asked, and has no process of it."""
+    exam = situation.exam(primary.address) if primary.address else None
+    return exam is not None and exam.process is None
+
+
+def follower_steps(situation: Situation) -> Iterator[RepairStep]:
+    """Nodes that follow nobody, or the wrong one, get the primary that they should have."""
+    for node, owner in _wanted_primaries(situation):
+        assert node.address is not None
+        yield RepairStep(
+            Follow(node.address, node.id, owner.id),
+            "replica-misplaced" if node.role is Role.REPLICA else "shard-without-replica",
+            str(node.address),
+            f"make it a replica of {owner.place} (shard {owner.shard})",
+        )
+
+
+def _wanted_primaries(situation: Situation) -> Iterator[tuple[SurveyNode, SurveyNode]]:
+    told: set[str] = set()
+    for lost in misplaced_replicas(situation.survey, situation.blueprint):
+        told.add(lost.node.id)
+        if not lost.owner.trouble:
+            yield lost.node, lost.owner
+    beside = {found.where for found in situation.findings if found.code == "replica-beside-primary"}
+    for shard, planned in situation.planned():
+        node = situation.node(planned.id)
+        owner = shard_owner(situation.survey, situation.blueprint, shard.number) if situation.blueprint else None
+        if node is None or owner is None or node.id in told or node.id == owner.id or not node.is_reachable:
+            continue
+        is_idle = node.role is Role.PRIMARY and not node.slots and not node.keys
+        if (is_idle or (node.place in beside and node.replica_of != owner.id)) and not owner.trouble:
+            yield node, owner
+    if situation.blueprint is None:
+        yield from _spares(situation)
+
+
+def _spares(situation: Situation) -> Iterator[tuple[SurveyNode, SurveyNode]]:
+    """Without a file: an empty primary without slots follows one that has no replica, on another host if it can."""
+    nodes = situation.survey.nodes
+    if not any(node.role is Role.REPLICA for node in nodes):
+        return
+    bare = [
+        node
+        for node in nodes
+        if node.slots and not node.trouble and not any(other.replica_of == node.id for other in nodes)
+    ]
+    spare = [
+        node
+        for node in nodes
+        if node.is_reachable and node.role is Role.PRIMARY and not node.slots and not node.keys and not node.trouble
+    ]
+    for node in spare:
+        if bare:
+            best = min(bare, key=lambda owner: (_host(owner) == _host(node), owner.place))
+            bare.remove(best)
+            yield node, best
+
+
+def _host(node: SurveyNode) -> str:
+    return node.address.host if node.address else ""
+
+
+def forget_steps(situation: Situation) -> Iterator[RepairStep]:
+    """Ghosts, and, when somebody says so, strangers without slots."""
+    for ghost in ghosts(situation.observation, situation.blueprint):
+        yield RepairStep(
+            Forget(ghost.id, ghost.known_to),
+            "ghost-node",
+            ghost.id[:8],
+            f"have it forgotten by {len(ghost.known_to)} nodes",
+        )
+    strangers = {found.where for found in situation.findings if found.code == "unknown-node"}
+    for node in situation.survey.nodes:
+        if node.place in strangers and not node.slots and not node.is_planned:
+            on = tuple(
+                view.address for view in situation.observation.views if view.id != node.id and view.peer(node.id)
+            )
+            yield RepairStep(
+                Forget(node.id, on),
+                "unknown-node",
+                node.place,
+                f"have the node {node.id[:8]}, which the file does not name, forgotten by {len(on)} nodes",
+                Risk.LOSS,
+                FORGET,
+                f"{node.place} is no member any more; if it was wanted, it has to be added again",
+            )

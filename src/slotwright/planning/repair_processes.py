@@ -1,0 +1,231 @@
+"""The first stages of a repair: what only stopped runs again, with its place in the cluster, and with its data.
+
+What is on a node's own disk is the most complete copy of what it acknowledged, so starting comes before everything
+else. Four cases are held back: a primary that would come back with less than its replica has waits until the replica
+has taken over; damaged files are not touched while the shard has no other live copy; a place in the cluster is given
+back only as the other members have it; and where nothing of a shard is left anywhere, somebody has to say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slotwright.model.blueprint import BlueprintNode, BlueprintShard
+from slotwright.model.cluster import Role
+from slotwright.model.exam import NodeExam
+from slotwright.model.facts import DirectoryState
+from slotwright.model.repair import (
+    Await,
+    EndNode,
+    MendAppendLog,
+    RepairStep,
+    Risk,
+    SetDataAside,
+    StartServer,
+    Thaw,
+    WriteMap,
+)
+from slotwright.model.topology import Address
+from slotwright.planning.members import changed_ids, votes
+from slotwright.planning.situation import Situation
+from slotwright.wire.nodes_conf import judge_map, map_for
+from slotwright.wire.systemd_unit import Persistence
+
+CUT_LOG = "cut-log"
+_GONE = (DirectoryState.ABSENT, DirectoryState.EMPTY)
+
+
+def process_steps(situation: Situation) -> Iterator[RepairStep]:
+    """For every node of the file that does not answer and whose host can be asked, its next steps."""
+    silent = {silent.address: silent for silent in situation.observation.silent}
+    for shard, node in situation.planned():
+        exam = situation.exam(node.address)
+        if exam is None or node.address not in silent:
+            continue
+        if exam.process is not None:
+            yield from _unfreeze(situation, shard, node, exam)
+        elif exam.directory is DirectoryState.OURS or exam.directory in _GONE:
+            yield from _revive(situation, shard, node, exam)
+    yield from _back_to_their_ids(situation)
+
+
+def heir(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Address | None:
+    """Where a live member serves the shard in the node's place; None where the node is still its primary for all."""
+    for other in shard.nodes:
+        seen = situation.node(other.id)
+        if other.id != node.id and seen is not None and not seen.trouble and seen.role is Role.PRIMARY and seen.slots:
+            return other.address
+    return None
+
+
+def copy_of(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Address | None:
+    """A live replica of the shard that holds its data while the node itself is away."""
+    for other in shard.nodes:
+        view = situation.view(other.id)
+        if other.id == node.id or view is None or view.health.is_loading or view.replication.role is not Role.REPLICA:
+            continue
+        if view.replication.offset or view.health.keys:
+            return view.address
+    return None
+
+
+def _unfreeze(situation: Situation, shard: BlueprintShard, node: BlueprintNode, exam: NodeExam) -> Iterator[RepairStep]:
+    if not exam.is_stopped:
+        return
+    place = str(node.address)
+    if heir(situation, shard, node) is None:
+        yield RepairStep(Thaw(node.address), "node-stopped", place, "let the process that was stopped go on")
+        return
+    # Woken up as the primary that it was, it would serve what waits in its sockets before it learns that it is none.
+    yield RepairStep(
+        EndNode(node.address), "node-stopped", place, "end the stopped process: its place was taken meanwhile"
+    )
+    yield RepairStep(StartServer(node.address), "node-stopped", place, "start it again, as a replica")
+
+
+def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, exam: NodeExam) -> Iterator[RepairStep]:
+    place = str(node.address)
+    if node.address in situation.failed_starts and not _damage(situation, node):
+        return
+    is_gone = exam.directory in _GONE
+    lost = "folder-lost" if is_gone else judge_map(exam.map_text or "", node.id) and "map-broken"
+    damage = _damage(situation, node)
+    if _is_held_back(situation, shard, node, loses_data=bool(is_gone or damage)):
+        yield from _wait_for_heir(situation, shard, node)
+        return
+    why = damage or lost or "node-down"
+    if lost and situation.is_cluster:
+        text = _place_in_cluster(situation, shard, node)
+        if text is None:
+            return
+        if is_gone and heir(situation, shard, node) is None and _was_primary(situation, shard, node):
+            yield _with_nothing(situation, shard, node, text)
+            return
+        yield RepairStep(WriteMap(node.address, text, is_new=is_gone), why, place, _map_words(is_gone))
+    elif lost and is_gone:
+        return
+    if damage:
+        yield _free_of_damage(situation, shard, node, damage)
+    yield RepairStep(
+        StartServer(node.address), why, place, f"start it ({_role(situation, node)} of shard {shard.number})"
+    )
+
+
+def _map_words(is_gone: bool) -> str:
+    what = "make its folder anew" if is_gone else "give it its nodes.conf back"
+    return f"{what}, under the id that it had"
+
+
+def _role(situation: Situation, node: BlueprintNode) -> str:
+    seen = situation.node(node.id)
+    return (seen.role if seen is not None else node.role).value
+
+
+def _was_primary(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> bool:
+    seen = situation.node(node.id)
+    return seen is None or (seen.role is Role.PRIMARY and bool(seen.slots))
+
+
+def _is_held_back(situation: Situation, shard: BlueprintShard, node: BlueprintNode, *, loses_data: bool) -> bool:
+    """Whether it is a primary that would come back with less than its live replica has."""
+    would_lose = loses_data or situation.persistence is not Persistence.APPEND_ONLY
+    is_led = heir(situation, shard, node) is not None or not _was_primary(situation, shard, node)
+    return situation.is_cluster and would_lose and not is_led and copy_of(situation, shard, node) is not None
+
+
+def _wait_for_heir(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Iterator[RepairStep]:
+    """Nothing more where there are no votes, or where it was waited for in vain: then the replica is promoted first
+    (``repair_members``), and the node comes back behind it."""
+    until = f"{copy_of(situation, shard, node)} takes over shard {shard.number}"
+    if until not in situation.waited and votes(situation.survey).is_enough:
+        yield RepairStep(
+            Await(until, 2 * situation.node_timeout_s + 5),
+            "node-down",
+            str(node.address),
+            f"wait until {until}: started now, {node.address} would come back with less than it has",
+        )
+
+
+def _damage(situation: Situation, node: BlueprintNode) -> str:
+    codes = [found.code for found in situation.findings if found.where == str(node.address)]
+    return next((code for code in codes if code in ("append-log-damaged", "snapshot-damaged")), "")
+
+
+def _free_of_damage(situation: Situation, shard: BlueprintShard, node: BlueprintNode, damage: str) -> RepairStep:
+    place, other = str(node.address), heir(situation, shard, node)
+    if other is not None or not _was_primary(situation, shard, node):
+        return RepairStep(
+            SetDataAside(node.address),
+            damage,
+            place,
+            f"move its damaged files aside: it copies everything from {other or 'its primary'}",
+        )
+    if damage == "append-log-damaged":
+        return RepairStep(
+            MendAppendLog(node.address),
+            damage,
+            place,
+            "cut what can't be read off its append-only file: there is no other copy of the shard",
+            Risk.LOSS,
+            CUT_LOG,
+            "every write after the damaged place is lost (the whole file is archived first)",
+        )
+    return RepairStep(
+        SetDataAside(node.address),
+        damage,
+        place,
+        "move its damaged snapshot aside and start empty: there is no other copy of the shard",
+        Risk.LOSS,
+        f"lose-shard-{shard.number}",
+        f"all keys of shard {shard.number} (the damaged file is archived first)",
+    )
+
+
+def _with_nothing(situation: Situation, shard: BlueprintShard, node: BlueprintNode, text: str) -> RepairStep:
+    """Its folder is gone, and nobody else has the shard's data now."""
+    return RepairStep(
+        WriteMap(node.address, text, is_new=True),
+        "folder-lost",
+        str(node.address),
+        f"make its folder anew, empty: no live node has the data of shard {shard.number}",
+        Risk.LOSS,
+        f"lose-shard-{shard.number}",
+        f"all keys of shard {shard.number}; a replica that comes back later would follow the empty primary",
+    )
+
+
+def _place_in_cluster(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> str | None:
+    """The node's map: as a live member has it, else the last good copy of its own; None: neither knows it."""
+    leading = heir(situation, shard, node)
+    view = situation.observation.view_of(leading) if leading else None
+    for text in situation.live_maps:
+        try:
+            return map_for(text, node.id, view.id if view else "")
+        except ValueError:
+            continue
+    kept = situation.good_maps.get(node.address)
+    return kept if kept is not None and not judge_map(kept, node.id) else None
+
+
+def _back_to_their_ids(situation: Situation) -> Iterator[RepairStep]:
+    """Nodes that came back under a new id: without slots of their own they take their old place again."""
+    shards = {node.id: (shard, node) for shard, node in situation.planned()}
+    for found in changed_ids(situation.observation, situation.blueprint):
+        shard, node = shards[found.planned]
+        exam = situation.exam(found.address)
+        text = _place_in_cluster(situation, shard, node)
+        mine = found.view.myself
+        if exam is None or exam.process is None or text is None or mine is None:
+            continue
+        is_alone = len(found.view.peers) == 1
+        if mine.slots and not is_alone:
+            continue
+        is_superseded = heir(situation, shard, node) is not None or not _was_primary(situation, shard, node)
+        if not is_superseded and not found.view.health.keys and copy_of(situation, shard, node) is not None:
+            yield from _wait_for_heir(situation, shard, node)
+            continue
+        place = str(found.address)
+        saves = bool(found.view.health.keys) and not is_superseded
+        yield RepairStep(EndNode(found.address, saves=saves), "id-changed", place, f"end the node {found.now[:8]}")
+        yield RepairStep(WriteMap(found.address, text), "id-changed", place, f"give it back the id {node.id[:8]}")
+        yield RepairStep(StartServer(found.address), "id-changed", place, "start it in its old place")

@@ -1,0 +1,172 @@
+"""The last stage of a repair: every slot gets one owner, and its keys are brought there. Data first, then the map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from slotwright.model.cluster import NodeView, Role
+from slotwright.model.repair import BumpEpoch, RepairStep, Risk, SettleSlots
+from slotwright.model.slots import SlotSet
+from slotwright.planning.claims import SlotCase, slot_cases
+from slotwright.planning.members import shard_owner
+from slotwright.planning.situation import Situation
+from slotwright.planning.slot_decisions import Decision, Knowledge, decide
+
+FULL_AT = 0.95
+LOSE_SLOTS = "lose-slots"
+KEEP_OWNERS = "keep-owners"
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Slots that are settled alike."""
+
+    owner: str
+    holders: tuple[str, ...]
+    open_at: tuple[str, ...]
+    differs: bool
+    is_abandoned: bool
+    why: str
+    reason: str
+
+
+def epoch_steps(situation: Situation) -> Iterator[RepairStep]:
+    """Primaries that share a config epoch: one of each pair is given its own."""
+    seen: dict[int, NodeView] = {}
+    for view in sorted(_primaries(situation), key=lambda view: view.id):
+        mine = view.myself
+        if mine is None or not mine.slots:
+            continue
+        if mine.epoch in seen:
+            yield RepairStep(
+                BumpEpoch(view.address),
+                "epoch-collision",
+                str(view.address),
+                f"give it a config epoch of its own ({mine.epoch} is also that of {seen[mine.epoch].address})",
+            )
+        seen.setdefault(mine.epoch, view)
+
+
+def slot_steps(situation: Situation) -> Iterator[RepairStep]:
+    """One step for all slots that are settled alike."""
+    groups: dict[_Group, list[SlotCase]] = {}
+    know = knowledge(situation)
+    for case in slot_cases(situation.survey, situation.observation, situation.contents):
+        decision, is_abandoned = _decide(case, know)
+        if decision.owner is not None and _is_off(case, decision.owner):
+            groups.setdefault(_group(case, decision, situation, is_abandoned), []).append(case)
+    for group, cases in groups.items():
+        yield _step(group, cases, situation)
+
+
+def _decide(case: SlotCase, know: Knowledge) -> tuple[Decision, bool]:
+    """Where only a silent node stands in the way, the decision that giving it up would allow."""
+    decision = decide(case, know)
+    if decision.owner is None and case.owner is None:
+        return decide(case, replace(know, guarded=frozenset())), True
+    return decision, False
+
+
+def knowledge(situation: Situation) -> Knowledge:
+    """What deciding on slots needs, of the whole cluster."""
+    primaries = {view.id: view.myself.epoch for view in _primaries(situation) if view.myself is not None}
+    sizes = {view.id: len(view.myself.slots) for view in _primaries(situation) if view.myself is not None}
+    planned: dict[int, str] = {}
+    guarded: set[int] = set()
+    if situation.blueprint is not None:
+        silent = {silent.address for silent in situation.observation.silent}
+        for shard in situation.blueprint.shards:
+            owner = shard_owner(situation.survey, situation.blueprint, shard.number)
+            planned |= dict.fromkeys(shard.slots, owner.id if owner else "")
+            if any(node.address in silent for node in shard.nodes):
+                guarded |= set(shard.slots)
+    elif situation.observation.silent:
+        guarded = set(range(16384))
+    # A node that never had slots is no candidate for those that nobody has, where others are.
+    owners = {node_id for node_id, size in sizes.items() if size}
+    return Knowledge(
+        primaries,
+        {node_id: size if node_id in owners or not owners else 1 << 20 for node_id, size in sizes.items()},
+        {intent.slot: intent.target for intent in situation.intents},
+        planned,
+        frozenset(view.id for view in _primaries(situation) if _is_full(view)),
+        frozenset(guarded),
+        situation.takes_back,
+    )
+
+
+def _primaries(situation: Situation) -> Iterator[NodeView]:
+    for view in situation.observation.views:
+        if view.myself is not None and view.myself.role is Role.PRIMARY and situation.is_member(view.id):
+            yield view
+
+
+def _is_full(view: NodeView) -> bool:
+    return 0 < view.health.maxmemory_bytes * FULL_AT < view.health.used_bytes
+
+
+def _is_off(case: SlotCase, owner: str) -> bool:
+    return case.is_open or case.claimants != (owner,) or any(node != owner for node, _ in case.keys)
+
+
+def _group(case: SlotCase, decision: Decision, situation: Situation, is_abandoned: bool) -> _Group:
+    assert decision.owner is not None
+    opened = sorted({node for node, _ in (*case.migrating, *case.importing)})
+    return _Group(
+        decision.owner,
+        tuple(
+            sorted({node for node, _ in case.keys if node != decision.owner} | set(case.claimants) - {decision.owner})
+        ),
+        tuple(opened),
+        situation.contents.has_different_twins(case.slot),
+        is_abandoned,
+        _why(case),
+        decision.reason,
+    )
+
+
+def _why(case: SlotCase) -> str:
+    if len(case.claimants) > 1:
+        return "slot-owned-twice"
+    if case.is_open:
+        return "open-slot"
+    return "keys-misplaced" if case.claimants else "slots-uncovered"
+
+
+def _step(group: _Group, cases: list[SlotCase], situation: Situation) -> RepairStep:
+    slots = SlotSet.from_slots(case.slot for case in cases)
+    action = SettleSlots(
+        situation.address_of(group.owner),
+        group.owner,
+        slots,
+        tuple(situation.address_of(node) for node in group.holders),
+        tuple(situation.address_of(node) for node in group.open_at),
+        keeps_owners=group.differs,
+    )
+    keys = sum(case.keys_of(node) for case in cases for node in group.holders)
+    brought = f", {keys} keys are brought there" if keys else ""
+    step = RepairStep(action, group.why, str(action.owner), f"{_named(slots)}: owned by it{brought} ({group.reason})")
+    if group.differs:
+        different = sum(not twin.is_equal and twin.slot in slots for twin in situation.contents.twins)
+        return replace(
+            step,
+            why="key-differs",
+            risk=Risk.LOSS,
+            word=KEEP_OWNERS,
+            loss=f"{different} keys have another value elsewhere: both are written to files, the owner's stays",
+        )
+    if group.is_abandoned:
+        return replace(
+            step,
+            risk=Risk.LOSS,
+            word=LOSE_SLOTS,
+            loss="a node that does not answer may hold keys of these slots; when it comes back, they are deleted there",
+        )
+    return step
+
+
+def _named(slots: SlotSet) -> str:
+    texts = slots.texts()
+    shown = ", ".join(texts[:3]) + (" ..." if len(texts) > 3 else "")
+    return f"slot {shown}" if len(slots) == 1 else f"{len(slots)} slots ({shown})"

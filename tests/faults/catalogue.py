@@ -1,0 +1,317 @@
+"""The catalogue of faults: how each is made, what `check` may say of it, and what `repair` needs to mend it.
+
+`must` are codes that have to be told, of `one_of` at least one, `may` are consequences that may be told beside them,
+and nothing else may be told. Every id of the catalogue is in exactly one of ROWS, ELSEWHERE and NOT_INJECTED.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.faults import deaths, files, members, slots
+from tests.faults.cluster import QUICK
+from tests.faults.injury import Injection
+
+KEEPS_NOTHING = 'appendonly: "no", save: "", cluster-node-timeout: 6000'
+NO_REPLICAS = {"replicas": 0, "per_host": 1}
+
+
+@dataclass(frozen=True)
+class Row:
+    """``words``: without these, typed, the repair's dangerous part is not done. ``is_fleeting``: the servers settle it
+    themselves within a second, so `check` may come too late. ``needs_operator``: the first repair can't mend it; the
+    second can, after the operator did what only an operator can do. ``is_quick``: it is in `make test` as well."""
+
+    id: str
+    title: str
+    inject: Injection
+    must: frozenset[str] = frozenset()
+    one_of: frozenset[str] = frozenset()
+    may: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
+    settings: str = QUICK
+    shape: dict[str, int] = field(default_factory=dict)
+    is_fleeting: bool = False
+    needs_operator: bool = False
+    is_quick: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.id}-{self.inject.__name__}"
+
+    def faults_in(self, told: set[str]) -> list[str]:
+        """What is wrong with the codes that `check` told."""
+        wrong = [f"not told: {code}" for code in sorted(self.must - told)]
+        if self.one_of and not self.one_of & told:
+            wrong.append(f"none told of: {', '.join(sorted(self.one_of))}")
+        wrong += [f"invented: {code}" for code in sorted(told - self.must - self.one_of - self.may)]
+        return wrong
+
+
+def _codes(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _row(
+    fault: str,
+    title: str,
+    inject: Injection,
+    must: str = "",
+    *,
+    one_of: str = "",
+    may: str = "",
+    words: str = "",
+    settings: str = QUICK,
+    shape: dict[str, int] | None = None,
+    is_fleeting: bool = False,
+    needs_operator: bool = False,
+    is_quick: bool = False,
+) -> Row:
+    return Row(
+        fault,
+        title,
+        inject,
+        _codes(must),
+        _codes(one_of),
+        _codes(may),
+        _codes(words),
+        settings,
+        shape or {},
+        is_fleeting,
+        needs_operator,
+        is_quick,
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    _row("F01", "a slot left open on its source", slots.open_on_source, "open-slot", is_quick=True),
+    _row("F02", "a slot left open on its target, with keys there", slots.open_on_target, "open-slot"),
+    _row("F03", "a move cut in the middle, keys on both sides", slots.half_moved, "open-slot", is_quick=True),
+    _row(
+        "F04",
+        "a move finalised on the source first: no owner",
+        slots.finalised_on_source,
+        one_of="slots-uncovered open-slot",
+        may="views-disagree",
+    ),
+    _row(
+        "F05",
+        "the same keys on two nodes, equal",
+        slots.held_twice,
+        "key-held-twice",
+        may="keys-misplaced",
+        is_quick=True,
+    ),
+    _row(
+        "F06",
+        "the same key on two nodes, different",
+        slots.differing,
+        "key-differs",
+        may="keys-misplaced",
+        words="keep-owners",
+        is_quick=True,
+    ),
+    _row(
+        "F07",
+        "a slot with two owners",
+        slots.owned_twice,
+        one_of="slot-owned-twice views-disagree",
+        is_fleeting=True,
+    ),
+    _row("F08", "a slot without an owner, empty", slots.unowned_empty, "slots-uncovered", may="cluster-state-fail"),
+    _row(
+        "F09",
+        "a slot without an owner, with keys",
+        slots.unowned_with_keys,
+        "slots-uncovered",
+        may="cluster-state-fail",
+    ),
+    _row(
+        "F12",
+        "a MIGRATE that timed out and came through all the same",
+        slots.big_key_unanswered,
+        "open-slot",
+        may="key-held-twice",
+    ),
+    _row(
+        "F14",
+        "the target of a move is out of memory",
+        slots.target_full,
+        "open-slot",
+        may="memory-near-limit memory-full canary-failed",
+        needs_operator=True,
+    ),
+    _row(
+        "F15",
+        "a primary killed; its replica took over",
+        deaths.primary_killed,
+        "node-down",
+        may="role-moved",
+        is_quick=True,
+    ),
+    _row(
+        "F16",
+        "a primary without a replica killed",
+        deaths.lone_primary_killed,
+        "node-down",
+        may="cluster-state-fail",
+        shape=NO_REPLICAS,
+    ),
+    _row("F17", "a whole shard killed", deaths.shard_killed, "node-down", may="cluster-state-fail"),
+    _row(
+        "F17",
+        "a whole shard that can't start for now",
+        deaths.shard_that_can_not_start,
+        "node-down",
+        may="cluster-state-fail port-taken",
+        needs_operator=True,
+    ),
+    _row(
+        "F18",
+        "most primaries killed",
+        deaths.majority_killed,
+        "majority-lost node-down",
+        may="cluster-state-fail",
+    ),
+    _row(
+        "F18",
+        "most primaries lost with their disks: only replicas are left",
+        deaths.majority_with_its_disks,
+        "majority-lost folder-lost",
+        may="node-down cluster-state-fail",
+    ),
+    _row("F19", "a replica killed", deaths.replica_killed, "node-down", is_quick=True),
+    _row("F20", "a primary frozen; its replica took over", deaths.primary_frozen, "node-stopped", may="role-moved"),
+    _row("F20", "a replica frozen", deaths.replica_frozen, "node-stopped"),
+    _row("F25", "a replica's nodes.conf cut off", files.map_of_a_replica, "map-broken", may="node-down"),
+    _row(
+        "F25",
+        "a lone primary's nodes.conf cut off",
+        files.map_of_a_lone_primary,
+        "map-broken",
+        may="node-down cluster-state-fail",
+        shape=NO_REPLICAS,
+    ),
+    _row(
+        "F27",
+        "a primary's folder is gone; its replica took over",
+        files.folder_deleted,
+        "folder-lost",
+        may="node-down role-moved",
+    ),
+    _row(
+        "F27",
+        "wiped and started anew by hand: a new id and a ghost",
+        files.wiped_and_started,
+        "id-changed",
+        may="ghost-node node-down role-moved",
+    ),
+    _row(
+        "F28",
+        "two primaries with one config epoch",
+        members.epoch_collision,
+        one_of="epoch-collision views-disagree",
+        is_fleeting=True,
+    ),
+    _row("F29", "one address changed", members.one_address_changed, "address-changed", may="node-down"),
+    _row(
+        "F30",
+        "all addresses changed: gossip never heals it",
+        members.all_addresses_changed,
+        "address-changed",
+        may="node-down majority-lost cluster-state-fail",
+    ),
+    _row(
+        "F33",
+        "a stranger joined by the bus",
+        members.rogue_node,
+        "unknown-node",
+        words="forget",
+    ),
+    _row("F35", "a replica without masterauth", members.without_masterauth, "replica-auth-missing", is_quick=True),
+    _row("F35", "a replica with a wrong masterauth", members.with_wrong_masterauth, "replica-auth-rejected"),
+    _row(
+        "F37",
+        "the end of an append-only file is cut off",
+        files.append_log_cut,
+        "append-log-cut",
+        may="node-down role-moved",
+    ),
+    _row(
+        "F38",
+        "an append-only file damaged in the middle; the replica took over",
+        files.append_log_damaged,
+        "append-log-damaged",
+        may="node-down role-moved",
+    ),
+    _row(
+        "F38",
+        "a replica's append-only file damaged in the middle",
+        files.append_log_of_a_replica_damaged,
+        "append-log-damaged",
+        may="node-down",
+    ),
+    _row(
+        "F39",
+        "saves fail",
+        files.save_fails,
+        "persistence-failing",
+        may="canary-failed",
+        needs_operator=True,
+    ),
+    _row(
+        "F40",
+        "the disk of an append-only file is full",
+        files.disk_full,
+        "persistence-failing",
+        may="canary-failed disk-full disk-filling disk-short",
+        needs_operator=True,
+    ),
+    _row("F46", "a small limit of open files", files.few_open_files, "nofile-low"),
+    _row(
+        "F47",
+        "a replica beside its primary, and a shard without one",
+        members.replica_beside_primary,
+        one_of="replica-beside-primary replica-misplaced",
+        may="shard-without-replica",
+    ),
+    _row(
+        "F49",
+        "a shard away, full coverage required",
+        deaths.lone_primary_killed,
+        "node-down",
+        may="cluster-state-fail",
+        settings=f"{QUICK}, cluster-require-full-coverage: yes",
+        shape=NO_REPLICAS,
+    ),
+    _row(
+        "F49",
+        "a shard away, full coverage not required",
+        deaths.lone_primary_left_out,
+        "node-down",
+        settings=f"{QUICK}, cluster-require-full-coverage: no",
+        shape=NO_REPLICAS,
+    ),
+    _row("F50", "a password rotation half done", members.rotated_half, "wrong-password"),
+)
+
+ELSEWHERE: dict[str, str] = {
+    "F13": "prevented: tests/faults/test_prevention.py",
+    "F21": "prevented: tests/integration/test_unpersisted.py; told afterwards: tests/faults/test_losses.py",
+    "F23": "tests/integration/test_failover.py",
+    "F32": "prevented: tests/faults/test_prevention.py; told afterwards: tests/faults/test_losses.py",
+    "F34": "prevented: tests/faults/test_prevention.py",
+    "F42": "tests/lab/test_preflight.py: blocked ports between real hosts, told before anything is formed",
+    "F43": "tests/faults/test_prevention.py",
+    "F44": "tests/tables/fitness: kernel settings and the ARM64 bug; tests/lab/test_preflight.py mends them",
+    "F45": "tests/tables/fitness: clocks that differ; measured on real hosts in tests/lab/test_preflight.py",
+    "F51": "prevented: tests/faults/test_prevention.py",
+}
+
+NOT_INJECTED: dict[str, str] = {
+    "F24": "a partition between nodes needs hosts with a network between them",
+    "F41": "an OOM kill needs a memory limit of a host's own; to the cluster it is F15 or F19",
+    "F52": "import from other clusters is not there yet",
+}
+
+IDS: tuple[str, ...] = tuple(f"F{number:02}" for number in range(1, 53) if number not in (10, 11, 22, 26, 31, 36, 48))

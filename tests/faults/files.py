@@ -1,0 +1,189 @@
+"""Faults of files: maps, append-only files, snapshots and disks."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import redis.exceptions
+
+from tests.faults.cluster import Cluster
+from tests.faults.injury import Injury
+
+DISK = "48m"
+
+
+def _first(cluster: Cluster) -> tuple[str, str]:
+    primary = cluster.primaries()[0]
+    return primary, cluster.replica_of(primary)
+
+
+def cut_map(cluster: Cluster, address: str) -> None:
+    path = cluster.folder(address) / "nodes.conf"
+    text = path.read_bytes()
+    path.write_bytes(text[: len(text) // 2])
+
+
+def map_of_a_replica(cluster: Cluster) -> None:
+    """F25."""
+    _, replica = _first(cluster)
+    cluster.kill(replica)
+    cut_map(cluster, replica)
+    cluster.wait_until_failed(replica)
+
+
+def map_of_a_lone_primary(cluster: Cluster) -> None:
+    """F25, where nobody else has its keys."""
+    primary = cluster.primaries()[0]
+    cluster.kill(primary)
+    cut_map(cluster, primary)
+    cluster.wait_until_failed(primary)
+
+
+def delete_folder(cluster: Cluster, address: str) -> None:
+    """Of a node that does not run."""
+    shutil.rmtree(cluster.folder(address))
+
+
+def folder_deleted(cluster: Cluster) -> None:
+    """F27: process and folder of a primary are gone; its replica took over."""
+    primary, replica = _first(cluster)
+    cluster.kill(primary)
+    delete_folder(cluster, primary)
+    cluster.wait_for_takeover(replica)
+
+
+def wiped_and_started(cluster: Cluster) -> None:
+    """F27: the disk was wiped, and somebody started the server anew: a new id, and the old one is a ghost."""
+    primary, replica = _first(cluster)
+    before = cluster.id(primary)
+    cluster.kill(primary)
+    folder = cluster.folder(primary)
+    for path in folder.iterdir():
+        if path.name in ("server.conf", "slotwright.json"):
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    cluster.wait_for_takeover(replica)
+    cluster.start_by_hand(primary)
+    cluster.wait_until_answers(primary)
+    assert cluster.id(primary) != before
+
+
+def _append_log(cluster: Cluster, address: str) -> Path:
+    """The append-only file that was written to last."""
+    found = [*cluster.folder(address).rglob("*.incr.aof"), *cluster.folder(address).glob("appendonly.aof")]
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def damage_append_log(cluster: Cluster, address: str) -> None:
+    """Of a node that does not run."""
+    path = _append_log(cluster, address)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\0rotten\0" * 8)
+
+
+def _dead_primary(cluster: Cluster) -> str:
+    primary, replica = _first(cluster)
+    cluster.kill(primary)
+    cluster.wait_for_takeover(replica)
+    return primary
+
+
+def append_log_cut(cluster: Cluster) -> None:
+    """F37: the machine died within a write."""
+    path = _append_log(cluster, _dead_primary(cluster))
+    os.truncate(path, path.stat().st_size - 11)
+
+
+def append_log_damaged(cluster: Cluster) -> None:
+    """F38: bytes in the middle are others."""
+    damage_append_log(cluster, _dead_primary(cluster))
+
+
+def append_log_of_a_replica_damaged(cluster: Cluster) -> None:
+    """F38, of a replica: its primary has it all."""
+    _, replica = _first(cluster)
+    cluster.kill(replica)
+    damage_append_log(cluster, replica)
+    cluster.wait_until_failed(replica)
+
+
+def save_fails(cluster: Cluster) -> Injury:
+    """F39: something stands where the snapshot has to go."""
+    primary, _ = _first(cluster)
+    place = cluster.folder(primary) / "dump.rdb"
+    place.unlink(missing_ok=True)
+    place.mkdir()
+    (place / "in the way").touch()
+    cluster.execute(primary, "BGSAVE")
+    cluster.lab.wait(
+        lambda: cluster.info(primary, "persistence")["rdb_last_bgsave_status"] == "err", "the save to fail", 20
+    )
+    return Injury(relieve=lambda: shutil.rmtree(place))
+
+
+def disk_full(cluster: Cluster) -> Injury:
+    """F40: the disk of one primary is full; it can't append."""
+    primary, _ = _first(cluster)
+    folder = cluster.folder(primary)
+    on_a_small_disk(cluster, primary)
+    ballast = folder / "ballast"
+    with ballast.open("wb") as file:
+        try:
+            while True:
+                file.write(bytes(1 << 16))
+                file.flush()
+        except OSError:
+            pass
+    filler = cluster.slot_with_keys(primary)[1][0] + b":until-full"
+
+    def fails() -> bool:
+        """Acknowledged before the append failed, or not: nobody knows, and so it is not counted."""
+        try:
+            cluster.execute(primary, "SET", filler, b"x" * 60000)
+        except redis.exceptions.ResponseError as error:
+            return "MISCONF" in str(error)
+        return False
+
+    cluster.lab.wait(fails, "the append to fail", 20)
+    cluster.extra.add(filler)
+    return Injury(relieve=ballast.unlink)
+
+
+def on_a_small_disk(cluster: Cluster, address: str) -> None:
+    """The node's folder moves to a file system of its own; unmounted with the lab."""
+    if os.geteuid() != 0:
+        pytest.skip("a disk of its own needs root")
+    folder = cluster.folder(address)
+    cluster.kill(address)
+    aside = folder.with_name(f"{folder.name}.aside")
+    folder.rename(aside)
+    folder.mkdir(mode=0o700)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=700", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no mounts here: {mounted.stderr.strip()}")
+    cluster.mounts.append(folder)
+    shutil.copytree(aside, folder, dirs_exist_ok=True, symlinks=True)
+    shutil.rmtree(aside)
+    cluster.start_by_hand(address)
+    cluster.wait_until_answers(address)
+    cluster.lab.wait(cluster.is_in_sync, "the replicas to be in sync", 20)
+    cluster.wait_until_ok()
+
+
+def few_open_files(cluster: Cluster) -> None:
+    """F46: somebody started it from a shell with a small limit."""
+    primary, _ = _first(cluster)
+    pid = cluster.lab.processes()[primary.replace(":", "-")]
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (128, hard))

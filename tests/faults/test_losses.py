@@ -1,0 +1,86 @@
+"""Faults that destroy data by themselves: they are told, before and after, and a repair never makes the loss larger."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engines import TestEngine
+from tests.faults import data, deaths
+from tests.faults.catalogue import KEEPS_NOTHING
+from tests.faults.cluster import Cluster, codes_of, form
+from tests.faults.conftest import engine_params
+from tests.integration.conftest import Lab
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def readable(cluster: Cluster) -> set[bytes]:
+    """Known keys that a client reads as they were written."""
+    return set(cluster.known) - set(cluster.differing())
+
+
+@pytest.mark.parametrize("engine", engine_params())
+def test_a_primary_that_kept_nothing(lab: Lab, engine: TestEngine) -> None:
+    """F21: that nothing is kept is told before it is needed, and that a shard came back empty afterwards."""
+    cluster = form(lab, engine, settings=KEEPS_NOTHING)
+    before = cluster.check()
+    assert codes_of(before.json) == {"unpersisted"}, before
+    injury = deaths.came_back_empty(cluster)
+    assert injury.lost
+    told = cluster.check()
+    assert told.code == 3, told
+    assert codes_of(told.json) == {"unpersisted", "came-back-empty"}, told
+    assert {finding["severity"] for finding in told.json["findings"] if finding["code"] == "came-back-empty"} == {
+        "serious"
+    }
+    left = readable(cluster)
+    assert left == set(cluster.known) - injury.lost
+    cluster.repair()
+    assert readable(cluster) == left
+
+
+@pytest.mark.parametrize("engine", engine_params())
+def test_two_clusters_that_somebody_merged(lab: Lab, engine: TestEngine) -> None:
+    """F32: MEET between two live clusters. What the servers destroy is gone; nothing more goes."""
+    first = form(lab, engine)
+    second = form(lab, engine, name="other", file="other.yaml")
+    host, _, port = second.primaries()[0].rpartition(":")
+    first.execute(first.primaries()[0], "CLUSTER", "MEET", host, port)
+    everybody = {*first.addresses, *second.addresses}
+
+    def are_one() -> bool:
+        views = [*first.views().values(), *second.views().values()]
+        return all(everybody <= {line.address for line in view.values()} for view in views)
+
+    lab.wait(are_one, "everybody to know everybody", 30)
+    lab.wait(lambda: agree(first, second), "the servers to settle whose the slots are", 30)
+    told = first.check()
+    assert told.code == 3, told
+    codes = codes_of(told.json)
+    assert codes & {"clusters-merged", "unknown-node"}, told
+    found = {*stored(first), *stored(second)}
+    first.repair()
+    assert {*stored(first), *stored(second)} >= found
+
+
+def agree(*clusters: Cluster) -> bool:
+    """Every slot has the same owner in the eyes of all."""
+    views = [view for cluster in clusters for view in cluster.views().values()]
+    owners = [{line.id: line.slots for line in view.values() if line.slots} for view in views]
+    return all(one == owners[0] for one in owners)
+
+
+def stored(cluster: Cluster) -> set[bytes]:
+    """Every key on every primary, wherever it is."""
+    found: set[bytes] = set()
+    for address in cluster.primaries():
+        with cluster.connect(address) as client:
+            found |= set(client.scan_iter(count=1000))
+    return found
+
+
+def test_slots_of_keys_are_those_of_the_servers(lab: Lab, embedded: TestEngine) -> None:
+    """What the other tests count with."""
+    cluster = form(lab, embedded, replicas=0, per_host=1)
+    key = b"{tag1}:0"
+    assert cluster.execute(cluster.addresses[0], "CLUSTER", "KEYSLOT", key) == data.slot_of(key)

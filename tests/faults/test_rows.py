@@ -1,0 +1,131 @@
+"""Every row of the catalogue on a real cluster: `check` names it and nothing else, `repair` mends it without loss."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.engines import TestEngine
+from tests.faults import table
+from tests.faults.catalogue import ROWS, Row
+from tests.faults.cluster import Cluster, codes_of, form
+from tests.faults.conftest import engine_params
+from tests.faults.injury import Injury
+from tests.integration.conftest import Lab
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+
+TRIES = 5
+Note = Callable[[str, object], None]
+
+
+def _rows() -> list[object]:
+    return [pytest.param(row, id=row.label, marks=[] if row.is_quick else [pytest.mark.slow]) for row in ROWS]
+
+
+@pytest.mark.parametrize("engine", engine_params())
+@pytest.mark.parametrize("row", _rows())
+def test_row(lab: Lab, engine: TestEngine, row: Row, record_property: Note) -> None:
+    cluster = form(lab, engine, settings=row.settings, **row.shape)
+    story = Story(row, cluster)
+    try:
+        story.tell()
+    finally:
+        record_property(table.PROPERTY, story.line())
+
+
+class Story:
+    """One row from its injection to the end; what it came to is kept also when it ends early."""
+
+    def __init__(self, row: Row, cluster: Cluster) -> None:
+        self._row = row
+        self._cluster = cluster
+        self._began = time.monotonic()
+        self._codes: set[str] = set()
+        self._steps: list[str] = []
+        self._found = 0
+
+    def line(self) -> dict[str, object]:
+        return {
+            "fault": self._row.id,
+            "title": self._row.title,
+            "engine": self._cluster.engine.label,
+            "codes": sorted(self._codes),
+            "steps": self._steps,
+            "expected": len(self._cluster.known),
+            "found": self._found,
+            "seconds": round(time.monotonic() - self._began, 1),
+        }
+
+    def tell(self) -> None:
+        injury = self._inject()
+        self._see_plan()
+        if self._row.words:
+            self._refuse_without_the_word()
+        if self._row.needs_operator:
+            self._leave_to_the_operator(injury)
+        self._mend()
+        self._prove()
+
+    def _inject(self) -> Injury:
+        """Until `check` was quicker than the servers, where these settle it themselves."""
+        for _ in range(TRIES if self._row.is_fleeting else 1):
+            injury = self._row.inject(self._cluster) or Injury()
+            for key in injury.lost:
+                del self._cluster.known[key]
+            told = self._cluster.check()
+            self._codes = codes_of(told.json)
+            if self._codes or not self._row.is_fleeting:
+                break
+        if not self._codes and self._row.is_fleeting:
+            return injury
+        assert told.code == 3, told
+        assert not self._row.faults_in(self._codes), told.json["findings"]
+        return injury
+
+    def _see_plan(self) -> None:
+        plan = self._cluster.run("repair", self._cluster.target, "--plan", "--json")
+        if self._row.is_fleeting and plan.code == 0:
+            return
+        assert plan.code == 3 or (self._row.needs_operator and plan.code == 0), plan
+        assert plan.json["steps"] or plan.json["unrepaired"], plan
+        words = {step["word"] for step in plan.json["steps"] if step["word"]}
+        assert words == self._row.words, plan
+
+    def _refuse_without_the_word(self) -> None:
+        before = self._cluster.counted()
+        told = self._cluster.repair()
+        assert told.code == 4, told
+        assert {step["word"] for step in told.json["refused"]} == self._row.words, told
+        assert self._cluster.counted() == before
+        self._steps += [step["step"] for step in told.json["done"]]
+
+    def _leave_to_the_operator(self, injury: Injury) -> None:
+        told = self._cluster.repair()
+        assert told.code in (3, 4), told
+        assert told.json["check"]["findings"], told
+        self._steps += [step["step"] for step in told.json["done"]]
+        injury.relieve()
+
+    def _mend(self) -> None:
+        words = [word for accepted in sorted(self._row.words) for word in ("--accept", accepted)]
+        told = self._cluster.repair(*words)
+        assert told.code == 0, told
+        self._steps += [step["step"] for step in told.json["done"]]
+        assert told.json["check"]["ok"], told
+
+    def _prove(self) -> None:
+        """By the servers' own words, and by `check`."""
+        cluster = self._cluster
+        wrong = cluster.differing()
+        self._found = len(cluster.known) - len(wrong)
+        assert wrong == {}
+        cluster.lab.wait(cluster.is_in_sync, "every replica to be in sync", 30)
+        assert cluster.strays() == {}
+        assert cluster.counted() - len(cluster.known) <= len(cluster.extra)
+        check = cluster.check()
+        assert check.code == 0, check
+        again = cluster.run("repair", cluster.target, "--plan", "--json")
+        assert (again.code, again.json["steps"]) == (0, []), again
