@@ -236,8 +236,11 @@ def epochs(case: Case) -> Iterator[Finding]:
 
 def slots(case: Case) -> Iterator[Finding]:
     """Slots that two nodes own, that a dead mover left open, or whose keys are where they should not be."""
+    # Who can't reach the others still claims what another one took over; it serves nobody, and its links are told.
+    apart = cut_off(case)
     cases = slot_cases(case.survey, case.observation, case.contents)
-    return slot_findings(case.survey, cases, case.contents)
+    told = tuple(each for each in cases if len(each.claimants) < 2 or apart.isdisjoint(each.claimants))
+    return slot_findings(case.survey, told, case.contents)
 
 
 def members(case: Case) -> Iterator[Finding]:
