@@ -240,6 +240,15 @@ class Cluster:
         )
         return process.pid
 
+    @staticmethod
+    def has_ended(pid: int) -> bool:
+        """Also one that nobody has waited for yet."""
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        return state == "Z"
+
     def wait_until_answers(self, address: str) -> None:
         def answers() -> bool:
             try:

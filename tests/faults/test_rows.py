@@ -77,9 +77,9 @@ class Story:
                 del self._cluster.known[key]
             told = self._cluster.check()
             self._codes = codes_of(told.json)
-            if self._codes or not self._row.is_fleeting:
+            if self._codes - self._row.may or not self._row.is_fleeting:
                 break
-        if not self._codes and self._row.is_fleeting:
+        if self._row.is_fleeting and not self._codes - self._row.may:
             return injury
         assert told.code == 3, told
         assert not self._row.faults_in(self._codes), told.json["findings"]

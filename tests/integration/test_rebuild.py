@@ -61,7 +61,9 @@ def fill(lab: Lab) -> None:
             client.set(f"bytes\x00\r\n {number}\xff".encode("latin-1"), b"\x00\r\n\xff")
             client.set(f"mortal:{number}", "x", pxat=FAR_MS + number)
         client.set("large", b"z" * 20_000_000)
-        if "function" in json.dumps(sorted(client.info("commandstats", target_nodes="random"))) or has_functions(client):
+        if "function" in json.dumps(sorted(client.info("commandstats", target_nodes="random"))) or has_functions(
+            client
+        ):
             client.function_load(LIBRARY, replace=True)
 
 
