@@ -101,7 +101,7 @@ def _dead_primary(cluster: Cluster) -> str:
 
 
 def append_log_cut(cluster: Cluster) -> None:
-    """F37: the machine died within a write; started again, the server leaves the rest of it out and says so in its log."""
+    """F37: the machine died within a write; started again, the server leaves the rest out and says so in its log."""
     primary = _dead_primary(cluster)
     path = _append_log(cluster, primary)
     os.truncate(path, path.stat().st_size - 11)
