@@ -139,7 +139,9 @@ class Cluster:
         if node.life is Life.DEAD:
             return
         node.folder.map = render_map(self, node)
-        node.folder.data = dict(node.data) if saves or self.persistence is Persistence.APPEND_ONLY else dict(node.snapshot)
+        node.folder.data = (
+            dict(node.data) if saves or self.persistence is Persistence.APPEND_ONLY else dict(node.snapshot)
+        )
         node.data = {}
         node.life = Life.DEAD
 
@@ -243,7 +245,12 @@ class Cluster:
             known = one.table.get(told.id)
             other = self.nodes.get(told.address) if told.address else None
             if known is not None:
-                if known.id != one.id and not self._hears(one, known.id) and self._hears(sender, told.id) and told.address:
+                if (
+                    known.id != one.id
+                    and not self._hears(one, known.id)
+                    and self._hears(sender, told.id)
+                    and told.address
+                ):
                     known.address = told.address
                 continue
             is_there = other is not None and other.life is Life.RUNNING and other.id == told.id
@@ -347,7 +354,12 @@ class Cluster:
             if voter is None or voter.life is not Life.RUNNING or not self._hears(node, voter.id):
                 continue
             seen = voter.table.get(primary.id)
-            if seen is None or voter.voted >= epoch or voter.epoch > epoch or not (is_forced or seen.failed_at is not None):
+            if (
+                seen is None
+                or voter.voted >= epoch
+                or voter.epoch > epoch
+                or not (is_forced or seen.failed_at is not None)
+            ):
                 continue
             if all(other.epoch <= primary.epoch for other in voter.table.values() if other.slots & primary.slots):
                 granted.append(voter)
@@ -399,7 +411,9 @@ class Cluster:
             raise ServerError(f"{node.place} refuses SETSLOT NODE", code="settling-refused", where=str(node.place))
         was = node.owner_of(slot)
         if was == node.id and owner != node.id and node.keys_of(slot):
-            raise ServerError(f"{node.place} still holds keys of {slot}", code="settling-refused", where=str(node.place))
+            raise ServerError(
+                f"{node.place} still holds keys of {slot}", code="settling-refused", where=str(node.place)
+            )
         if not node.keys_of(slot):
             node.migrating.pop(slot, None)
         one = SlotSet((SlotRange(slot, slot),))

@@ -58,7 +58,9 @@ class _Hit:
     @property
     def rival(self) -> Node | None:
         """Another primary with slots that runs."""
-        found = [node for node in self.cluster.running() if node.is_primary and node.me.slots and node is not self.owner]
+        found = [
+            node for node in self.cluster.running() if node.is_primary and node.me.slots and node is not self.owner
+        ]
         found = [node for node in found if self.owner is not None and self.owner.id in node.table]
         return found[self.keys % len(found)] if found else None
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +23,6 @@ from slotwright.model.repair import RepairPlan, RepairStep
 from slotwright.model.slots import SlotSet
 from slotwright.model.topology import Topology
 from slotwright.operations.repair import Course, Memory, Repairer
-from slotwright.planning.repair import plan_repair
 from slotwright.planning.situation import Situation
 from slotwright.wire.systemd_unit import Persistence
 from tests.fakes.build import blueprint, topology
@@ -169,7 +166,9 @@ def _slots_have_their_data(case: Case, course: Course, told: str) -> None:
         having = list(holders(case.cluster, key))
         owners = [node for node in case.cluster.running() if node.is_primary and key[0] in node.me.slots]
         if having:
-            assert owners == having, f"{key} at {[n.place for n in having]}, owned by {[n.place for n in owners]}\n{told}"
+            assert owners == having, (
+                f"{key} at {[n.place for n in having]}, owned by {[n.place for n in owners]}\n{told}"
+            )
 
 
 def _is_sound(case: Case, told: str) -> None:
