@@ -104,11 +104,11 @@ def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, ex
         yield RepairStep(WriteMap(node.address, text, is_new=is_gone), why, place, _map_words(is_gone))
     elif lost and is_gone:
         return
+    # A start that failed for the damage is another step than the one after it.
+    how = "start it again" if damage else "start it"
     if damage:
         yield _free_of_damage(situation, shard, node, damage)
-    yield RepairStep(
-        StartServer(node.address), why, place, f"start it ({_role(situation, node)} of shard {shard.number})"
-    )
+    yield RepairStep(StartServer(node.address), why, place, f"{how} ({_role(situation, node)} of shard {shard.number})")
 
 
 def _map_words(is_gone: bool) -> str:
