@@ -25,6 +25,7 @@ from slotwright.model.repair import (
     RepairStep,
     Risk,
     SettleSlots,
+    StartServer,
 )
 from slotwright.model.topology import Address
 from slotwright.operations.mending import Mender
@@ -192,7 +193,13 @@ class Repairer:
         self.journal.write({"phase": "done", **entry})
         self.report(Ended(step.key, f"{step.where}: {step.what}" + (f" ({outcome})" if outcome else "")))
         self.course.done.append(DoneStep(step, outcome))
+        self._forgive(step)
         return True
+
+    def _forgive(self, step: RepairStep) -> None:
+        """A start that came off makes good the one that failed before its damage was known."""
+        if isinstance(step.action, StartServer):
+            self.course.failed = [each for each in self.course.failed if each.step.action != step.action]
 
     def _remember_failure(self, step: RepairStep, error: SlotwrightError) -> None:
         # A start that failed may have another remedy, and keys that differ a question: the next plan knows.
