@@ -108,11 +108,7 @@ def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, ex
     how = "start it again" if damage else "start it"
     if damage:
         yield _free_of_damage(situation, shard, node, damage)
-<<<<<<< HEAD
-    yield RepairStep(StartServer(node.address), why, place, f"start it, {_role(situation, shard, node)}")
-=======
-    yield RepairStep(StartServer(node.address), why, place, f"{how} ({_role(situation, node)} of shard {shard.number})")
->>>>>>> sim
+    yield RepairStep(StartServer(node.address), why, place, f"{how}, {_role(situation, shard, node)}")
 
 
 def _lost_map(situation: Situation, node: BlueprintNode, exam: NodeExam) -> str:
