@@ -305,8 +305,8 @@ class Cluster:
     def run(self, *words: str, timeout: float = 150) -> Outcome:
         return self.lab.run(*words, env=self.environment, timeout=timeout)
 
-    def check(self) -> Outcome:
-        return self.run("check", self.target, "--json")
+    def check(self, *options: str) -> Outcome:
+        return self.run("check", self.target, "--json", *options)
 
     def repair(self, *words: str) -> Outcome:
         return self.run("repair", self.target, "--yes", "--json", *words)
@@ -342,14 +342,16 @@ def form(
     extra: str = "",
     name: str = "cache",
     file: str = "cluster.yaml",
+    password: str = "generate",
 ) -> Cluster:
     """Three hosts, made by `slotwright up`, and filled."""
     ports = tuple(lab.free_port() for _ in range(per_host))
-    shape = {"replicas": replicas, "ports": ports, "extra": extra, "name": name, "file": file}
+    shape = {"replicas": replicas, "ports": ports, "extra": extra, "name": name, "file": file, "password": password}
     lab.topology(engine, settings=f"{{{settings}}}", **shape)
-    up = lab.run("up", file, "--yes", "--json")
+    environment = {"CACHE_PASSWORD": "the first password"} if "env" in password else {}
+    up = lab.run("up", file, "--yes", "--json", env=environment)
     assert up.code == 0, up
     addresses = tuple(f"{host}:{port}" for port in ports for host in lab.hosts)
-    cluster = Cluster(lab, engine, addresses, lab.password(name), name)
+    cluster = Cluster(lab, engine, addresses, lab.password(name), name, environment)
     cluster.fill()
     return cluster

@@ -111,8 +111,8 @@ def append_log_cut(cluster: Cluster) -> None:
     cluster.wait_until_ok()
 
 
-def append_log_of_a_lone_primary_cut(cluster: Cluster) -> Injury:
-    """F37, where nobody else has what was cut off: the last key written is gone, and no repair can bring it back."""
+def append_log_of_a_lone_primary_cut(cluster: Cluster) -> None:
+    """F37, where nobody else has what was cut off: the key that was written last is gone."""
     primary = cluster.primaries()[0]
     last = cluster.slot_with_keys(primary)[1][0] + b":last"
     cluster.execute(primary, "SET", last, b"x" * 100)
@@ -124,7 +124,6 @@ def append_log_of_a_lone_primary_cut(cluster: Cluster) -> Injury:
     cluster.wait_until_answers(primary)
     cluster.wait_until_ok()
     assert cluster.execute(primary, "EXISTS", last) == 0
-    return Injury()
 
 
 def append_log_damaged(cluster: Cluster) -> None:
@@ -154,7 +153,13 @@ def save_fails(cluster: Cluster) -> Injury:
     cluster.lab.wait(
         lambda: cluster.info(primary, "persistence")["rdb_last_bgsave_status"] == "err", "the save to fail", 20
     )
-    return Injury(relieve=lambda: shutil.rmtree(place))
+
+    def relieve() -> None:
+        """The way is free again, and the server is told to use it."""
+        shutil.rmtree(place)
+        cluster.execute(primary, "BGSAVE")
+
+    return Injury(relieve)
 
 
 def disk_full(cluster: Cluster) -> Injury:
@@ -211,9 +216,14 @@ def on_a_small_disk(cluster: Cluster, address: str) -> None:
     cluster.wait_until_ok()
 
 
-def few_open_files(cluster: Cluster) -> None:
+def few_open_files(cluster: Cluster) -> Injury:
     """F46: somebody started it from a shell with a small limit."""
     primary, _ = _first(cluster)
     pid = cluster.lab.processes()[primary.replace(":", "-")]
-    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (128, hard))
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (128, before[1]))
+
+    def relieve() -> None:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+    return Injury(relieve)

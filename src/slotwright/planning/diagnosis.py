@@ -44,8 +44,9 @@ def diagnose(case: Case) -> tuple[Finding, ...]:
 def silent_nodes(case: Case) -> Iterator[Finding]:
     """Nodes that don't answer; what follows from that for their shard is said here too."""
     reasons = {silent.address: silent.reason for silent in case.observation.silent}
+    told = set(_told_of_members(case))
     for node in case.survey.nodes:
-        if node.is_reachable and node.trouble != "failed":
+        if (node.is_reachable and node.trouble != "failed") or node.id in told:
             continue
         reason = reasons.get(node.address, "") if node.address else ""
         lost = case.survey.mode is Mode.SINGLE or (node.role is Role.PRIMARY and bool(node.slots))
@@ -60,6 +61,21 @@ def silent_nodes(case: Case) -> Iterator[Finding]:
             seen="; ".join(part for part in (reason, further) if part),
             risk=_silence_risk(node, case),
         )
+
+
+def _told_of_members(case: Case) -> Iterator[str]:
+    """Ids whose silence follows from what is told of who is a member: strangers are not asked, and a node that came
+    back under another id is away under its own."""
+    if case.expected is None:
+        return
+    yield from (node.id for node in case.survey.nodes if not node.is_planned and node.trouble == "not asked")
+    away = {found.planned for found in changed_ids(case.observation, case.blueprint)}
+    yield from (node.id for node in case.survey.nodes if node.id in away and not node.slots)
+
+
+def _outsiders(case: Case) -> set[str]:
+    """Nodes in a place of the file that know nobody: what they don't know of the others, and these of them, is told."""
+    return {found.now for found in changed_ids(case.observation, case.blueprint) if len(found.view.peers) == 1}
 
 
 def _silence(node: SurveyNode, case: Case) -> str:
@@ -131,7 +147,7 @@ def states(case: Case) -> Iterator[Finding]:
     """Nodes that say cluster_state:fail though every slot has a live owner."""
     if len(case.survey.served) < SLOT_COUNT:
         return
-    apart = cut_off(case)
+    apart = cut_off(case) | _outsiders(case)
     for node, view in case.views():
         if not view.state_is_ok and not view.health.is_loading and node.id not in apart:
             yield Finding(
@@ -149,7 +165,7 @@ def views_disagree(case: Case) -> Iterator[Finding]:
     """One finding a node that sees owners, roles or members otherwise than the survey does."""
     own = {view.id: view.myself for _, view in case.views()}
     # Who can't reach the others knows old things, and the others of it: the broken links are told.
-    apart = cut_off(case)
+    apart = cut_off(case) | _outsiders(case)
     truth = {
         node.id: (node.role, node.slots, node.replica_of, _epoch(own.get(node.id)))
         for node in case.survey.nodes

@@ -62,9 +62,9 @@ class Votes:
 
 
 def votes(survey: Survey) -> Votes:
-    """Of the whole cluster, as it is believed."""
+    """Of the whole cluster, as it is believed. Who refuses our password votes all the same."""
     owners = [node for node in survey.nodes if node.role is Role.PRIMARY and node.slots]
-    return Votes(len(owners), sum(not node.trouble for node in owners))
+    return Votes(len(owners), sum(node.trouble in ("", "wrong password") for node in owners))
 
 
 def ghosts(observation: Observation, blueprint: Blueprint | None) -> Iterator[Ghost]:
