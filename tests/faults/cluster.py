@@ -164,14 +164,14 @@ class Cluster:
         nodes = [ClusterNode(*_split(address)) for address in self.views()]
         return RedisCluster(startup_nodes=nodes, password=self.password, socket_timeout=5)
 
-    def fill(self, count: int = 150) -> None:
-        """Keys of all types over all slots, known by their content, and on the replicas as well."""
+    def fill(self, count: int = 150, *, is_copied: bool = True) -> None:
+        """Keys of all types over all slots, known by their content, and (``is_copied``) on the replicas as well."""
         with self.client() as client:
             keys = list(data.names(count))
             data.write(client, keys)
             self.known = data.read_all(client, keys)
         assert len(self.known) == len(keys)
-        for primary in self.primaries():
+        for primary in self.primaries() if is_copied else ():
             self.execute(primary, "WAIT", len(self._replicas(primary)), 5000)
 
     def _replicas(self, primary: str) -> list[str]:
@@ -239,6 +239,15 @@ class Cluster:
             words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=folder, start_new_session=True
         )
         return process.pid
+
+    @staticmethod
+    def has_ended(pid: int) -> bool:
+        """Also one that nobody has waited for yet."""
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        return state == "Z"
 
     def wait_until_answers(self, address: str) -> None:
         def answers() -> bool:

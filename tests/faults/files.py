@@ -87,6 +87,12 @@ def damage_append_log(cluster: Cluster, address: str) -> None:
         file.write(b"\0rotten\0" * 8)
 
 
+def start_in_vain(cluster: Cluster, address: str) -> None:
+    """Somebody starts it; it refuses its files, and its log says so."""
+    process = cluster.start_by_hand(address)
+    cluster.lab.wait(lambda: cluster.has_ended(process), f"{address} to give up", 20)
+
+
 def _dead_primary(cluster: Cluster) -> str:
     primary, replica = _first(cluster)
     cluster.kill(primary)
@@ -95,14 +101,37 @@ def _dead_primary(cluster: Cluster) -> str:
 
 
 def append_log_cut(cluster: Cluster) -> None:
-    """F37: the machine died within a write."""
-    path = _append_log(cluster, _dead_primary(cluster))
+    """F37: the machine died within a write; started again, the server leaves the rest out and says so in its log."""
+    primary = _dead_primary(cluster)
+    path = _append_log(cluster, primary)
     os.truncate(path, path.stat().st_size - 11)
+    cluster.start_by_hand(primary)
+    cluster.wait_until_answers(primary)
+    cluster.lab.wait(cluster.is_in_sync, "it to copy what its successor has", 30)
+    cluster.wait_until_ok()
+
+
+def append_log_of_a_lone_primary_cut(cluster: Cluster) -> Injury:
+    """F37, where nobody else has what was cut off: the last key written is gone, and no repair can bring it back."""
+    primary = cluster.primaries()[0]
+    last = cluster.slot_with_keys(primary)[1][0] + b":last"
+    cluster.execute(primary, "SET", last, b"x" * 100)
+    cluster.kill(primary)
+    path = _append_log(cluster, primary)
+    os.truncate(path, path.stat().st_size - 11)
+    cluster.wait_until_failed(primary)
+    cluster.start_by_hand(primary)
+    cluster.wait_until_answers(primary)
+    cluster.wait_until_ok()
+    assert cluster.execute(primary, "EXISTS", last) == 0
+    return Injury()
 
 
 def append_log_damaged(cluster: Cluster) -> None:
     """F38: bytes in the middle are others."""
-    damage_append_log(cluster, _dead_primary(cluster))
+    primary = _dead_primary(cluster)
+    damage_append_log(cluster, primary)
+    start_in_vain(cluster, primary)
 
 
 def append_log_of_a_replica_damaged(cluster: Cluster) -> None:
@@ -110,6 +139,7 @@ def append_log_of_a_replica_damaged(cluster: Cluster) -> None:
     _, replica = _first(cluster)
     cluster.kill(replica)
     damage_append_log(cluster, replica)
+    start_in_vain(cluster, replica)
     cluster.wait_until_failed(replica)
 
 

@@ -83,6 +83,7 @@ def cut_append_log_and_twice_held_key(cluster: Cluster) -> None:
     slots.held_twice(cluster)
     cluster.kill(replica)
     files.damage_append_log(cluster, replica)
+    files.start_in_vain(cluster, replica)
     cluster.wait_until_failed(replica)
 
 

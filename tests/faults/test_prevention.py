@@ -9,7 +9,6 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -86,18 +85,10 @@ def test_a_second_server_in_a_node_s_folder(lab: Lab, engine: TestEngine) -> Non
     victim = cluster.primaries()[0]
     before = lab.servers()
     pid = cluster.start_by_hand(victim, "--port", str(lab.free_port()))
-    lab.wait(lambda: _has_ended(pid), "the second server to give up", 10)
+    lab.wait(lambda: cluster.has_ended(pid), "the second server to give up", 10)
     assert set(lab.servers()) == set(before)
     assert codes_of(cluster.check().json) == set()
     assert cluster.differing() == {}
-
-
-def _has_ended(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state == "Z"
 
 
 def test_who_refuses_a_connection_is_told(lab: Lab, embedded: TestEngine) -> None:

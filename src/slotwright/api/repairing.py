@@ -370,13 +370,13 @@ async def _until_sound(workshop: _Workshop, repairer: Repairer) -> tuple[Verdict
     last = await repairer.run()
     with_canaries = workshop.record is not None
     verdict = await workshop.verifier.look(with_canaries=with_canaries)
+    if not _is_worth_waiting(verdict, repairer):
+        return verdict, last
     patience_s = 30.0 + 2 * _node_timeout_s(verdict.observation) + 0.5 * len(workshop.verifier.addresses)
     text = "wait until all nodes agree and every replica is in sync"
     context.report(Began("settle-down", text))
     started = context.clock.now()
-    while _may_heal(verdict) and not repairer.course.refused and not repairer.course.failed:
-        if context.clock.now() - started > patience_s:
-            break
+    while _is_worth_waiting(verdict, repairer) and context.clock.now() - started < patience_s:
         context.report(Moved("settle-down", f"{verdict.findings[0].where}: {verdict.findings[0].what}"))
         await context.clock.sleep(_POLL_S)
         before = len(repairer.course.done)
@@ -385,6 +385,13 @@ async def _until_sound(workshop: _Workshop, repairer: Repairer) -> tuple[Verdict
         verdict = await workshop.verifier.look(with_canaries=with_canaries)
     context.report(Ended("settle-down", text, is_ok=verdict.is_ok))
     return verdict, last
+
+
+def _is_worth_waiting(verdict: Verdict, repairer: Repairer) -> bool:
+    """Whether something is left that passes by itself once its cause is gone, and no cause was left as it is."""
+    left = [found for found in verdict.findings if found.severity is not Severity.NOTE]
+    is_stuck = repairer.course.refused or repairer.course.failed
+    return not is_stuck and bool(left) and any(found.code in _HEALS for found in left)
 
 
 _HEALS = frozenset(
@@ -406,12 +413,6 @@ _HEALS = frozenset(
         "views-disagree",
     }
 )
-
-
-def _may_heal(verdict: Verdict) -> bool:
-    """Whether something is left that passes by itself once its cause is gone."""
-    left = [found for found in verdict.findings if found.severity is not Severity.NOTE]
-    return bool(left) and any(found.code in _HEALS for found in left)
 
 
 __all__ = [

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from slotwright.errors import HostError, PartialError, ServerError, SlotwrightError
-from slotwright.model.events import Began, Ended, Moved, Report
+from slotwright.model.events import Began, Ended, Report
 from slotwright.model.repair import (
     Await,
     BumpEpoch,
@@ -205,7 +205,7 @@ class Repairer:
         if isinstance(step.action, Await):
             return await self._wait(step.action)
         try:
-            return await self.mender.act(step.action)
+            return await self.mender.act(step.action, step.key)
         except (ServerError, HostError) as error:
             error.where = error.where or step.where
             raise
@@ -214,7 +214,6 @@ class Repairer:
         """Until the plan does not want it any more; in vain is no failure, the next plan knows it."""
         started = self.clock.now()
         while self.clock.now() - started < action.timeout_s:
-            self.report(Moved(f"wait {action.until}", action.until))
             plan = plan_repair(await self.gather(self.memory, False))
             if not any(isinstance(step.action, Await) and step.action.until == action.until for step in plan.steps):
                 return f"after {self.clock.now() - started:.1f} s"

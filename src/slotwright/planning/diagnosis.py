@@ -121,7 +121,7 @@ def uncovered_slots(case: Case) -> Iterator[Finding]:
             Severity.SERIOUS,
             case.survey.name,
             f"{SLOT_COUNT - owned} of {SLOT_COUNT} slots belong to nobody",
-            "give them an owner again: the node that had them, if it can come back",
+            f"slotwright repair {case.survey.name} gives them to the node that has their keys, or that had them",
             risk="their keys can't be reached; "
             + (what_still_serves(case) or "with full coverage required, no key can"),
         )
@@ -178,8 +178,11 @@ def views_disagree(case: Case) -> Iterator[Finding]:
 def _explained(case: Case) -> set[tuple[Address | None, str]]:
     """(Who looks, at whom) where a disagreement follows from a slot with two owners, or a member that isn't found."""
     views = case.observation.views
-    twice = {node for each in slot_cases(case.survey, case.observation, case.contents) for node in _rivals(each)}
+    cases = slot_cases(case.survey, case.observation, case.contents)
+    twice = {node for each in cases for node in _rivals(each)}
     pairs: set[tuple[Address | None, str]] = {(view.address, node_id) for view in views for node_id in twice}
+    unclaimed = SlotSet.from_slots(each.slot for each in cases if not each.claimants and each.owner is None)
+    pairs |= {(view.address, peer.id) for view in views for peer in view.peers if unclaimed and peer.slots & unclaimed}
     return pairs | {(found.via, found.node_id) for found in misdirections(case.observation, case.blueprint)}
 
 
@@ -236,8 +239,11 @@ def epochs(case: Case) -> Iterator[Finding]:
 
 def slots(case: Case) -> Iterator[Finding]:
     """Slots that two nodes own, that a dead mover left open, or whose keys are where they should not be."""
+    # Who can't reach the others still claims what another one took over; it serves nobody, and its links are told.
+    apart = cut_off(case)
     cases = slot_cases(case.survey, case.observation, case.contents)
-    return slot_findings(case.survey, cases, case.contents)
+    told = tuple(each for each in cases if len(each.claimants) < 2 or apart.isdisjoint(each.claimants))
+    return slot_findings(case.survey, told, case.contents)
 
 
 def members(case: Case) -> Iterator[Finding]:

@@ -106,9 +106,7 @@ def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, ex
         return
     if damage:
         yield _free_of_damage(situation, shard, node, damage)
-    yield RepairStep(
-        StartServer(node.address), why, place, f"start it ({_role(situation, node)} of shard {shard.number})"
-    )
+    yield RepairStep(StartServer(node.address), why, place, f"start it, {_role(situation, shard, node)}")
 
 
 def _map_words(is_gone: bool) -> str:
@@ -116,9 +114,13 @@ def _map_words(is_gone: bool) -> str:
     return f"{what}, under the id that it had"
 
 
-def _role(situation: Situation, node: BlueprintNode) -> str:
-    seen = situation.node(node.id)
-    return (seen.role if seen is not None else node.role).value
+def _role(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> str:
+    if not situation.is_cluster:
+        return "the instance"
+    leading = heir(situation, shard, node)
+    if leading is not None:
+        return f"as a replica of {leading} (shard {shard.number})"
+    return f"{'the primary' if _was_primary(situation, shard, node) else 'a replica'} of shard {shard.number}"
 
 
 def _was_primary(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from slotwright.model.blueprint import BlueprintShard
 from slotwright.model.cluster import NodeView, Role
 from slotwright.model.repair import BumpEpoch, RepairStep, Risk, SettleSlots
 from slotwright.model.slots import SlotSet
@@ -79,9 +80,9 @@ def knowledge(situation: Situation) -> Knowledge:
         for shard in situation.blueprint.shards:
             owner = shard_owner(situation.survey, situation.blueprint, shard.number)
             planned |= dict.fromkeys(shard.slots, owner.id if owner else "")
-            if any(node.address in silent for node in shard.nodes):
+            if any(node.address in silent for node in shard.nodes) and not _is_led(situation, shard):
                 guarded |= set(shard.slots)
-    elif situation.observation.silent:
+    elif any(not node.is_reachable and node.role is Role.PRIMARY for node in situation.survey.nodes):
         guarded = set(range(16384))
     # A node that never had slots is no candidate for those that nobody has, where others are.
     owners = {node_id for node_id, size in sizes.items() if size}
@@ -94,6 +95,12 @@ def knowledge(situation: Situation) -> Knowledge:
         frozenset(guarded),
         situation.takes_back,
     )
+
+
+def _is_led(situation: Situation, shard: BlueprintShard) -> bool:
+    """Whether a member of the shard serves as primary now: it has what a silent one had, and later writes."""
+    seen = [situation.node(node.id) for node in shard.nodes]
+    return any(node is not None and not node.trouble and node.role is Role.PRIMARY and node.slots for node in seen)
 
 
 def _primaries(situation: Situation) -> Iterator[NodeView]:
@@ -145,8 +152,9 @@ def _step(group: _Group, cases: list[SlotCase], situation: Situation) -> RepairS
         keeps_owners=group.differs,
     )
     keys = sum(case.keys_of(node) for case in cases for node in group.holders)
-    brought = f", {keys} keys are brought there" if keys else ""
-    step = RepairStep(action, group.why, str(action.owner), f"{_named(slots)}: owned by it{brought} ({group.reason})")
+    brought = f" and bring it {keys} key{'s' if keys > 1 else ''}" if keys else ""
+    what = f"make it the one owner of {_named(slots)}{brought}: {group.reason}"
+    step = RepairStep(action, group.why, str(action.owner), what)
     if group.differs:
         different = sum(not twin.is_equal and twin.slot in slots for twin in situation.contents.twins)
         return replace(

@@ -1,0 +1,247 @@
+"""Faults as values: done to a sick cluster they make it sick. One that does not fit to what it finds does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from slotwright.model.cluster import Role
+from slotwright.model.facts import DirectoryState
+from slotwright.model.slots import SlotRange, SlotSet
+from slotwright.model.topology import Address
+from slotwright.wire.systemd_unit import Persistence
+from tests.fakes.sick_cluster import Cluster, Life, Line, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``node`` and ``other`` count the nodes of the blueprint, ``slot`` the slots that have keys, ``keys`` some of
+    them; ``then_s`` is how long the cluster lives with it."""
+
+    name: str
+    node: int = 0
+    other: int = 1
+    slot: int = 0
+    keys: int = 1
+    then_s: int = 0
+
+    def strike(self, cluster: Cluster, slots: tuple[int, ...]) -> None:
+        places = [node.address for node in cluster.blueprint.nodes]
+        hit = _Hit(
+            cluster,
+            cluster.nodes[places[self.node % len(places)]],
+            cluster.nodes[places[self.other % len(places)]],
+            slots[self.slot % len(slots)],
+            self.keys,
+        )
+        FAULTS[self.name](hit)
+        cluster.ticks(self.then_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    cluster: Cluster
+    node: Node
+    other: Node
+    slot: int
+    keys: int
+
+    @property
+    def one(self) -> SlotSet:
+        return SlotSet((SlotRange(self.slot, self.slot),))
+
+    @property
+    def owner(self) -> Node | None:
+        """Of the slot, if it runs."""
+        return next((node for node in self.cluster.running() if node.is_primary and self.slot in node.me.slots), None)
+
+    @property
+    def rival(self) -> Node | None:
+        """Another primary with slots that runs."""
+        found = [
+            node for node in self.cluster.running() if node.is_primary and node.me.slots and node is not self.owner
+        ]
+        found = [node for node in found if self.owner is not None and self.owner.id in node.table]
+        return found[self.keys % len(found)] if found else None
+
+    def write(self, node: Node, name: bytes, value: str | None) -> None:
+        """As a client does: replicas have it as well."""
+        for each in self.cluster.running():
+            if each is node or (each.is_linked and each.me.primary == node.id):
+                if value is None:
+                    each.data.pop((self.slot, name), None)
+                else:
+                    each.data[(self.slot, name)] = value
+
+
+def kill(hit: _Hit) -> None:
+    if hit.node.life in (Life.RUNNING, Life.STOPPED):
+        hit.cluster.kill(hit.node)
+
+
+def freeze(hit: _Hit) -> None:
+    if hit.node.life is Life.RUNNING:
+        hit.node.life = Life.STOPPED
+
+
+def kill_shard(hit: _Hit) -> None:
+    shards = hit.cluster.blueprint.shards
+    for node in shards[hit.slot % len(shards)].nodes:
+        mine = hit.cluster.nodes[node.address]
+        if mine.life is Life.RUNNING:
+            hit.cluster.kill(mine)
+
+
+def kill_majority(hit: _Hit) -> None:
+    owners = [node for node in hit.cluster.running() if node.is_primary and node.me.slots]
+    for node in owners[: len(owners) // 2 + 1]:
+        hit.cluster.kill(node)
+
+
+def lose_host(hit: _Hit) -> None:
+    """Only one at a time: what is away stays away."""
+    nodes = hit.cluster.nodes.values()
+    if any(node.life is Life.AWAY for node in nodes):
+        return
+    for node in nodes:
+        if node.place.host == hit.node.place.host and node.life is Life.RUNNING:
+            node.life = Life.AWAY
+
+
+def break_map(hit: _Hit) -> None:
+    kill(hit)
+    if hit.node.life is Life.DEAD and hit.node.folder.map:
+        text = hit.node.folder.map
+        hit.node.folder.map = (None, "", text[: len(text) // 2])[hit.keys % 3]
+
+
+def remove_folder(hit: _Hit) -> None:
+    kill(hit)
+    if hit.node.life is Life.DEAD:
+        hit.node.folder.state = (DirectoryState.ABSENT, DirectoryState.EMPTY)[hit.keys % 2]
+        hit.node.folder.map, hit.node.folder.data, hit.node.folder.is_damaged = None, {}, False
+
+
+def damage_data(hit: _Hit) -> None:
+    kill(hit)
+    is_there = hit.node.life is Life.DEAD and hit.node.folder.state is DirectoryState.OURS
+    if is_there and hit.cluster.persistence is not Persistence.NONE:
+        hit.node.folder.is_damaged = True
+
+
+def change_id(hit: _Hit) -> None:
+    """Somebody started it without its map."""
+    kill(hit)
+    folder = hit.node.folder
+    if hit.node.life is Life.DEAD and folder.state is DirectoryState.OURS and not folder.is_damaged:
+        folder.map = None
+        hit.cluster.start(hit.node)
+
+
+def open_slot(hit: _Hit) -> None:
+    """A move that was cut: at one end or both, with some keys arrived."""
+    owner, rival = hit.owner, hit.rival
+    if owner is None or rival is None or rival.id not in owner.table:
+        return
+    how = hit.node.place.port % 3
+    if how != 1:
+        owner.migrating[hit.slot] = rival.id
+    if how != 0:
+        rival.importing[hit.slot] = owner.id
+        for name in owner.keys_of(hit.slot)[: hit.keys]:
+            hit.write(rival, name, owner.data[(hit.slot, name)])
+            hit.write(owner, name, None)
+
+
+def own_twice(hit: _Hit) -> None:
+    owner, rival = hit.owner, hit.rival
+    if owner is None or rival is None:
+        return
+    rival.table[owner.id].slots = rival.table[owner.id].slots - hit.one
+    rival.me.slots = rival.me.slots | hit.one
+    for number in range(hit.keys):
+        hit.write(rival, b"twice-%d" % number, "new")
+
+
+def unown(hit: _Hit) -> None:
+    """CLUSTER DELSLOTS on every node."""
+    for node in hit.cluster.running():
+        for line in node.table.values():
+            line.slots = line.slots - hit.one
+    if hit.keys % 2:
+        for node in hit.cluster.nodes.values():
+            node.data = {key: value for key, value in node.data.items() if key[0] != hit.slot}
+
+
+def stray(hit: _Hit) -> None:
+    """Keys in a primary that neither owns nor imports their slot: equal ones, different ones, new ones."""
+    owner, rival = hit.owner, hit.rival
+    if owner is None or rival is None:
+        return
+    for name in owner.keys_of(hit.slot)[: hit.keys]:
+        hit.write(rival, name, owner.data[(hit.slot, name)] if hit.node.place.port % 2 else "differs")
+    hit.write(rival, b"stray", "stray")
+
+
+def add_ghost(hit: _Hit) -> None:
+    ghost = "9" * 40
+    for node in hit.cluster.running():
+        address = (None, hit.node.place)[hit.keys % 2]
+        node.table[ghost] = Line(ghost, address, Role.PRIMARY, None, 0, SlotSet(), hit.cluster.now)
+
+
+def misdirect(hit: _Hit) -> None:
+    """It is looked for where it is not, and so are the others by it."""
+    for node in hit.cluster.running():
+        for line in node.table.values():
+            if (line.id == hit.node.id) != (node is hit.node):
+                line.address = Address("h9", line.address.port if line.address else 1)
+
+
+def drop_password(hit: _Hit) -> None:
+    hit.node.has_password = False
+
+
+def misplace(hit: _Hit) -> None:
+    rival = hit.rival
+    if rival is not None and hit.node.life is Life.RUNNING and not hit.node.is_primary and rival.id in hit.node.table:
+        hit.cluster.follow(hit.node, rival.id)
+
+
+def share_epoch(hit: _Hit) -> None:
+    one, other = hit.node, hit.other
+    both = one.life is Life.RUNNING and other.life is Life.RUNNING and one.is_primary and other.is_primary
+    if both and one.me.slots and other.me.slots:
+        one.me.epoch = other.me.epoch
+
+
+def forget_snapshot(hit: _Hit) -> None:
+    """Its snapshot is older than some of its keys."""
+    if hit.cluster.persistence is Persistence.SNAPSHOTS:
+        hit.node.snapshot = dict(sorted(hit.node.snapshot.items())[hit.keys :])
+
+
+FAULTS: dict[str, Callable[[_Hit], None]] = {
+    fault.__name__: fault
+    for fault in (
+        kill,
+        freeze,
+        kill_shard,
+        kill_majority,
+        lose_host,
+        break_map,
+        remove_folder,
+        damage_data,
+        change_id,
+        open_slot,
+        own_twice,
+        unown,
+        stray,
+        add_ghost,
+        misdirect,
+        drop_password,
+        misplace,
+        share_epoch,
+        forget_snapshot,
+    )
+}
