@@ -85,7 +85,7 @@ def hospital(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Patient:
 
 @pytest.fixture
 def patient(hospital: Patient) -> Patient:
-    """A sound cluster with keys, for a test that hurts it, mends it and proves it; made anew where one before failed."""
+    """A sound cluster with keys, for a test that hurts, mends and proves it; made anew where one before failed."""
     if not hospital.is_proved:
         make_anew(hospital)
     hospital.is_proved = False

@@ -1,4 +1,4 @@
-"""A cluster on the lab's hosts that is hurt and mended. What it is like is asked of its servers, never of slotwright."""
+"""A cluster on the lab's hosts that is hurt and mended; what it is like is asked of its servers, not of slotwright."""
 
 from __future__ import annotations
 
@@ -102,9 +102,8 @@ class Patient:
         return [self.at(line.address) for line in sorted(owners, key=lambda line: min(line.slots))]
 
     def replica_of(self, primary: Node) -> Node:
-        view = self.view(primary)
-        mine = next(line for line in view.values() if "myself" in line.flags)
-        return self.at(next(line.address for line in view.values() if line.primary == mine.id))
+        wanted = self.id(primary)
+        return self.at(next(line.address for line in self.view(primary).values() if line.primary == wanted))
 
     def pair(self) -> tuple[Node, Node]:
         """A primary and its replica."""
@@ -112,11 +111,15 @@ class Patient:
         return primary, self.replica_of(primary)
 
     def id(self, node: Node) -> str:
-        return next(line.id for line in self.view(node).values() if "myself" in line.flags)
+        return self.line(node).id
 
     def pid(self, node: Node) -> int:
         """The unit's main process; 0 where it does not run."""
         return int(self.host(node).run("systemctl show -p MainPID --value $1", self.unit(node)).stdout)
+
+    def line(self, node: Node) -> Line:
+        """A node's word on itself."""
+        return next(line for line in self.view(node).values() if "myself" in line.flags)
 
     # What it holds.
 
@@ -133,6 +136,11 @@ class Patient:
             self.known = data.read_all(client, keys)
         assert len(self.known) == len(keys)
         self.wait_until_copied()
+
+    def keys_of(self, primary: Node) -> list[bytes]:
+        """Known keys of its slots."""
+        slots = self.line(primary).slots
+        return [key for key in self.known if data.slot_of(key) in slots]
 
     def wait_until_copied(self) -> None:
         """Until every replica has what its primary acknowledged."""
@@ -152,6 +160,10 @@ class Patient:
         for node in nodes:
             self.host(node).run("systemctl kill -s KILL $1; systemctl stop $1", self.unit(node))
         assert not any(self.pid(node) for node in nodes)
+
+    def start(self, node: Node) -> None:
+        """By its unit, as an administrator does it."""
+        self.host(node).run("systemctl reset-failed $1; systemctl start $1", self.unit(node))
 
     def freeze(self, node: Node) -> None:
         self.host(node).run("kill -STOP $1", str(self.pid(node)))
@@ -205,6 +217,9 @@ class Patient:
             and not any(line.flags & {"fail", "fail?"} for view in views.values() for line in view.values())
         )
 
+    def wait_until_whole(self) -> None:
+        eventually(self.is_whole, "six sound nodes", 60)
+
     # The command.
 
     def tells(self, must: str, may: str = "", *, one_of: str = "") -> Outcome:
@@ -230,7 +245,7 @@ class Patient:
     def prove(self) -> None:
         """Every key is there as it was written, every replica in sync, and `check` has nothing to say."""
         assert self.differing() == {}
-        eventually(self.is_whole, "six sound nodes")
+        self.wait_until_whole()
         self.operator.check().succeeded()
         self.is_proved = True
 
