@@ -72,8 +72,9 @@ def copy_of(situation: Situation, shard: BlueprintShard, node: BlueprintNode) ->
 def _unfreeze(situation: Situation, shard: BlueprintShard, node: BlueprintNode, exam: NodeExam) -> Iterator[RepairStep]:
     if not exam.is_stopped:
         return
-    place = str(node.address)
-    if heir(situation, shard, node) is None:
+    place, seen = str(node.address), situation.node(node.id)
+    is_replica = seen is not None and seen.role is Role.REPLICA
+    if is_replica or heir(situation, shard, node) is None:
         yield RepairStep(Thaw(node.address), "node-stopped", place, "let the process that was stopped go on")
         return
     # Woken up as the primary that it was, it would serve what waits in its sockets before it learns that it is none.
