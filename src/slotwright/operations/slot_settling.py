@@ -175,10 +175,17 @@ class Settler:
                 )
 
     async def _open(self, slot: int, owner: NodeView, holder: NodeView) -> None:
-        """So that the owner takes the keys, and the holder gives and shows them; again is no harm."""
+        """So that the owner takes the keys, and the holder gives and shows them; again is no harm.
+
+        A node that has a slot migrating takes no key of it that it lacks (it answers ASK), so a move that is taken back
+        is closed at the owner first. Until a key is back, the owner knows nothing of it; a write to it meanwhile shows
+        as a difference.
+        """
         ours, theirs = await self.roster.connection(owner.address), await self.roster.connection(holder.address)
         if not _claims(owner, slot):
             await ours.call("CLUSTER", "SETSLOT", slot, "IMPORTING", holder.id)
+        elif owner.myself is not None and any(each.slot == slot for each in owner.myself.migrating):
+            await ours.call("CLUSTER", "SETSLOT", slot, "STABLE")
         if _claims(holder, slot):
             await theirs.call("CLUSTER", "SETSLOT", slot, "MIGRATING", owner.id)
         else:
