@@ -123,8 +123,9 @@ class Patient:
 
     # What it holds.
 
-    def client(self) -> RedisCluster:
-        nodes = [ClusterNode(self.host(node).address, node.port) for node in self.views()]
+    def client(self, but: Iterable[Node] = ()) -> RedisCluster:
+        """As an application has it; it asks all that answer ``but`` these who is who."""
+        nodes = [ClusterNode(self.host(node).address, node.port) for node in self.views(but)]
         password = self.operator.environment["CACHE_PASSWORD"]
         return RedisCluster(startup_nodes=nodes, password=password, socket_timeout=5, socket_connect_timeout=1)
 
@@ -152,6 +153,13 @@ class Patient:
         """Known keys that a client does not read as they were written."""
         with self.client() as client:
             return {key: found for key, wanted in self.known.items() if (found := data.read(client, key)) != wanted}
+
+    def write(self, keys: Iterable[bytes], but: Iterable[Node] = ()) -> None:
+        """More keys, that are known from now on."""
+        with self.client(but) as client:
+            wanted = list(keys)
+            data.write(client, wanted)
+            self.known |= data.read_all(client, wanted)
 
     # What happens to it.
 
@@ -216,6 +224,19 @@ class Patient:
             and all(self.cluster_info(node)["cluster_state"] == "ok" for node in views)
             and not any(line.flags & {"fail", "fail?"} for view in views.values() for line in view.values())
         )
+
+    def links(self, node: Node) -> dict[Node, bool]:
+        """Whether it reaches the others' buses, as it says."""
+        with self.connect(node, LOOK_S) as client:
+            text = client.execute_command("CLUSTER", "NODES", NEVER_DECODE=True)
+        rows = [row.split() for row in text.decode().splitlines() if "myself" not in row]
+        return {self.at(row[1].partition("@")[0]): row[7] == "connected" for row in rows}
+
+    def as_planned(self) -> None:
+        """Each host has one primary, as the file wants it."""
+        if {node.port for node in self.primaries()} != {PORTS[0]}:
+            self.operator.run("failover", "--restore-plan", "cache", "--yes", "--json").succeeded()
+            self.wait_until_whole()
 
     def wait_until_whole(self) -> None:
         eventually(self.is_whole, "six sound nodes", 60)
