@@ -106,10 +106,23 @@ async def repair(
     what a step could not do is in the result.
     """
     store = _store_of(context, target)
+    _refuse_unformed(target)
     with lock.hold(store.lock_path, verb, target.name):
         async with context.fleet(target.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
             workshop = replace(await _open(context, target, fleet, roster), takes_back=takes_back)
             return await _repair(workshop, agree, accept, verb)
+
+
+def _refuse_unformed(target: Target) -> None:
+    record = target.record
+    if record is not None and record.stage is Stage.FORMING:
+        raise RefusedError(
+            f"{record.name} was never formed: its up was cut",
+            code="not-formed",
+            where=record.name,
+            left="nothing was changed",
+            hint=f"slotwright up {record.topology_path} goes on from where it was",
+        )
 
 
 def what_was_cut(context: Context, target: Target) -> Unfinished | None:

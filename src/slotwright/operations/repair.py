@@ -25,6 +25,7 @@ from slotwright.model.repair import (
     RepairStep,
     Risk,
     SettleSlots,
+    StartServer,
 )
 from slotwright.model.topology import Address
 from slotwright.operations.mending import Mender
@@ -137,6 +138,7 @@ class Repairer:
             asked[step.key] = await self.consent(step)
             if not asked[step.key]:
                 self.course.refused.append(step)
+                self._forgive_start(step.where)
         return asked[step.key]
 
     def _give_up_late(self, stage: Iterable[RepairStep], situation: Situation) -> None:
@@ -192,7 +194,18 @@ class Repairer:
         self.journal.write({"phase": "done", **entry})
         self.report(Ended(step.key, f"{step.where}: {step.what}" + (f" ({outcome})" if outcome else "")))
         self.course.done.append(DoneStep(step, outcome))
+        if isinstance(step.action, StartServer):
+            self._forgive_start(step.where)
         return True
+
+    def _forgive_start(self, where: str) -> None:
+        """A start that failed before its damage was known counts no more once another came off, or the damage's own
+        remedy was refused."""
+        self.course.failed = [
+            each
+            for each in self.course.failed
+            if each.step.where != where or not isinstance(each.step.action, StartServer)
+        ]
 
     def _remember_failure(self, step: RepairStep, error: SlotwrightError) -> None:
         # A start that failed may have another remedy, and keys that differ a question: the next plan knows.

@@ -28,6 +28,7 @@ class _Group:
     open_at: tuple[str, ...]
     differs: bool
     is_abandoned: bool
+    is_return: bool
     why: str
     reason: str
 
@@ -128,6 +129,8 @@ def _group(case: SlotCase, decision: Decision, situation: Situation, is_abandone
         tuple(opened),
         situation.contents.has_different_twins(case.slot),
         is_abandoned,
+        any(node == decision.owner for node, _ in case.migrating)
+        and any(node != decision.owner for node, _ in case.keys),
         _why(case),
         decision.reason,
     )
@@ -154,7 +157,9 @@ def _step(group: _Group, cases: list[SlotCase], situation: Situation) -> RepairS
     keys = sum(case.keys_of(node) for case in cases for node in group.holders)
     brought = f" and bring it {keys} key{'s' if keys > 1 else ''}" if keys else ""
     what = f"make it the one owner of {_named(slots)}{brought}: {group.reason}"
-    step = RepairStep(action, group.why, str(action.owner), what)
+    # Until a key is back, its owner answers as if it did not exist: no server can be asked to look elsewhere meanwhile.
+    risk = Risk.SERVICE if group.is_return and keys else Risk.NONE
+    step = RepairStep(action, group.why, str(action.owner), what, risk)
     if group.differs:
         different = sum(not twin.is_equal and twin.slot in slots for twin in situation.contents.twins)
         return replace(
