@@ -10,7 +10,6 @@ from tests.faults import data
 from tests.faults.cluster import Cluster
 from tests.faults.injury import Injury
 
-
 OLD_S = 20
 
 
