@@ -2,7 +2,7 @@
 
 One tick is one second. The rules are those of cluster.c: a header with a higher epoch takes slots; who loses a slot to
 it deletes its keys; a primary that lost its last slot follows who took it; a majority of primaries holds a node failed
-and votes its replica in; a replica is a copy of its primary. Nothing here is random: the same calls give the same cluster.
+and votes its replica in; a replica is a copy of its primary. The same calls give the same cluster.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from slotwright.wire.systemd_unit import Persistence
 ALL = SlotSet((SlotRange(0, 16383),))
 TIMEOUT_S = 3
 FORGET_S = 60
+NEVER = -100000
 
 Key = tuple[int, bytes]
 Data = dict[Key, str]
@@ -65,7 +66,10 @@ class Folder:
 
 @dataclass(slots=True)
 class Node:
-    """``snapshot`` is what is on its disk beside the memory, where it keeps snapshots or nothing."""
+    """``snapshot`` is what is on its disk beside the memory, where it keeps snapshots or nothing.
+
+    A replica whose link was ``NEVER`` up since it started or follows its primary does not stand for election.
+    """
 
     place: Address
     id: str
@@ -132,6 +136,25 @@ class Cluster:
                 found |= set(aside.items())
         return found
 
+    def counting_values(self) -> set[tuple[Key, str]]:
+        """Those that a repair must keep: not what lies on the disk of a node that lost the slot to another one."""
+        found = set()
+        for node in self.nodes.values():
+            if node.life is not Life.DEAD:
+                found |= set(node.data.items())
+            else:
+                found |= {(key, value) for key, value in node.folder.data.items() if self._counts(node, key[0])}
+        return found
+
+    def _counts(self, node: Node, slot: int) -> bool:
+        owner = node.owner_of(slot)
+        mine = node.id if node.is_primary else node.me.primary
+        if owner is not None and owner != mine and slot not in node.importing:
+            return False
+        epoch = node.table[owner].epoch if owner is not None else 0
+        rivals = (other for other in self.running() if other.is_primary and slot in other.me.slots)
+        return not any(rival.id != owner and rival.me.epoch > epoch for rival in rivals)
+
     # The processes.
 
     def kill(self, node: Node, *, saves: bool = False) -> None:
@@ -139,7 +162,9 @@ class Cluster:
         if node.life is Life.DEAD:
             return
         node.folder.map = render_map(self, node)
-        node.folder.data = dict(node.data) if saves or self.persistence is Persistence.APPEND_ONLY else dict(node.snapshot)
+        node.folder.data = (
+            dict(node.data) if saves or self.persistence is Persistence.APPEND_ONLY else dict(node.snapshot)
+        )
         node.data = {}
         node.life = Life.DEAD
 
@@ -175,7 +200,7 @@ class Cluster:
             read_map(node, text)
         node.me.address = node.place
         node.life, node.started_at, node.offset = Life.RUNNING, self.now, 0
-        node.is_linked, node.unlinked_at = False, self.now
+        node.is_linked, node.unlinked_at = False, NEVER
         node.heard = dict.fromkeys(node.table, self.now)
         node.forgotten = {}
         node.data = dict(node.folder.data)
@@ -243,7 +268,12 @@ class Cluster:
             known = one.table.get(told.id)
             other = self.nodes.get(told.address) if told.address else None
             if known is not None:
-                if known.id != one.id and not self._hears(one, known.id) and self._hears(sender, told.id) and told.address:
+                if (
+                    known.id != one.id
+                    and not self._hears(one, known.id)
+                    and self._hears(sender, told.id)
+                    and told.address
+                ):
                     known.address = told.address
                 continue
             is_there = other is not None and other.life is Life.RUNNING and other.id == told.id
@@ -296,8 +326,7 @@ class Cluster:
         me = node.me
         me.role, me.primary, me.slots = Role.REPLICA, primary, SlotSet()
         node.migrating, node.importing = {}, {}
-        if node.is_linked:
-            node.is_linked, node.unlinked_at = False, self.now
+        node.is_linked, node.unlinked_at = False, NEVER
 
     # Failures and votes.
 
@@ -347,7 +376,12 @@ class Cluster:
             if voter is None or voter.life is not Life.RUNNING or not self._hears(node, voter.id):
                 continue
             seen = voter.table.get(primary.id)
-            if seen is None or voter.voted >= epoch or voter.epoch > epoch or not (is_forced or seen.failed_at is not None):
+            if (
+                seen is None
+                or voter.voted >= epoch
+                or voter.epoch > epoch
+                or not (is_forced or seen.failed_at is not None)
+            ):
                 continue
             if all(other.epoch <= primary.epoch for other in voter.table.values() if other.slots & primary.slots):
                 granted.append(voter)
@@ -399,7 +433,9 @@ class Cluster:
             raise ServerError(f"{node.place} refuses SETSLOT NODE", code="settling-refused", where=str(node.place))
         was = node.owner_of(slot)
         if was == node.id and owner != node.id and node.keys_of(slot):
-            raise ServerError(f"{node.place} still holds keys of {slot}", code="settling-refused", where=str(node.place))
+            raise ServerError(
+                f"{node.place} still holds keys of {slot}", code="settling-refused", where=str(node.place)
+            )
         if not node.keys_of(slot):
             node.migrating.pop(slot, None)
         one = SlotSet((SlotRange(slot, slot),))

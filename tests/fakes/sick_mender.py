@@ -173,7 +173,9 @@ class SickMender:
         if node.is_primary:
             return
         if action.way is Way.TAKEOVER:
-            self._effect(lambda: self.cluster.lead(node, max(line.epoch for line in node.table.values()) + node.epoch + 1))
+            self._effect(
+                lambda: self.cluster.lead(node, max(line.epoch for line in node.table.values()) + node.epoch + 1)
+            )
         else:
             self._effect(lambda: self._vote(node))
         self._until(lambda: node.is_primary, 15, f"{node.place} did not become primary")
@@ -185,7 +187,9 @@ class SickMender:
     def _follow(self, node: Node, primary_id: str) -> None:
         line = node.table.get(primary_id)
         if line is None or line.role is not Role.PRIMARY or (node.is_primary and (node.me.slots or node.data)):
-            raise ServerError(f"{node.place} can't follow {primary_id[:8]}", code="repair-refused", where=str(node.place))
+            raise ServerError(
+                f"{node.place} can't follow {primary_id[:8]}", code="repair-refused", where=str(node.place)
+            )
         self._effect(lambda: self.cluster.follow(node, primary_id))
         self._until(lambda: node.is_linked, 60, f"{node.place}: its link stays down")
 
@@ -261,6 +265,8 @@ class SickMender:
     def _who_disagrees(self, step: SettleSlots) -> bool:
         for node in self.cluster.running():
             line = node.table.get(step.owner_id)
+            if line is not None and node.id != step.owner_id and not self.cluster.is_linked_to(node, step.owner_id):
+                continue
             if line is None or len(line.slots & step.slots) != len(step.slots):
                 return True
             if any(slot in step.slots for slot in (*node.migrating, *node.importing)):

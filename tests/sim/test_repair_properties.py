@@ -1,6 +1,6 @@
-"""Repair by law: whatever befalls a cluster, it ends, it loses nothing without consent, and it mends what can be mended.
+"""Repair by law: whatever befalls a cluster, it ends, loses nothing without consent, and mends what can be mended.
 
-The real repairer and planner work on a simulated cluster (``tests/fakes/sick_*.py``), and may be cut before every effect.
+The real repairer and planner work on a simulated cluster (``tests/fakes/sick_*.py``), and are cut before any effect.
 What the servers themselves drop when nobody repairs anything is known from a twin of the cluster that is left alone.
 
 More examples: ``SLOTWRIGHT_SIM_EXAMPLES=2000``. Failures print what reproduces them.
@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +23,6 @@ from slotwright.model.repair import RepairPlan, RepairStep
 from slotwright.model.slots import SlotSet
 from slotwright.model.topology import Topology
 from slotwright.operations.repair import Course, Memory, Repairer
-from slotwright.planning.repair import plan_repair
 from slotwright.planning.situation import Situation
 from slotwright.wire.systemd_unit import Persistence
 from tests.fakes.build import blueprint, topology
@@ -97,7 +94,7 @@ def sicken(sickness: Sickness) -> Case:
     cluster = sound_cluster(made, sickness.persistence, data, has_shard_ids=sickness.has_shard_ids)
     for fault in sickness.faults:
         fault.strike(cluster, slots)
-    return Case(sickness, cluster, wanted, cluster.values(), set())
+    return Case(sickness, cluster, wanted, cluster.counting_values(), set())
 
 
 def with_its_twin(sickness: Sickness) -> Case:
@@ -169,7 +166,9 @@ def _slots_have_their_data(case: Case, course: Course, told: str) -> None:
         having = list(holders(case.cluster, key))
         owners = [node for node in case.cluster.running() if node.is_primary and key[0] in node.me.slots]
         if having:
-            assert owners == having, f"{key} at {[n.place for n in having]}, owned by {[n.place for n in owners]}\n{told}"
+            assert owners == having, (
+                f"{key} at {[n.place for n in having]}, owned by {[n.place for n in owners]}\n{told}"
+            )
 
 
 def _is_sound(case: Case, told: str) -> None:
