@@ -60,8 +60,8 @@ def password_steps(situation: Situation) -> Iterator[RepairStep]:
 def address_steps(situation: Situation) -> Iterator[RepairStep]:
     """Members that others look for in the wrong place.
 
-    Where two of them own a slot, the one with the lower epoch deletes its keys of it as soon as they hear of each other.
-    If the other one has not got these, the slot is settled first, or, without a majority, somebody has to say so.
+    Where two of them own a slot, the one with the lower epoch deletes its keys of it once they hear of each other. If
+    the other one has not got these, the slot is settled first, or, without a majority, somebody has to say so.
     """
     rivals = _rivals(situation)
     for found in misdirections(situation.observation, situation.blueprint):
@@ -99,6 +99,8 @@ def _epoch(view: NodeView) -> int:
 def promotion_steps(situation: Situation) -> Iterator[RepairStep]:
     """Shards whose primary is away and that have a live replica: by vote, or, without a majority, by takeover."""
     count = votes(situation.survey)
+    if count.is_enough and _are_apart(situation):
+        return
     for primary in _away(situation):
         best = _most_advanced(situation, primary)
         if best is None or best.address is None:
@@ -119,6 +121,13 @@ def promotion_steps(situation: Situation) -> Iterator[RepairStep]:
             "" if is_dead else TAKEOVER,
             "" if is_dead else f"if {primary.place} lives on where it can't be seen, what it acknowledges is lost",
         )
+
+
+def _are_apart(situation: Situation) -> bool:
+    """Whether some who vote are looked for in the wrong place: they are told first."""
+    voters = {node.id: node.address for node in situation.survey.nodes if node.role is Role.PRIMARY and node.slots}
+    found = misdirections(situation.observation, situation.blueprint)
+    return any(each.node_id in voters or each.via in voters.values() for each in found)
 
 
 def _by_vote(situation: Situation, primary: SurveyNode, best: SurveyNode, until: str) -> Iterator[RepairStep]:

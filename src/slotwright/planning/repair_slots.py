@@ -47,6 +47,33 @@ def epoch_steps(situation: Situation) -> Iterator[RepairStep]:
                 f"give it a config epoch of its own ({mine.epoch} is also that of {seen[mine.epoch].address})",
             )
         seen.setdefault(mine.epoch, view)
+    yield from _unheard(situation)
+
+
+def _unheard(situation: Situation) -> Iterator[RepairStep]:
+    """Owners that are not believed: others have a slot at who gave it away, and has the higher epoch."""
+    said = claims(situation.observation.views)
+    epochs = {view.id: view.myself.epoch for view in _primaries(situation) if view.myself is not None}
+    for view in _primaries(situation):
+        if view.id in said and any(_is_disbelieved(view, said, epochs, by) for by in situation.observation.views):
+            yield RepairStep(
+                BumpEpoch(view.address),
+                "views-disagree",
+                str(view.address),
+                "give it the highest config epoch, so that all believe which slots it has",
+            )
+
+
+def _is_disbelieved(view: NodeView, said: dict[str, SlotSet], epochs: dict[str, int], by: NodeView) -> bool:
+    line = by.peer(view.id)
+    if line is None or not line.is_connected:
+        return False
+    missed = said[view.id] - line.slots
+    return bool(missed) and any(
+        epochs.get(other.id, -1) >= epochs[view.id] and other.slots & (missed - said.get(other.id, SlotSet()))
+        for other in by.peers
+        if other.id != view.id
+    )
 
 
 def slot_steps(situation: Situation) -> Iterator[RepairStep]:
