@@ -206,13 +206,14 @@ def misplace(hit: _Hit) -> None:
     rival = hit.rival
     if rival is not None and hit.node.life is Life.RUNNING and not hit.node.is_primary and rival.id in hit.node.table:
         hit.cluster.follow(hit.node, rival.id)
+        hit.cluster.tick()
 
 
 def share_epoch(hit: _Hit) -> None:
     one, other = hit.node, hit.other
     both = one.life is Life.RUNNING and other.life is Life.RUNNING and one.is_primary and other.is_primary
     if both and one.me.slots and other.me.slots:
-        one.me.epoch = other.me.epoch
+        one.me.epoch = other.me.epoch = max(one.me.epoch, other.me.epoch)
 
 
 def forget_snapshot(hit: _Hit) -> None:

@@ -1,6 +1,6 @@
-"""Repair by law: whatever befalls a cluster, it ends, it loses nothing without consent, and it mends what can be mended.
+"""Repair by law: whatever befalls a cluster, it ends, loses nothing without consent, and mends what can be mended.
 
-The real repairer and planner work on a simulated cluster (``tests/fakes/sick_*.py``), and may be cut before every effect.
+The real repairer and planner work on a simulated cluster (``tests/fakes/sick_*.py``), and are cut before any effect.
 What the servers themselves drop when nobody repairs anything is known from a twin of the cluster that is left alone.
 
 More examples: ``SLOTWRIGHT_SIM_EXAMPLES=2000``. Failures print what reproduces them.
@@ -94,7 +94,7 @@ def sicken(sickness: Sickness) -> Case:
     cluster = sound_cluster(made, sickness.persistence, data, has_shard_ids=sickness.has_shard_ids)
     for fault in sickness.faults:
         fault.strike(cluster, slots)
-    return Case(sickness, cluster, wanted, cluster.values(), set())
+    return Case(sickness, cluster, wanted, cluster.counting_values(), set())
 
 
 def with_its_twin(sickness: Sickness) -> Case:

@@ -26,7 +26,7 @@ from slotwright.model.repair import (
     WriteMap,
 )
 from slotwright.model.topology import Address
-from slotwright.planning.members import changed_ids, votes
+from slotwright.planning.members import changed_ids, shard_owner, votes
 from slotwright.planning.situation import Situation
 from slotwright.wire.nodes_conf import judge_map, map_for
 from slotwright.wire.systemd_unit import Persistence
@@ -50,12 +50,15 @@ def process_steps(situation: Situation) -> Iterator[RepairStep]:
 
 
 def heir(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Address | None:
-    """Where a live member serves the shard in the node's place; None where the node is still its primary for all."""
-    for other in shard.nodes:
-        seen = situation.node(other.id)
-        if other.id != node.id and seen is not None and not seen.trouble and seen.role is Role.PRIMARY and seen.slots:
-            return other.address
-    return None
+    """Where another live node serves the shard in the node's place; None where the node is still its primary for all.
+
+    Of whatever shard that one is by the file: it may have followed this shard's primary when that died.
+    """
+    assert situation.blueprint is not None
+    owner = shard_owner(situation.survey, situation.blueprint, shard.number)
+    if owner is None or owner.id == node.id or owner.trouble or not owner.is_reachable:
+        return None
+    return owner.address
 
 
 def copy_of(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Address | None:
@@ -99,7 +102,7 @@ def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, ex
         text = _place_in_cluster(situation, shard, node)
         if text is None:
             return
-        if is_gone and heir(situation, shard, node) is None and _was_primary(situation, shard, node):
+        if is_gone and _was_primary(situation, node):
             yield _with_nothing(situation, shard, node, text)
             return
         yield RepairStep(WriteMap(node.address, text, is_new=is_gone), why, place, _map_words(is_gone))
@@ -133,7 +136,8 @@ def _role(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> s
     return f"{'the primary' if _was_primary(situation, shard, node) else 'a replica'} of shard {shard.number}"
 
 
-def _was_primary(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> bool:
+def _was_primary(situation: Situation, node: BlueprintNode) -> bool:
+    """Whether slots are still its own by what all others say, so that what it comes back with is what they get."""
     seen = situation.node(node.id)
     return seen is None or (seen.role is Role.PRIMARY and bool(seen.slots))
 
@@ -141,7 +145,7 @@ def _was_primary(situation: Situation, shard: BlueprintShard, node: BlueprintNod
 def _is_held_back(situation: Situation, shard: BlueprintShard, node: BlueprintNode, *, loses_data: bool) -> bool:
     """Whether it is a primary that would come back with less than its live replica has."""
     would_lose = loses_data or situation.persistence is not Persistence.APPEND_ONLY
-    is_led = heir(situation, shard, node) is not None or not _was_primary(situation, shard, node)
+    is_led = not _was_primary(situation, node)
     return situation.is_cluster and would_lose and not is_led and copy_of(situation, shard, node) is not None
 
 
@@ -165,7 +169,7 @@ def _damage(situation: Situation, node: BlueprintNode) -> str:
 
 def _free_of_damage(situation: Situation, shard: BlueprintShard, node: BlueprintNode, damage: str) -> RepairStep:
     place, other = str(node.address), heir(situation, shard, node)
-    if other is not None or not _was_primary(situation, shard, node):
+    if not _was_primary(situation, node):
         return RepairStep(
             SetDataAside(node.address),
             damage,
@@ -232,8 +236,9 @@ def _back_to_their_ids(situation: Situation) -> Iterator[RepairStep]:
         is_alone = len(found.view.peers) == 1
         if mine.slots and not is_alone:
             continue
-        is_superseded = heir(situation, shard, node) is not None or not _was_primary(situation, shard, node)
-        if not is_superseded and not found.view.health.keys and copy_of(situation, shard, node) is not None:
+        is_superseded = not _was_primary(situation, node)
+        may_have_less = not found.view.health.keys or situation.persistence is not Persistence.APPEND_ONLY
+        if not is_superseded and may_have_less and copy_of(situation, shard, node) is not None:
             yield from _wait_for_heir(situation, shard, node)
             continue
         place = str(found.address)
