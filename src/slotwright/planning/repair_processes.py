@@ -133,7 +133,7 @@ def _role(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> s
     leading = heir(situation, shard, node)
     if leading is not None:
         return f"as a replica of {leading} (shard {shard.number})"
-    return f"{'the primary' if _was_primary(situation, shard, node) else 'a replica'} of shard {shard.number}"
+    return f"{'the primary' if _was_primary(situation, node) else 'a replica'} of shard {shard.number}"
 
 
 def _was_primary(situation: Situation, node: BlueprintNode) -> bool:
