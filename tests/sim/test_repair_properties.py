@@ -135,8 +135,9 @@ def repair(case: Case, *, consents: bool = False, cut_at: int | None = None) -> 
 
 
 def troubles(case: Case) -> list[str]:
-    """Findings that are no notes."""
+    """Findings that are no notes; a replica that a failover left beside its primary is told, and not moved."""
     found = [one for one in case.look().findings if one.severity is not Severity.NOTE]
+    found = [one for one in found if one.code != "replica-beside-primary"]
     return [f"{one.code} {one.where}: {one.what} ({one.seen})" for one in found]
 
 
