@@ -145,16 +145,14 @@ class Cluster:
         return found
 
     def _counts(self, node: Node, slot: int) -> bool:
-        owner = node.owner_of(slot)
-        leader = node.id if node.is_primary else node.me.primary
-        if owner != leader and owner is not None:
+        leader = self.by_id(node.id if node.is_primary else node.me.primary or "")
+        if leader is None or slot not in leader.me.slots:
             return node.life is not Life.DEAD or slot in node.importing
-        epoch = node.table[owner].epoch if owner is not None else 0
-        rivals = [other for other in self.nodes.values() if other.is_primary and other.id != leader]
-        rivals = [other for other in rivals if slot in other.me.slots and other.me.epoch > epoch]
-        leads = self.by_id(leader or "")
-        is_alive = leads is not None and leads.life is Life.RUNNING
-        return all(is_alive and rival.life is Life.RUNNING for rival in rivals)
+        if node.life is Life.DEAD and leader is not node and leader.life is Life.RUNNING:
+            return False
+        rivals = [other for other in self.nodes.values() if other.is_primary and other is not leader]
+        rivals = [other for other in rivals if slot in other.me.slots and other.me.epoch > leader.me.epoch]
+        return all(leader.life is rival.life is Life.RUNNING for rival in rivals)
 
     # The processes.
 
