@@ -137,23 +137,22 @@ class Cluster:
         return found
 
     def counting_values(self) -> set[tuple[Key, str]]:
-        """Those that a repair must keep: not what lies on the disk of a node that lost the slot to another one."""
+        """Those that a repair must keep: not what lies with a node that lost the slot, or will when both are back."""
         found = set()
         for node in self.nodes.values():
-            if node.life is not Life.DEAD:
-                found |= set(node.data.items())
-            else:
-                found |= {(key, value) for key, value in node.folder.data.items() if self._counts(node, key[0])}
+            data = node.folder.data if node.life is Life.DEAD else node.data
+            found |= {(key, value) for key, value in data.items() if self._counts(node, key[0])}
         return found
 
     def _counts(self, node: Node, slot: int) -> bool:
-        owner = node.owner_of(slot)
-        mine = node.id if node.is_primary else node.me.primary
-        if owner is not None and owner != mine and slot not in node.importing:
+        leader = self.by_id(node.id if node.is_primary else node.me.primary or "")
+        if leader is None or slot not in leader.me.slots:
+            return node.life is not Life.DEAD or slot in node.importing
+        if node.life is Life.DEAD and leader is not node and leader.life is Life.RUNNING:
             return False
-        epoch = node.table[owner].epoch if owner is not None else 0
-        rivals = (other for other in self.running() if other.is_primary and slot in other.me.slots)
-        return not any(rival.id != owner and rival.me.epoch > epoch for rival in rivals)
+        rivals = [other for other in self.nodes.values() if other.is_primary and other is not leader]
+        rivals = [other for other in rivals if slot in other.me.slots and other.me.epoch > leader.me.epoch]
+        return all(leader.life is rival.life is Life.RUNNING for rival in rivals)
 
     # The processes.
 

@@ -154,6 +154,7 @@ def open_slot(hit: _Hit) -> None:
 
 
 def own_twice(hit: _Hit) -> None:
+    """It lasts only where the two don't hear of each other."""
     owner, rival = hit.owner, hit.rival
     if owner is None or rival is None:
         return
@@ -161,6 +162,7 @@ def own_twice(hit: _Hit) -> None:
     rival.me.slots = rival.me.slots | hit.one
     for number in range(hit.keys):
         hit.write(rival, b"twice-%d" % number, "new")
+    hit.cluster.tick()
 
 
 def unown(hit: _Hit) -> None:

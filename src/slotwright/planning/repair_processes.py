@@ -61,15 +61,32 @@ def heir(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Ad
     return owner.address
 
 
-def copy_of(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Address | None:
-    """A live replica of the shard that holds its data while the node itself is away."""
-    for other in shard.nodes:
-        view = situation.view(other.id)
-        if other.id == node.id or view is None or view.health.is_loading or view.replication.role is not Role.REPLICA:
+def copy_of(situation: Situation, node: BlueprintNode) -> Address | None:
+    """A live replica that holds its data while the node itself is away; one of another primary has not got them."""
+    for view in situation.observation.views:
+        mine = view.myself
+        if mine is None or mine.replica_of != node.id or view.id == node.id or view.health.is_loading:
             continue
-        if view.replication.offset or view.health.keys:
+        if view.replication.role is Role.REPLICA and (view.replication.offset or view.health.keys):
             return view.address
     return None
+
+
+def _is_copy_to_come(situation: Situation, shard: BlueprintShard, node: BlueprintNode, *, loses_data: bool) -> bool:
+    """Whether another member of the shard, frozen, or stopped with data on its disk, is to come back before it."""
+    for other in shard.nodes:
+        exam = situation.exam(other.address)
+        seen = situation.node(other.id)
+        is_silent = any(silent.address == other.address for silent in situation.observation.silent)
+        if other.id == node.id or exam is None or not is_silent or seen is None or seen.replica_of != node.id:
+            continue
+        if exam.is_stopped:
+            return True
+        is_whole = exam.directory is DirectoryState.OURS and not _damage(situation, other)
+        can_start = exam.process is None and other.address not in situation.failed_starts
+        if loses_data and is_whole and can_start and situation.persistence is not Persistence.NONE:
+            return True
+    return False
 
 
 def _unfreeze(situation: Situation, shard: BlueprintShard, node: BlueprintNode, exam: NodeExam) -> Iterator[RepairStep]:
@@ -146,14 +163,18 @@ def _is_held_back(situation: Situation, shard: BlueprintShard, node: BlueprintNo
     """Whether it is a primary that would come back with less than its live replica has."""
     would_lose = loses_data or situation.persistence is not Persistence.APPEND_ONLY
     is_led = not _was_primary(situation, node)
-    return situation.is_cluster and would_lose and not is_led and copy_of(situation, shard, node) is not None
+    if not situation.is_cluster or not would_lose or is_led:
+        return False
+    is_to_come = _is_copy_to_come(situation, shard, node, loses_data=loses_data)
+    return is_to_come or copy_of(situation, node) is not None
 
 
 def _wait_for_heir(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Iterator[RepairStep]:
     """Nothing more where there are no votes, or where it was waited for in vain: then the replica is promoted first
-    (``repair_members``), and the node comes back behind it."""
-    until = f"{copy_of(situation, shard, node)} takes over shard {shard.number}"
-    if until not in situation.waited and votes(situation.survey).is_enough:
+    (``repair_members``), and the node comes back behind it. A replica that is still to come back does so first."""
+    copy = copy_of(situation, node)
+    until = f"{copy} takes over shard {shard.number}"
+    if copy is not None and until not in situation.waited and votes(situation.survey).is_enough:
         yield RepairStep(
             Await(until, 2 * situation.node_timeout_s + 5),
             "node-down",
@@ -233,12 +254,11 @@ def _back_to_their_ids(situation: Situation) -> Iterator[RepairStep]:
         mine = found.view.myself
         if exam is None or exam.process is None or text is None or mine is None:
             continue
-        is_alone = len(found.view.peers) == 1
+        is_alone = not any(peer.is_connected for peer in found.view.peers if peer.id != found.now)
         if mine.slots and not is_alone:
             continue
         is_superseded = not _was_primary(situation, node)
-        may_have_less = not found.view.health.keys or situation.persistence is not Persistence.APPEND_ONLY
-        if not is_superseded and may_have_less and copy_of(situation, shard, node) is not None:
+        if _is_held_back(situation, shard, node, loses_data=not found.view.health.keys):
             yield from _wait_for_heir(situation, shard, node)
             continue
         place = str(found.address)

@@ -127,20 +127,27 @@ def _emptied(groups: dict[_Group, list[SlotCase]], situation: Situation) -> set[
 
 
 def fragment_steps(situation: Situation) -> Iterator[RepairStep]:
-    """Slots that a member of a shard kept or took while another one leads it: brought together, it can follow again."""
+    """Slots of members that lead no shard by the file: brought to those that do, these can be replicas again."""
     cases = _cases(situation)
     doubtful = {case.slot for case in cases}
     holding = {node for case in cases for node, _ in case.keys}
-    for shard in situation.blueprint.shards if situation.blueprint else ():
-        owner = shard_owner(situation.survey, situation.blueprint, shard.number) if situation.blueprint else None
-        if owner is None or owner.address is None or owner.trouble or not owner.is_reachable:
+    leaders = [(shard, owner) for shard, owner in _leaders(situation) if owner is not None]
+    for _, planned in situation.planned():
+        node = situation.node(planned.id)
+        if node is None or node.role is not Role.PRIMARY or node.trouble or not node.is_reachable:
             continue
-        for planned in shard.nodes:
-            node = situation.node(planned.id)
-            if node is None or node.id == owner.id or node.trouble or not node.is_reachable or node.id in holding:
-                continue
-            if node.role is Role.PRIMARY and node.slots & shard.slots and doubtful.isdisjoint(node.slots & shard.slots):
-                yield _joined(node, owner, node.slots & shard.slots)
+        if node.id in holding or any(node.id == owner.id for _, owner in leaders):
+            continue
+        for shard, owner in leaders:
+            slots = node.slots & shard.slots
+            if slots and doubtful.isdisjoint(slots) and owner.is_reachable and not owner.trouble:
+                yield _joined(node, owner, slots)
+
+
+def _leaders(situation: Situation) -> Iterator[tuple[BlueprintShard, SurveyNode | None]]:
+    if situation.blueprint is not None:
+        for shard in situation.blueprint.shards:
+            yield shard, shard_owner(situation.survey, situation.blueprint, shard.number)
 
 
 def _joined(node: SurveyNode, owner: SurveyNode, slots: SlotSet) -> RepairStep:
@@ -150,7 +157,7 @@ def _joined(node: SurveyNode, owner: SurveyNode, slots: SlotSet) -> RepairStep:
         SettleSlots(owner.address, owner.id, slots, (node.address,)),
         "shard-without-replica",
         owner.place,
-        f"{_named(slots)}: brought there from {node.place}, which is a replica of it by the file",
+        f"{_named(slots)}: brought there from {node.place}, which leads no shard of the file",
     )
 
 
