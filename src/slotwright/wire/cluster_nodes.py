@@ -7,8 +7,8 @@ is ``7``, ``0-5460``, ``[7->-id]`` (migrating) or ``[7-<-id]`` (importing).
 All nodes of a sound cluster say the same of each one, apart from the times of ping and pong. So a line that was read
 before is not read again: equal lines share one :class:`PeerView`.
 
-The state of a link tells only whether there is a socket. Where packets vanish it stays ``connected`` for long, and is so
-again once the server tries anew. What tells is a ping that nobody answers: its time stands there until the answer.
+The state of a link tells only whether there is a socket. Where packets vanish it stays ``connected`` for long, and is
+so again once the server tries anew. What tells is a ping that nobody answers: its time stands there until the answer.
 """
 
 from __future__ import annotations
