@@ -2,7 +2,7 @@
 
 One tick is one second. The rules are those of cluster.c: a header with a higher epoch takes slots; who loses a slot to
 it deletes its keys; a primary that lost its last slot follows who took it; a majority of primaries holds a node failed
-and votes its replica in; a replica is a copy of its primary. Nothing here is random: the same calls give the same cluster.
+and votes its replica in; a replica is a copy of its primary. The same calls give the same cluster.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from slotwright.wire.systemd_unit import Persistence
 ALL = SlotSet((SlotRange(0, 16383),))
 TIMEOUT_S = 3
 FORGET_S = 60
+NEVER = -100000
 
 Key = tuple[int, bytes]
 Data = dict[Key, str]
@@ -65,7 +66,10 @@ class Folder:
 
 @dataclass(slots=True)
 class Node:
-    """``snapshot`` is what is on its disk beside the memory, where it keeps snapshots or nothing."""
+    """``snapshot`` is what is on its disk beside the memory, where it keeps snapshots or nothing.
+
+    A replica whose link was ``NEVER`` up since it started or follows its primary does not stand for election.
+    """
 
     place: Address
     id: str
@@ -132,6 +136,24 @@ class Cluster:
                 found |= set(aside.items())
         return found
 
+    def counting_values(self) -> set[tuple[Key, str]]:
+        """Those that a repair must keep: not what lies with a node that lost the slot, or will when both are back."""
+        found = set()
+        for node in self.nodes.values():
+            data = node.folder.data if node.life is Life.DEAD else node.data
+            found |= {(key, value) for key, value in data.items() if self._counts(node, key[0])}
+        return found
+
+    def _counts(self, node: Node, slot: int) -> bool:
+        leader = self.by_id(node.id if node.is_primary else node.me.primary or "")
+        if leader is None or slot not in leader.me.slots:
+            return node.life is not Life.DEAD or slot in node.importing
+        if node.life is Life.DEAD and leader is not node and leader.life is Life.RUNNING:
+            return False
+        rivals = [other for other in self.nodes.values() if other.is_primary and other is not leader]
+        rivals = [other for other in rivals if slot in other.me.slots and other.me.epoch > leader.me.epoch]
+        return all(leader.life is rival.life is Life.RUNNING for rival in rivals)
+
     # The processes.
 
     def kill(self, node: Node, *, saves: bool = False) -> None:
@@ -177,7 +199,7 @@ class Cluster:
             read_map(node, text)
         node.me.address = node.place
         node.life, node.started_at, node.offset = Life.RUNNING, self.now, 0
-        node.is_linked, node.unlinked_at = False, self.now
+        node.is_linked, node.unlinked_at = False, NEVER
         node.heard = dict.fromkeys(node.table, self.now)
         node.forgotten = {}
         node.data = dict(node.folder.data)
@@ -303,8 +325,7 @@ class Cluster:
         me = node.me
         me.role, me.primary, me.slots = Role.REPLICA, primary, SlotSet()
         node.migrating, node.importing = {}, {}
-        if node.is_linked:
-            node.is_linked, node.unlinked_at = False, self.now
+        node.is_linked, node.unlinked_at = False, NEVER
 
     # Failures and votes.
 

@@ -154,6 +154,7 @@ def open_slot(hit: _Hit) -> None:
 
 
 def own_twice(hit: _Hit) -> None:
+    """It lasts only where the two don't hear of each other."""
     owner, rival = hit.owner, hit.rival
     if owner is None or rival is None:
         return
@@ -161,6 +162,7 @@ def own_twice(hit: _Hit) -> None:
     rival.me.slots = rival.me.slots | hit.one
     for number in range(hit.keys):
         hit.write(rival, b"twice-%d" % number, "new")
+    hit.cluster.tick()
 
 
 def unown(hit: _Hit) -> None:
@@ -206,13 +208,14 @@ def misplace(hit: _Hit) -> None:
     rival = hit.rival
     if rival is not None and hit.node.life is Life.RUNNING and not hit.node.is_primary and rival.id in hit.node.table:
         hit.cluster.follow(hit.node, rival.id)
+        hit.cluster.tick()
 
 
 def share_epoch(hit: _Hit) -> None:
     one, other = hit.node, hit.other
     both = one.life is Life.RUNNING and other.life is Life.RUNNING and one.is_primary and other.is_primary
     if both and one.me.slots and other.me.slots:
-        one.me.epoch = other.me.epoch
+        one.me.epoch = other.me.epoch = max(one.me.epoch, other.me.epoch)
 
 
 def forget_snapshot(hit: _Hit) -> None:

@@ -265,6 +265,8 @@ class SickMender:
     def _who_disagrees(self, step: SettleSlots) -> bool:
         for node in self.cluster.running():
             line = node.table.get(step.owner_id)
+            if line is not None and node.id != step.owner_id and not self.cluster.is_linked_to(node, step.owner_id):
+                continue
             if line is None or len(line.slots & step.slots) != len(step.slots):
                 return True
             if any(slot in step.slots for slot in (*node.migrating, *node.importing)):

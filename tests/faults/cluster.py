@@ -20,7 +20,7 @@ from tests.faults import data
 from tests.integration.conftest import Lab, Outcome
 
 QUICK = "cluster-node-timeout: 2500"
-LOOK_S = 0.5
+LOOK_S = 2
 AWAY = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.BusyLoadingError)
 
 

@@ -80,11 +80,13 @@ def _append_log(cluster: Cluster, address: str) -> Path:
 
 
 def damage_append_log(cluster: Cluster, address: str) -> None:
-    """Of a node that does not run."""
+    """Of a node that does not run: a command in the middle begins with what none begins with."""
     path = _append_log(cluster, address)
+    text = path.read_bytes()
+    start = text.index(b"\r\n*", len(text) // 2) + 2
     with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        file.write(b"\0rotten\0" * 8)
+        file.seek(start)
+        file.write(b"\0rotten\0")
 
 
 def start_in_vain(cluster: Cluster, address: str) -> None:

@@ -112,6 +112,7 @@ def rotated_half(cluster: Cluster) -> None:
             client.execute_command("CONFIG", "SET", "requirepass", following)
             client.execute_command("CONFIG", "REWRITE")
     cluster.password = following
+    cluster.target = "cluster.yaml"  # the file has the word on which of the two is meant
     cluster.environment["CACHE_PASSWORD"] = following
 
 

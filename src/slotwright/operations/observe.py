@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import cast
 
-from slotwright.errors import AuthenticationError, ServerError
+from slotwright.errors import AuthenticationError, NodeUnreachableError, ServerError
 from slotwright.model.cluster import Link, LoginFault, NodeView, Observation, SilentNode
 from slotwright.model.secret import Secret
 from slotwright.model.topology import Address, Mode
@@ -70,6 +70,14 @@ async def discover(roster: Roster, seed: Address) -> tuple[Address, ...]:
     except ReplyError as error:
         if error.code == "NOAUTH":
             raise AuthenticationError(f"{seed} wants a password", where=str(seed), seen=str(error)) from error
+        if error.code == "DENIED":
+            raise NodeUnreachableError(
+                f"{seed} is in protected mode: without a password it lets in its own machine only",
+                code="protected-mode",
+                where=str(seed),
+                seen=str(error).partition(".")[0],
+                hint="set requirepass on it (or protected-mode no, where a firewall guards it), then try again",
+            ) from error
         return (seed,)
     peers = parse_cluster_nodes(_text(text), seed)
     known = [peer.address for peer in peers if peer.address and "myself" not in peer.flags]
