@@ -354,7 +354,8 @@ ELSEWHERE: dict[str, str] = {
 }
 
 NOT_INJECTED: dict[str, str] = {
-    "F41": "an OOM kill needs a memory limit of a host's own; to the cluster it is F15 or F19",
+    "F41": "an OOM kill needs a memory limit of a host's own (tests/lab/test_faults_of_nodes.py, where systemd can set "
+    "one); to the cluster it is F15 or F19",
     "F52": "import from other clusters is not there yet",
 }
 
