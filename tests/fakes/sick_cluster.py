@@ -263,20 +263,17 @@ class Cluster:
             one.me.epoch = one.epoch
 
     def _meet_unknown(self, one: Node, sender: Node) -> None:
+        """Gossip: nodes that ``one`` does not know are met, those that it does not find are looked for elsewhere."""
         for told in sender.table.values():
-            known = one.table.get(told.id)
+            if told.id == one.id or (one.heard.get(told.id, NEVER) >= self.now - 1 and told.id in one.table):
+                continue
             other = self.nodes.get(told.address) if told.address else None
-            if known is not None:
-                if (
-                    known.id != one.id
-                    and not self._hears(one, known.id)
-                    and self._hears(sender, told.id)
-                    and told.address
-                ):
-                    known.address = told.address
+            if told.id in one.table:
+                if told.address and self._hears(sender, told.id):
+                    one.table[told.id].address = told.address
                 continue
             is_there = other is not None and other.life is Life.RUNNING and other.id == told.id
-            if is_there and one.forgotten.get(told.id, -1000) + FORGET_S < self.now:
+            if other is not None and is_there and one.forgotten.get(told.id, NEVER) + FORGET_S < self.now:
                 self.meet(one, other)
 
     def _hears(self, one: Node, other_id: str) -> bool:
