@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass, field
 from functools import cache
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ from tests.fakes.sick_faults import FAULTS, Fault
 from tests.fakes.sick_mender import CutError, SickClock, SickMender
 from tests.fakes.sick_views import situation_of
 
-EXAMPLES = int(os.environ.get("SLOTWRIGHT_SIM_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("SLOTWRIGHT_SIM_EXAMPLES", "25"))
 MOST_TICKS = 2500
 KEYS = 2
 
@@ -204,7 +205,7 @@ SICKNESS = st.builds(
 LAW = settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize=EXAMPLES <= 60,
+    derandomize=EXAMPLES <= 25,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -234,3 +235,26 @@ def test_with_consent_everything_is_mended(sickness: Sickness) -> None:
     case = sicken(sickness)
     course, plan = repair(case, consents=True)
     check_end(case, course, plan)
+
+
+CUT_EVERYWHERE = (
+    Sickness((Fault("open_slot", 2, 0, 1, 1),)),
+    Sickness((Fault("stray", 0, 0, 1, 2), Fault("kill", 4)), persistence=Persistence.SNAPSHOTS),
+    Sickness((Fault("change_id", 1), Fault("add_ghost")), has_shard_ids=False),
+    Sickness((Fault("damage_data", 0), Fault("drop_password", 4))),
+)
+
+
+@pytest.mark.parametrize("sickness", CUT_EVERYWHERE, ids=lambda each: "-".join(fault.name for fault in each.faults))
+def test_cut_at_every_effect(sickness: Sickness) -> None:
+    for cut_at in range(100):
+        case = sicken(sickness)
+        try:
+            repair(case, cut_at=cut_at)
+        except CutError:
+            check_end(case, *repair(case))
+        else:
+            assert cut_at > 1
+            check_end(case, *repair(case))
+            return
+    raise AssertionError("it is never done")
