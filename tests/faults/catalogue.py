@@ -7,6 +7,7 @@ and nothing else may be told. Every id of the catalogue is in exactly one of ROW
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.faults import deaths, files, members, slots
 from tests.faults.cluster import QUICK
@@ -20,7 +21,8 @@ NO_REPLICAS = {"replicas": 0, "per_host": 1}
 class Row:
     """``words``: without these, typed, the repair's dangerous part is not done. ``is_fleeting``: the servers settle it
     themselves within a second, so `check` may come too late. ``needs_operator``: the first repair can't mend it; the
-    second can, after the operator did what only an operator can do. ``is_quick``: it is in `make test` as well."""
+    second can, after the operator did what only an operator can do. ``is_quick``: it is in `make test` as well.
+    ``is_note``: it has mended itself, and is only told. ``lacks``: what slotwright can't do here yet."""
 
     id: str
     title: str
@@ -30,10 +32,13 @@ class Row:
     may: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
     settings: str = QUICK
-    shape: dict[str, int] = field(default_factory=dict)
+    shape: dict[str, Any] = field(default_factory=dict)
     is_fleeting: bool = False
     needs_operator: bool = False
     is_quick: bool = False
+    check_options: tuple[str, ...] = ()
+    is_note: bool = False
+    lacks: str = ""
 
     @property
     def label(self) -> str:
@@ -62,10 +67,13 @@ def _row(
     may: str = "",
     words: str = "",
     settings: str = QUICK,
-    shape: dict[str, int] | None = None,
+    shape: dict[str, Any] | None = None,
     is_fleeting: bool = False,
     needs_operator: bool = False,
     is_quick: bool = False,
+    check_options: tuple[str, ...] = (),
+    is_note: bool = False,
+    lacks: str = "",
 ) -> Row:
     return Row(
         fault,
@@ -80,6 +88,9 @@ def _row(
         is_fleeting,
         needs_operator,
         is_quick,
+        check_options,
+        is_note,
+        lacks,
     )
 
 
@@ -98,18 +109,33 @@ ROWS: tuple[Row, ...] = (
         "F05",
         "the same keys on two nodes, equal",
         slots.held_twice,
-        "key-held-twice",
-        may="keys-misplaced",
+        "keys-misplaced",
+        check_options=("--keys",),
         is_quick=True,
+    ),
+    _row(
+        "F05",
+        "the same keys on two nodes, equal, in an open slot",
+        slots.held_twice_in_an_open_slot,
+        "key-held-twice",
+        may="open-slot",
     ),
     _row(
         "F06",
         "the same key on two nodes, different",
         slots.differing,
-        "key-differs",
-        may="keys-misplaced",
+        "keys-misplaced",
         words="keep-owners",
+        check_options=("--keys",),
         is_quick=True,
+    ),
+    _row(
+        "F06",
+        "the same key on two nodes, different, in an open slot",
+        slots.differing_in_an_open_slot,
+        "key-differs",
+        may="open-slot",
+        words="keep-owners",
     ),
     _row(
         "F07",
@@ -211,15 +237,24 @@ ROWS: tuple[Row, ...] = (
         "two primaries with one config epoch",
         members.epoch_collision,
         one_of="epoch-collision views-disagree",
+        may="replica-link-down",
         is_fleeting=True,
     ),
-    _row("F29", "one address changed", members.one_address_changed, "address-changed", may="node-down"),
+    _row(
+        "F29",
+        "one address changed",
+        members.one_address_changed,
+        "address-changed",
+        may="node-down",
+        lacks="a node of the file at an address that is not in the file is not recognised",
+    ),
     _row(
         "F30",
         "all addresses changed: gossip never heals it",
         members.all_addresses_changed,
         "address-changed",
         may="node-down majority-lost cluster-state-fail",
+        lacks="nodes of the file at addresses that are not in the file are not recognised",
     ),
     _row(
         "F33",
@@ -235,7 +270,8 @@ ROWS: tuple[Row, ...] = (
         "the end of an append-only file is cut off",
         files.append_log_cut,
         "append-log-cut",
-        may="node-down role-moved",
+        may="role-moved",
+        is_note=True,
     ),
     _row(
         "F38",
@@ -267,7 +303,7 @@ ROWS: tuple[Row, ...] = (
         may="canary-failed disk-full disk-filling disk-short",
         needs_operator=True,
     ),
-    _row("F46", "a small limit of open files", files.few_open_files, "nofile-low"),
+    _row("F46", "a small limit of open files", files.few_open_files, "nofile-low", needs_operator=True),
     _row(
         "F47",
         "a replica beside its primary, and a shard without one",
@@ -292,7 +328,14 @@ ROWS: tuple[Row, ...] = (
         settings=f"{QUICK}, cluster-require-full-coverage: no",
         shape=NO_REPLICAS,
     ),
-    _row("F50", "a password rotation half done", members.rotated_half, "wrong-password"),
+    _row(
+        "F50",
+        "a password rotation half done",
+        members.rotated_half,
+        "wrong-password",
+        may="replica-auth-rejected replica-auth-missing replica-link-down",
+        shape={"password": "{env: CACHE_PASSWORD}"},
+    ),
 )
 
 ELSEWHERE: dict[str, str] = {

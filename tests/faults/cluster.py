@@ -20,7 +20,7 @@ from tests.faults import data
 from tests.integration.conftest import Lab, Outcome
 
 QUICK = "cluster-node-timeout: 2500"
-LOOK_S = 0.5
+LOOK_S = 2
 AWAY = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.BusyLoadingError)
 
 
@@ -164,14 +164,14 @@ class Cluster:
         nodes = [ClusterNode(*_split(address)) for address in self.views()]
         return RedisCluster(startup_nodes=nodes, password=self.password, socket_timeout=5)
 
-    def fill(self, count: int = 150) -> None:
-        """Keys of all types over all slots, known by their content, and on the replicas as well."""
+    def fill(self, count: int = 150, *, is_copied: bool = True) -> None:
+        """Keys of all types over all slots, known by their content, and (``is_copied``) on the replicas as well."""
         with self.client() as client:
             keys = list(data.names(count))
             data.write(client, keys)
             self.known = data.read_all(client, keys)
         assert len(self.known) == len(keys)
-        for primary in self.primaries():
+        for primary in self.primaries() if is_copied else ():
             self.execute(primary, "WAIT", len(self._replicas(primary)), 5000)
 
     def _replicas(self, primary: str) -> list[str]:
@@ -240,6 +240,15 @@ class Cluster:
         )
         return process.pid
 
+    @staticmethod
+    def has_ended(pid: int) -> bool:
+        """Also one that nobody has waited for yet."""
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        return state == "Z"
+
     def wait_until_answers(self, address: str) -> None:
         def answers() -> bool:
             try:
@@ -296,8 +305,8 @@ class Cluster:
     def run(self, *words: str, timeout: float = 150) -> Outcome:
         return self.lab.run(*words, env=self.environment, timeout=timeout)
 
-    def check(self) -> Outcome:
-        return self.run("check", self.target, "--json")
+    def check(self, *options: str) -> Outcome:
+        return self.run("check", self.target, "--json", *options)
 
     def repair(self, *words: str) -> Outcome:
         return self.run("repair", self.target, "--yes", "--json", *words)
@@ -333,14 +342,16 @@ def form(
     extra: str = "",
     name: str = "cache",
     file: str = "cluster.yaml",
+    password: str = "generate",
 ) -> Cluster:
     """Three hosts, made by `slotwright up`, and filled."""
     ports = tuple(lab.free_port() for _ in range(per_host))
-    shape = {"replicas": replicas, "ports": ports, "extra": extra, "name": name, "file": file}
+    shape = {"replicas": replicas, "ports": ports, "extra": extra, "name": name, "file": file, "password": password}
     lab.topology(engine, settings=f"{{{settings}}}", **shape)
-    up = lab.run("up", file, "--yes", "--json")
+    environment = {"CACHE_PASSWORD": "the first password"} if "env" in password else {}
+    up = lab.run("up", file, "--yes", "--json", env=environment)
     assert up.code == 0, up
     addresses = tuple(f"{host}:{port}" for port in ports for host in lab.hosts)
-    cluster = Cluster(lab, engine, addresses, lab.password(name), name)
+    cluster = Cluster(lab, engine, addresses, lab.password(name), name, environment)
     cluster.fill()
     return cluster

@@ -67,7 +67,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     if report.when == "call" and not report.passed:
         report.user_properties = [
-            (name, {**value, "outcome": report.outcome}) if name == table.PROPERTY else (name, value)
+            (name, {**value, "outcome": "not yet" if hasattr(report, "wasxfail") else report.outcome})
+            if name == table.PROPERTY
+            else (name, value)
             for name, value in report.user_properties
         ]
     return report

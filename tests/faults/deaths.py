@@ -10,6 +10,8 @@ from tests.faults import data
 from tests.faults.cluster import Cluster
 from tests.faults.injury import Injury
 
+OLD_S = 20
+
 
 def _first(cluster: Cluster) -> tuple[str, str]:
     primary = cluster.primaries()[0]
@@ -112,6 +114,8 @@ def came_back_empty(cluster: Cluster) -> Injury:
     """F21: it kept nothing, and was started again before anybody missed it; its replica follows it into emptiness."""
     primary, replica = _first(cluster)
     owned = cluster.line(primary).slots
+    # A restart shows by an uptime that is less than half of the others'.
+    cluster.lab.wait(lambda: cluster.info(primary, "server")["uptime_in_seconds"] > OLD_S, "the nodes to be old", 60)
     cluster.kill(primary)
     cluster.start_by_hand(primary)
     cluster.wait_until_answers(primary)

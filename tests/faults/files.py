@@ -80,11 +80,19 @@ def _append_log(cluster: Cluster, address: str) -> Path:
 
 
 def damage_append_log(cluster: Cluster, address: str) -> None:
-    """Of a node that does not run."""
+    """Of a node that does not run: a command in the middle begins with what none begins with."""
     path = _append_log(cluster, address)
+    text = path.read_bytes()
+    start = text.index(b"\r\n*", len(text) // 2) + 2
     with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        file.write(b"\0rotten\0" * 8)
+        file.seek(start)
+        file.write(b"\0rotten\0")
+
+
+def start_in_vain(cluster: Cluster, address: str) -> None:
+    """Somebody starts it; it refuses its files, and its log says so."""
+    process = cluster.start_by_hand(address)
+    cluster.lab.wait(lambda: cluster.has_ended(process), f"{address} to give up", 20)
 
 
 def _dead_primary(cluster: Cluster) -> str:
@@ -95,14 +103,36 @@ def _dead_primary(cluster: Cluster) -> str:
 
 
 def append_log_cut(cluster: Cluster) -> None:
-    """F37: the machine died within a write."""
-    path = _append_log(cluster, _dead_primary(cluster))
+    """F37: the machine died within a write; started again, the server leaves the rest out and says so in its log."""
+    primary = _dead_primary(cluster)
+    path = _append_log(cluster, primary)
     os.truncate(path, path.stat().st_size - 11)
+    cluster.start_by_hand(primary)
+    cluster.wait_until_answers(primary)
+    cluster.lab.wait(cluster.is_in_sync, "it to copy what its successor has", 30)
+    cluster.wait_until_ok()
+
+
+def append_log_of_a_lone_primary_cut(cluster: Cluster) -> None:
+    """F37, where nobody else has what was cut off: the key that was written last is gone."""
+    primary = cluster.primaries()[0]
+    last = cluster.slot_with_keys(primary)[1][0] + b":last"
+    cluster.execute(primary, "SET", last, b"x" * 100)
+    cluster.kill(primary)
+    path = _append_log(cluster, primary)
+    os.truncate(path, path.stat().st_size - 11)
+    cluster.wait_until_failed(primary)
+    cluster.start_by_hand(primary)
+    cluster.wait_until_answers(primary)
+    cluster.wait_until_ok()
+    assert cluster.execute(primary, "EXISTS", last) == 0
 
 
 def append_log_damaged(cluster: Cluster) -> None:
     """F38: bytes in the middle are others."""
-    damage_append_log(cluster, _dead_primary(cluster))
+    primary = _dead_primary(cluster)
+    damage_append_log(cluster, primary)
+    start_in_vain(cluster, primary)
 
 
 def append_log_of_a_replica_damaged(cluster: Cluster) -> None:
@@ -110,6 +140,7 @@ def append_log_of_a_replica_damaged(cluster: Cluster) -> None:
     _, replica = _first(cluster)
     cluster.kill(replica)
     damage_append_log(cluster, replica)
+    start_in_vain(cluster, replica)
     cluster.wait_until_failed(replica)
 
 
@@ -124,7 +155,13 @@ def save_fails(cluster: Cluster) -> Injury:
     cluster.lab.wait(
         lambda: cluster.info(primary, "persistence")["rdb_last_bgsave_status"] == "err", "the save to fail", 20
     )
-    return Injury(relieve=lambda: shutil.rmtree(place))
+
+    def relieve() -> None:
+        """The way is free again, and the server is told to use it."""
+        shutil.rmtree(place)
+        cluster.execute(primary, "BGSAVE")
+
+    return Injury(relieve)
 
 
 def disk_full(cluster: Cluster) -> Injury:
@@ -181,9 +218,14 @@ def on_a_small_disk(cluster: Cluster, address: str) -> None:
     cluster.wait_until_ok()
 
 
-def few_open_files(cluster: Cluster) -> None:
+def few_open_files(cluster: Cluster) -> Injury:
     """F46: somebody started it from a shell with a small limit."""
     primary, _ = _first(cluster)
     pid = cluster.lab.processes()[primary.replace(":", "-")]
-    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (128, hard))
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (128, before[1]))
+
+    def relieve() -> None:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+    return Injury(relieve)

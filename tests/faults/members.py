@@ -103,12 +103,17 @@ def break_masterauth(cluster: Cluster, replica: str, value: str) -> None:
 
 
 def rotated_half(cluster: Cluster) -> None:
-    """F50: the nodes of one host have the next password already, and nobody wrote it into a file."""
-    host = cluster.lab.hosts[2]
-    for address in (address for address in cluster.addresses if address.startswith(f"{host}:")):
+    """F50: the file has the next password, and so have the nodes of two hosts; then whoever did it was cut."""
+    hosts = cluster.lab.hosts[1:]
+    following = "the next password"
+    for address in (address for address in cluster.addresses if address.startswith(hosts)):
         with cluster.connect(address) as client:
-            client.execute_command("CONFIG", "SET", "masterauth", "the next password")
-            client.execute_command("CONFIG", "SET", "requirepass", "the next password")
+            client.execute_command("CONFIG", "SET", "masterauth", following)
+            client.execute_command("CONFIG", "SET", "requirepass", following)
+            client.execute_command("CONFIG", "REWRITE")
+    cluster.password = following
+    cluster.target = "cluster.yaml"  # the file has the word on which of the two is meant
+    cluster.environment["CACHE_PASSWORD"] = following
 
 
 def replica_beside_primary(cluster: Cluster) -> None:

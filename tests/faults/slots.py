@@ -88,14 +88,29 @@ def held_twice(cluster: Cluster) -> None:
     assert not cluster.line(target).open
 
 
+def held_twice_in_an_open_slot(cluster: Cluster) -> None:
+    """F05: the slot is still open on the node that has the copies."""
+    source, target = _two(cluster)
+    held_twice(cluster)
+    slot, _ = cluster.slot_with_keys(source)
+    cluster.execute(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", cluster.id(source))
+
+
 def differing(cluster: Cluster) -> None:
     """F06: the copy was written to meanwhile."""
+    source, target = _two(cluster)
+    slot, _ = cluster.slot_with_keys(source)
+    differing_in_an_open_slot(cluster)
+    cluster.execute(target, "CLUSTER", "SETSLOT", slot, "STABLE")
+    assert cluster.execute(target, "CLUSTER", "COUNTKEYSINSLOT", slot) == 1
+
+
+def differing_in_an_open_slot(cluster: Cluster) -> None:
+    """F06: and the slot is still open on the node that has the copy."""
     source, target = _two(cluster)
     slot, keys = cluster.slot_with_keys(source)
     cluster.execute(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", cluster.id(source))
     cluster.asking(target, "SET", keys[0], "what the other node was told")
-    cluster.execute(target, "CLUSTER", "SETSLOT", slot, "STABLE")
-    assert cluster.execute(target, "CLUSTER", "COUNTKEYSINSLOT", slot) == 1
 
 
 def owned_twice(cluster: Cluster) -> None:

@@ -83,6 +83,7 @@ def cut_append_log_and_twice_held_key(cluster: Cluster) -> None:
     slots.held_twice(cluster)
     cluster.kill(replica)
     files.damage_append_log(cluster, replica)
+    files.start_in_vain(cluster, replica)
     cluster.wait_until_failed(replica)
 
 
@@ -99,6 +100,7 @@ class Pair:
     must: str
     may: str = ""
     words: str = ""
+    options: tuple[str, ...] = ()
 
 
 PAIRS = (
@@ -106,13 +108,13 @@ PAIRS = (
     Pair(dead_primary_and_wrong_masterauth, "node-down replica-auth-rejected", "role-moved"),
     Pair(broken_map_and_open_slot, "map-broken open-slot", "node-down"),
     Pair(frozen_replica_and_unowned_slot, "node-stopped slots-uncovered", "cluster-state-fail"),
-    Pair(twice_held_keys_and_missing_masterauth, "key-held-twice replica-auth-missing", "keys-misplaced"),
+    Pair(twice_held_keys_and_missing_masterauth, "keys-misplaced replica-auth-missing", options=("--keys",)),
     Pair(
         lost_folder_and_misplaced_replica,
         "folder-lost replica-misplaced",
         "replica-beside-primary node-down shard-without-replica",
     ),
-    Pair(cut_append_log_and_twice_held_key, "append-log-damaged key-held-twice", "keys-misplaced node-down"),
+    Pair(cut_append_log_and_twice_held_key, "append-log-damaged keys-misplaced", "node-down", options=("--keys",)),
     Pair(stranger_and_dead_replica, "unknown-node node-down", words="forget"),
 )
 
@@ -128,6 +130,7 @@ def test_both_are_named_and_mended(lab: Lab, engine: TestEngine, pair: Pair, rec
         frozenset(pair.must.split()),
         may=frozenset(pair.may.split()),
         words=frozenset(pair.words.split()),
+        check_options=pair.options,
     )
     story = Story(row, form(lab, engine))
     try:

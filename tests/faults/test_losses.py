@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engines import TestEngine
-from tests.faults import data, deaths
+from tests.faults import data, deaths, files
 from tests.faults.catalogue import KEEPS_NOTHING
 from tests.faults.cluster import Cluster, codes_of, form
 from tests.faults.conftest import engine_params
@@ -37,6 +37,17 @@ def test_a_primary_that_kept_nothing(lab: Lab, engine: TestEngine) -> None:
     assert left == set(cluster.known) - injury.lost
     cluster.repair()
     assert readable(cluster) == left
+
+
+@pytest.mark.parametrize("engine", engine_params())
+def test_the_end_of_an_append_only_file_that_nobody_else_has(lab: Lab, engine: TestEngine) -> None:
+    """F37: what was written last is gone; that is told as long as the log says so, and nothing more goes."""
+    cluster = form(lab, engine, replicas=0, per_host=1)
+    files.append_log_of_a_lone_primary_cut(cluster)
+    told = cluster.check()
+    assert (told.code, codes_of(told.json)) == (3, {"append-log-cut"}), told
+    cluster.repair()
+    assert readable(cluster) == set(cluster.known)
 
 
 @pytest.mark.parametrize("engine", engine_params())

@@ -9,13 +9,12 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.engines import TestEngine
 from tests.faults import slots
-from tests.faults.cluster import Cluster, codes_of, form
+from tests.faults.cluster import codes_of, form
 from tests.faults.conftest import engine_params
 from tests.integration.conftest import Lab
 
@@ -80,24 +79,21 @@ def test_two_clusters_never_share_a_folder(lab: Lab, embedded: TestEngine) -> No
 
 
 @pytest.mark.parametrize("engine", engine_params())
-def test_a_second_server_in_a_node_s_folder(lab: Lab, engine: TestEngine) -> None:
+def test_a_second_server_in_a_node_s_folder(lab: Lab, engine: TestEngine, request: pytest.FixtureRequest) -> None:
     """F34, by hand: the server refuses the map that another one holds, and the node is none the worse for it."""
+    if engine.kind == "valkey":
+        why = (
+            "Valkey 9.1 does not refuse: its lock goes with the file that it renames; `check` does not name the second"
+        )
+        request.applymarker(pytest.mark.xfail(reason=why, strict=True))
     cluster = form(lab, engine)
     victim = cluster.primaries()[0]
     before = lab.servers()
     pid = cluster.start_by_hand(victim, "--port", str(lab.free_port()))
-    lab.wait(lambda: _has_ended(pid), "the second server to give up", 10)
+    lab.wait(lambda: cluster.has_ended(pid), "the second server to give up", 10)
     assert set(lab.servers()) == set(before)
     assert codes_of(cluster.check().json) == set()
     assert cluster.differing() == {}
-
-
-def _has_ended(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state == "Z"
 
 
 def test_who_refuses_a_connection_is_told(lab: Lab, embedded: TestEngine) -> None:
@@ -116,8 +112,7 @@ def test_who_refuses_a_connection_is_told(lab: Lab, embedded: TestEngine) -> Non
     lab.serve(embedded, f"{here}:{guarded}", "--bind", f"{here} {own}", "--protected-mode", "yes")
     assert folder.exists()
     told = lab.run("check", f"{own}:{guarded}", "--json")
-    assert told.code == 1, told
-    assert "protected" in told.out.lower(), told
+    assert (told.code, told.error["code"]) == (1, "protected-mode"), told
 
 
 def _address_of_this_machine() -> str | None:
@@ -144,10 +139,8 @@ def test_a_setting_that_no_node_takes_is_no_success(lab: Lab, embedded: TestEngi
     for address in cluster.addresses:
         cluster.execute(address, "ACL", "SETUSER", "default", "+config|set")
     for address in cluster.addresses:
-        assert cluster.execute(address, "CONFIG", "GET", "cluster-node-timeout") in (
-            {"cluster-node-timeout": "2500"},
-            [b"cluster-node-timeout", b"2500"],
-        )
+        with cluster.connect(address) as client:
+            assert client.config_get("cluster-node-timeout") == {"cluster-node-timeout": "2500"}
     assert lab.run("up", "--yes").code == 0
     assert cluster.check().code == 0
 
@@ -176,6 +169,6 @@ def test_a_shard_is_not_given_away_while_it_is_down(lab: Lab, engine: TestEngine
 def test_resume_and_abort_with_nothing_to_do(lab: Lab, embedded: TestEngine) -> None:
     cluster = form(lab, embedded, replicas=0, per_host=1)
     for verb in ("resume", "abort"):
-        told = cluster.run(verb, cluster.target, "--json")
-        assert told.code == 0, (verb, told)
-    assert isinstance(cluster, Cluster) and cluster.check().code == 0
+        told = cluster.run(verb, cluster.target, "--yes", "--json")
+        assert (told.code, told.error["code"]) == (2, "nothing-cut"), (verb, told)
+    assert cluster.check().code == 0

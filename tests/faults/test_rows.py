@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -22,7 +22,14 @@ Note = Callable[[str, object], None]
 
 
 def _rows() -> list[object]:
-    return [pytest.param(row, id=row.label, marks=[] if row.is_quick else [pytest.mark.slow]) for row in ROWS]
+    return [pytest.param(row, id=row.label, marks=list(_marks(row))) for row in ROWS]
+
+
+def _marks(row: Row) -> Iterator[pytest.MarkDecorator]:
+    if not row.is_quick:
+        yield pytest.mark.slow
+    if row.lacks:
+        yield pytest.mark.xfail(reason=row.lacks, strict=True)
 
 
 @pytest.mark.parametrize("engine", engine_params())
@@ -75,24 +82,25 @@ class Story:
             injury = self._row.inject(self._cluster) or Injury()
             for key in injury.lost:
                 del self._cluster.known[key]
-            told = self._cluster.check()
+            told = self._cluster.check(*self._row.check_options)
             self._codes = codes_of(told.json)
-            if self._codes or not self._row.is_fleeting:
+            if self._codes - self._row.may or not self._row.is_fleeting:
                 break
-        if not self._codes and self._row.is_fleeting:
+        if self._row.is_fleeting and not self._codes - self._row.may:
             return injury
-        assert told.code == 3, told
+        assert told.code == (0 if self._row.is_note else 3), told
         assert not self._row.faults_in(self._codes), told.json["findings"]
         return injury
 
     def _see_plan(self) -> None:
         plan = self._cluster.run("repair", self._cluster.target, "--plan", "--json")
-        if self._row.is_fleeting and plan.code == 0:
+        if self._row.is_note or (self._row.is_fleeting and plan.code == 0):
             return
         assert plan.code == 3 or (self._row.needs_operator and plan.code == 0), plan
         assert plan.json["steps"] or plan.json["unrepaired"], plan
         words = {step["word"] for step in plan.json["steps"] if step["word"]}
-        assert words == self._row.words, plan
+        # That two values differ may be seen only when they are read for the repair.
+        assert words <= self._row.words, plan
 
     def _refuse_without_the_word(self) -> None:
         before = self._cluster.counted()
@@ -104,12 +112,14 @@ class Story:
 
     def _leave_to_the_operator(self, injury: Injury) -> None:
         told = self._cluster.repair()
-        assert told.code in (3, 4), told
+        assert told.code not in (0, 2), told
         assert told.json["check"]["findings"], told
         self._steps += [step["step"] for step in told.json["done"]]
         injury.relieve()
 
     def _mend(self) -> None:
+        if self._row.is_note:
+            return
         words = [word for accepted in sorted(self._row.words) for word in ("--accept", accepted)]
         told = self._cluster.repair(*words)
         assert told.code == 0, told
@@ -125,7 +135,7 @@ class Story:
         cluster.lab.wait(cluster.is_in_sync, "every replica to be in sync", 30)
         assert cluster.strays() == {}
         assert cluster.counted() - len(cluster.known) <= len(cluster.extra)
-        check = cluster.check()
+        check = cluster.check(*self._row.check_options)
         assert check.code == 0, check
         again = cluster.run("repair", cluster.target, "--plan", "--json")
         assert (again.code, again.json["steps"]) == (0, []), again

@@ -1,4 +1,4 @@
-"""Why a node is down, or not well, as its host tells it: provoked on real servers, one after the other on one cluster."""
+"""Why a node is down, or not well, as its host tells it: provoked on real servers, one after the other."""
 
 from __future__ import annotations
 

@@ -46,3 +46,15 @@ def test_what_would_be_an_outage_is_refused(lab: Lab, embedded: TestEngine) -> N
     refused = lab.run("drill", "cache", "--node", primary["address"], "--yes", "--json")
     assert (refused.code, refused.error["code"], refused.error["left"]) == (4, "not-sound", "nothing was changed")
     assert lab.run("drill", "cache", "--json").code == 2
+
+
+def test_a_planned_failover_loses_nothing(lab: Lab, embedded: TestEngine) -> None:
+    lab.topology(embedded, settings=QUICK)
+    assert lab.run("up", "--yes").code == 0
+    told = lab.run("drill", "cache", "--planned", "--yes", "--json", timeout=150)
+    assert told.code == 0, told.out + told.err
+    drill = told.json
+    assert (drill["passed"], drill["planned"], drill["writes"]["lost"], drill["lost_keys"]) == (True, True, 0, [])
+    (shard,) = drill["shards"]
+    assert shard["now"] != shard["was"]
+    assert lab.run("drill", "cache", "--planned", "--freeze", "--yes").code == 2

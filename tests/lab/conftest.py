@@ -13,6 +13,7 @@ import pytest
 
 from tests.lab import root
 from tests.lab.machines import Lab
+from tests.lab.patient import Patient, form, make_anew
 
 HERE = Path(__file__).parent
 
@@ -74,3 +75,18 @@ def fresh_hosts(lab: Lab) -> Lab:
     """The lab with all hosts as new, booted, and nothing cut off (about 2 s)."""
     lab.renew()
     return lab
+
+
+@pytest.fixture(scope="module")
+def hospital(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Patient:
+    """One cluster for all faults of a module."""
+    return form(lab, tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture
+def patient(hospital: Patient) -> Patient:
+    """A sound cluster with keys, for a test that hurts, mends and proves it; made anew where one before failed."""
+    if not hospital.is_proved:
+        make_anew(hospital)
+    hospital.is_proved = False
+    return hospital

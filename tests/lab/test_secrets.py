@@ -1,29 +1,22 @@
-"""Two canaries, the cluster's password and the login's: looked for wherever they have no business to be.
-
-The hosts' processes are in this machine's own ``/proc``: one pair of eyes sees them all, and the control machine's.
-"""
+"""Two canaries, the cluster's password and the login's: looked for wherever they have no business to be."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import threading
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
+from tests.lab.eyes import Eyes, files_below, files_on, journal_lines
 from tests.lab.looks import traces
-from tests.lab.machine import Host
 from tests.lab.machines import Lab
 from tests.lab.operator import Operator, Outcome, eventually
 from tests.lab.root import OPS_PASSWORD
 
 CLUSTER_WORD = "Kanarie7731"
 LOGIN_WORD = "Zeisig4419"
-WORDS = (CLUSTER_WORD.encode(), LOGIN_WORD.encode())
+WORDS = (CLUSTER_WORD, LOGIN_WORD)
 CLUSTER_PASSWORD = f"% {CLUSTER_WORD}\"' $HOME \\n ü"
 LOGIN_PASSWORD = f"%s {LOGIN_WORD}' $x"
 
@@ -33,41 +26,6 @@ SERVICE = "slotwright-cache@{0}-6379.service"
 MODES = r"""
 cd /var/lib/slotwright/clusters/cache/nodes && find . -printf '%y %m %u %p\n'
 """
-IN_MEMORY = "grep -rlsF -f - /run /tmp /dev/shm --exclude-dir=journal --exclude-dir=lab-kernel; true"
-
-
-@dataclass
-class Eyes:
-    """Looks at every process of every host, again and again, until told to stop."""
-
-    seen: set[tuple[str, str]] = field(default_factory=set)
-    """What it was found in (``cmdline`` or ``environ``), and the command."""
-    rounds: int = 0
-    looked_at: Counter[str] = field(default_factory=Counter)
-
-    def look(self, *, at_all: bool = True) -> None:
-        """At all processes, or at the young: most live shorter than a round, and become another program meanwhile."""
-        there = {path.name for path in Path("/proc").iterdir() if path.name.isdigit()}
-        self.looked_at = Counter({name: self.looked_at[name] + 1 for name in there})
-        for name, times in self.looked_at.items():
-            if times > 5 and not at_all:
-                continue
-            try:
-                command = Path("/proc", name, "cmdline").read_bytes()
-                environment = Path("/proc", name, "environ").read_bytes()
-            except OSError:  # it has ended meanwhile
-                continue
-            words = command.replace(b"\0", b" ").decode(errors="replace")
-            if any(word in command for word in WORDS):
-                self.seen.add(("cmdline", words))
-            # The operator gave the passwords to the command itself, and to nobody else.
-            if any(word in environment for word in WORDS) and "-m slotwright" not in words:
-                self.seen.add(("environ", words))
-        self.rounds += 1
-
-    def watch(self, stop: threading.Event) -> None:
-        while not stop.wait(0.01):
-            self.look(at_all=self.rounds % 50 == 0)
 
 
 @dataclass
@@ -93,20 +51,16 @@ def run(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         host.run("chpasswd", stdin=f"ops:{LOGIN_PASSWORD}\n")
     operator = Operator(lab, tmp_path_factory.mktemp("secrets"))
     operator.environment |= {"CACHE_PASSWORD": CLUSTER_PASSWORD, "OPS": LOGIN_PASSWORD}
-    stop = threading.Event()
-    found = Run(operator, Eyes())
-    watcher = threading.Thread(target=found.eyes.watch, args=(stop,))
-    watcher.start()
+    found = Run(operator, Eyes(WORDS))
     try:
-        live(found)
-        for host in lab.hosts.values():
-            found.files[host.name] = files_on(host)
-            found.journals[host.name] = journal_lines(host)
-        found.files["control"] = files_below(operator.folder)
-        yield found
+        with found.eyes.open():
+            live(found)
+            for host in lab.hosts.values():
+                found.files[host.name] = files_on(host, WORDS)
+                found.journals[host.name] = journal_lines(host, WORDS)
+            found.files["control"] = files_below(operator.folder, WORDS)
+            yield found
     finally:
-        stop.set()
-        watcher.join()
         if (operator.state / "clusters" / "cache").exists():
             operator.destroy().succeeded()
         for host in lab.hosts.values():
@@ -130,30 +84,6 @@ def live(run: Run) -> None:
     run.outcomes["login with another password"] = run.operator.run("check", env={"OPS": f"not {LOGIN_WORD}"})
     run.do("exec", "exec", "--root", "--", "env; ps axeww; cat /proc/*/cmdline | tr '\\0' ' '")
     run.do("logs", "logs", f"{run.operator.lab.hosts['a'].address}:6379")
-
-
-def files_on(host: Host) -> list[str]:
-    """What the host wrote on its disk (its layer, read from outside) and in its memory file systems."""
-    upper = host.layer / "upper"
-    on_disk = [f"/{path.relative_to(upper)}" for path in files_below_path(upper)]
-    words = "\n".join((CLUSTER_WORD, LOGIN_WORD)) + "\n"
-    return sorted([*on_disk, *host.run(IN_MEMORY, stdin=words).stdout.split()])
-
-
-def files_below(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in files_below_path(folder))
-
-
-def files_below_path(folder: Path) -> list[Path]:
-    words = "\n".join((CLUSTER_WORD, LOGIN_WORD)) + "\n"
-    done = subprocess.run(["grep", "-rlsaF", "-f", "-", str(folder)], input=words, capture_output=True, text=True)
-    return [Path(line) for line in done.stdout.splitlines()]
-
-
-def journal_lines(host: Host) -> int:
-    """How many lines of the journal hold one; its files pack long lines, so that only its reader can tell."""
-    text = host.run("journalctl --no-pager -o export --all").stdout
-    return sum(text.count(word) for word in (CLUSTER_WORD, LOGIN_WORD))
 
 
 def test_no_process_had_it_in_its_words_or_its_environment(run: Run) -> None:
@@ -231,7 +161,7 @@ def test_nothing_is_left_of_it_after_the_end(run: Run) -> None:
     test_no_process_had_it_in_its_words_or_its_environment(run)
     test_nothing_that_was_said_holds_it(run)
     for host in run.operator.lab.hosts.values():
-        assert files_on(host) == []
-        assert journal_lines(host) == 0
+        assert files_on(host, WORDS) == []
+        assert journal_lines(host, WORDS) == 0
         assert traces(host) == []
-    assert files_below(run.operator.folder) == []
+    assert files_below(run.operator.folder, WORDS) == []

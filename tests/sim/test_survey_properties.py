@@ -13,6 +13,7 @@ from slotwright.model.slots import SlotRange, SlotSet
 from slotwright.model.topology import Address, Mode
 from slotwright.planning.diagnosis import Case, views_disagree
 from slotwright.planning.survey import _believed_lines, take_survey
+from slotwright.planning.symptoms_bus import cut_off
 from tests.fakes.build import VERSION
 from tests.fakes.pictures import HEALTH
 
@@ -109,13 +110,16 @@ def _plainly_believed(observation: Observation) -> dict[str, PeerView]:
 def _plainly_disagreeing(case: Case) -> list[tuple[str, str]]:
     """Place and number of wrong lines, every view held against every node's own word."""
     own = {view.id: view.myself for _, view in case.views()}
+    apart = cut_off(case)
     truth = {
         node.id: (node.role, node.slots, node.replica_of, _epoch(own.get(node.id)))
         for node in case.survey.nodes
-        if node.is_reachable
+        if node.is_reachable and node.id not in apart
     }
     found = []
     for node, view in case.views():
+        if node.id in apart:
+            continue
         seen = {peer.id: (peer.role, peer.slots, peer.replica_of, _epoch(peer)) for peer in view.peers}
         wrong = [node_id for node_id in truth if seen.get(node_id) != truth[node_id]]
         if wrong:

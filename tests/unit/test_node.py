@@ -181,7 +181,8 @@ def test_a_way_that_is_closed(error: Exception) -> None:
 
     with pytest.raises(NodeUnreachableError) as caught:
         asyncio.run(RespDialer(None, opener=closed).dial(Address("h1", 7001)))
-    assert (caught.value.code, caught.value.seen) == ("unreachable", str(error))
+    assert caught.value.code == "unreachable"
+    assert str(error) in caught.value.seen
 
 
 def test_a_reset_is_tried_once_more() -> None:

@@ -1,4 +1,4 @@
-"""Which folder each shard comes back from, what is refused, which versions read whose data; counts held against counts."""
+"""Which folder each shard comes back from, what is refused, which versions read whose data; counts against counts."""
 
 from __future__ import annotations
 

@@ -1,16 +1,22 @@
-"""A connection to a server, and how it is made: log in, and make sure that a server of ours speaks.
+"""A connection to a server, over redis-py's asyncio transport.
 
-Commands are sent as we give them and replies come back as the server gave them. Nothing is ever sent twice: a command
-that timed out may have been done.
+Only the transport is used: connecting, the RESP parser and packing. Commands are sent as we give them and replies come
+back as the server gave them; redis-py's own retries and reply callbacks stay out of it (a retry would send a mutation
+twice, and its CLUSTER NODES parser merges nodes that share an address).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
 
-from slotwright.adapters.resp import ProtocolError, RespStream
-from slotwright.errors import AuthenticationError, NodeUnreachableError, ServerError, SlotwrightError
+import redis.exceptions as wire_errors
+from redis.asyncio.connection import Connection as WireConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from slotwright.errors import AuthenticationError, NodeUnreachableError, ServerError
 from slotwright.model.secret import Secret
 from slotwright.model.topology import Address
 from slotwright.ports import Argument, Connection, Reply, ReplyError
@@ -21,9 +27,9 @@ ANSWER_TIMEOUT_S = 5.0
 class RespConnection:
     """Implements :class:`slotwright.ports.Connection`."""
 
-    def __init__(self, address: Address, stream: RespStream) -> None:
+    def __init__(self, address: Address, wire: WireConnection) -> None:
         self._address = address
-        self._stream = stream
+        self._wire = wire
         self._turn = asyncio.Lock()
         self._is_closed = False
 
@@ -46,9 +52,9 @@ class RespConnection:
         return await self._exchange(commands, timeout_s or ANSWER_TIMEOUT_S)
 
     async def close(self) -> None:
-        """Hang up without waiting for anybody."""
+        """Hang up without waiting for anybody. The transport would dial again by itself; this connection won't."""
         self._is_closed = True
-        self._stream.close()
+        await self._wire.disconnect(nowait=True)
 
     async def _exchange(self, commands: Sequence[Sequence[Argument]], timeout_s: float) -> list[Reply | ReplyError]:
         async with self._turn:
@@ -58,11 +64,11 @@ class RespConnection:
                 )
             try:
                 async with asyncio.timeout(timeout_s) as patience:
-                    await self._stream.send(commands)
-                    replies = [await self._stream.read()]
+                    await self._wire.send_packed_command(self._packed(commands), check_health=False)
+                    replies = [await self._read()]
                     if len(commands) > 1:
                         patience.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT_S)
-                        replies += [await self._stream.read() for _ in commands[1:]]
+                        replies += [await self._read() for _ in commands[1:]]
                     return replies
             except TimeoutError as error:
                 await self.close()
@@ -71,15 +77,7 @@ class RespConnection:
                     code="timeout",
                     where=str(self._address),
                 ) from error
-            except ProtocolError as error:
-                await self.close()
-                raise NodeUnreachableError(
-                    f"{self._address} does not speak the protocol of Redis",
-                    code="not-a-server",
-                    where=str(self._address),
-                    seen=str(error),
-                ) from error
-            except (EOFError, OSError) as error:
+            except (wire_errors.ConnectionError, OSError) as error:
                 await self.close()
                 raise NodeUnreachableError(
                     f"{self._address} closed the connection",
@@ -88,13 +86,46 @@ class RespConnection:
                     seen=str(error),
                 ) from error
 
+    def _packed(self, commands: Sequence[Sequence[Argument]]) -> list[bytes]:
+        return self._wire.pack_commands(cast("Any", commands))
+
+    async def _read(self) -> Reply | ReplyError:
+        try:
+            return cast("Reply", await self._wire.read_response(disconnect_on_error=False))
+        except wire_errors.InvalidResponse as error:
+            await self.close()
+            raise NodeUnreachableError(
+                f"{self._address} does not speak the protocol of Redis",
+                code="not-a-server",
+                where=str(self._address),
+                seen=str(error),
+            ) from error
+        except wire_errors.RedisError as error:
+            # To redis-py some error replies are connection errors, though the server said them on a sound connection.
+            if error.status_code is None and not isinstance(error, wire_errors.ResponseError):
+                raise
+            return ReplyError(_error_line(error))
+
+
+def _error_line(error: wire_errors.RedisError) -> str:
+    """The server's whole line: redis-py takes the first word off where it has a class for it."""
+    return f"{error.status_code} {error}" if error.status_code else str(error)
+
 
 Opener = Callable[[Address], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 """Another way to an address than straight there; raises OSError as a plain connection would."""
 
 
-async def _straight(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection(address.host, address.port)
+class _DetouredConnection(WireConnection):
+    """The same transport over streams that somebody else opens."""
+
+    def __init__(self, opener: Opener, address: Address, **options: Any) -> None:
+        super().__init__(**options)
+        self._opener = opener
+        self._goal = address
+
+    async def _connect(self) -> None:
+        self._reader, self._writer = await self._opener(self._goal)
 
 
 class RespDialer:
@@ -103,51 +134,43 @@ class RespDialer:
     def __init__(self, password: Secret | None, username: str = "", opener: Opener | None = None) -> None:
         self._password = password
         self._username = username
-        self._opener = opener or _straight
+        self._opener = opener
 
     async def dial(self, address: Address, *, timeout_s: float = 2.0) -> Connection:
         """Connect, log in, and make sure that a server of ours speaks."""
+        options: dict[str, Any] = {
+            "host": address.host,
+            "port": address.port,
+            "password": self._password.reveal() if self._password else None,
+            "username": self._username or None,
+            "protocol": 2,
+            "socket_connect_timeout": timeout_s,
+            "socket_timeout": None,
+            "retry": Retry(NoBackoff(), 0),
+            "driver_info": None,
+        }
         try:
             async with asyncio.timeout(timeout_s):
                 try:
-                    stream = await self._connect(address)
-                except OSError as error:
+                    wire = await self._connect(address, options)
+                except wire_errors.ConnectionError as error:
                     # A server that dies just now resets who comes; the next one is told plainly.
                     if not _has_cause(error, ConnectionResetError):
                         raise
-                    stream = await self._connect(address)
-        except (EOFError, OSError, ProtocolError, ReplyError) as error:
+                    wire = await self._connect(address, options)
+        except (wire_errors.RedisError, OSError, TimeoutError, ValueError) as error:
             raise _dial_error(address, error, timeout_s) from error
-        return RespConnection(address, stream)
+        return RespConnection(address, wire)
 
-    async def _connect(self, address: Address) -> RespStream:
+    async def _connect(self, address: Address, options: dict[str, Any]) -> WireConnection:
+        opener = self._opener
+        wire = WireConnection(**options) if opener is None else _DetouredConnection(opener, address, **options)
         try:
-            stream = RespStream(*await self._opener(address))
-        except (SlotwrightError, ValueError) as error:
-            # The way there is closed, or the host's name is none.
-            raise ConnectionError(str(error)) from error
-        try:
-            if self._password:
-                await self._log_in(stream, self._password.reveal())
+            await wire.connect()  # type: ignore[no-untyped-call]
         except BaseException:
-            stream.close()
+            await wire.disconnect(nowait=True)
             raise
-        return stream
-
-    async def _log_in(self, stream: RespStream, password: str) -> None:
-        reply = await _asked(stream, ("AUTH", self._username, password) if self._username else ("AUTH", password))
-        if self._username and isinstance(reply, ReplyError) and "wrong number of arguments" in str(reply):
-            # Before Redis 6 there were no users.
-            reply = await _asked(stream, ("AUTH", password))
-        if isinstance(reply, ReplyError):
-            raise reply
-        if reply != b"OK":
-            raise ProtocolError(f"AUTH was answered by {reply!r}")
-
-
-async def _asked(stream: RespStream, command: Sequence[Argument]) -> Reply | ReplyError:
-    await stream.send([command])
-    return await stream.read()
+        return wire
 
 
 def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
@@ -160,15 +183,15 @@ def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
 
 def _dial_error(address: Address, error: Exception, timeout_s: float) -> ServerError:
     where, text = str(address), str(error)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, (TimeoutError, wire_errors.TimeoutError)):
         what, code = f"{where} did not answer within {timeout_s:g} s", "timeout"
-    elif isinstance(error, ReplyError) and error.code == "LOADING":
+    elif isinstance(error, wire_errors.BusyLoadingError):
         what, code = f"{where} is still loading its data", "loading"
-    elif isinstance(error, ReplyError) and ("AUTH" in text or "WRONGPASS" in text or "invalid password" in text):
+    elif isinstance(error, wire_errors.AuthenticationError) or "AUTH" in text or "WRONGPASS" in text:
         return AuthenticationError(f"{where} refuses our password", where=where, seen=text)
     elif _has_cause(error, ConnectionRefusedError):
         what, code = f"nothing listens on {where}", "refused"
-    elif isinstance(error, (EOFError, OSError)) or "max number of clients" in text:
+    elif isinstance(error, (wire_errors.ConnectionError, OSError)):
         what, code = f"{where} can't be reached", "unreachable"
     else:
         what, code = f"{where} does not speak the protocol of Redis", "not-a-server"

@@ -18,12 +18,14 @@ from slotwright.model.files import Launch
 from slotwright.model.findings import Finding
 from slotwright.model.record import ClusterRecord
 from slotwright.model.topology import Address
+from slotwright.operations.handover import Director
 from slotwright.operations.ledger import Entry, Ledger, Outcome
 from slotwright.operations.observe import observe
 from slotwright.operations.roster import Roster
 from slotwright.operations.verify import Verdict, Verifier
 from slotwright.planning.drill import Victims, choose_victims, longest_gap
 from slotwright.planning.empty_start import empty_starts
+from slotwright.planning.handover import Handover, plan_handover
 from slotwright.ports import Clock, Fleet
 
 AgreeToDrill = Callable[[Victims], bool]
@@ -36,15 +38,24 @@ _WHOLE_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class DrillWish:
-    """What to take away (nothing named: the first shard's primary), at how many writes a second, killed or frozen."""
+    """What to take away (nothing named: the first shard's primary), at how many writes a second: killed, frozen, or
+    with a planned failover to a replica and no process touched."""
 
     node: Address | None = None
     host: str = ""
     rate: float = 300.0
     is_freeze: bool = False
+    is_planned: bool = False
+
+    @property
+    def how(self) -> str:
+        """In a word."""
+        return "handed over" if self.is_planned else "frozen" if self.is_freeze else "killed"
 
 
-def drill_wish(node: str | None, host: str, rate: float, is_freeze: bool) -> DrillWish:
+def drill_wish(
+    node: str | None, host: str, rate: float, *, is_freeze: bool = False, is_planned: bool = False
+) -> DrillWish:
     """From texts; InputError for a node that is not ``host:port``."""
     try:
         address = Address.parse(node) if node else None
@@ -56,7 +67,7 @@ def drill_wish(node: str | None, host: str, rate: float, is_freeze: bool) -> Dri
             left="nothing was changed",
             hint="slotwright status shows the nodes",
         ) from error
-    return DrillWish(address, host, rate, is_freeze)
+    return DrillWish(address, host, rate, is_freeze, is_planned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +128,7 @@ async def drill(context: Context, target: Target, wish: DrillWish, agree: AgreeT
                 raise RefusedError("not confirmed", code="declined", left="nothing was changed")
             journal = context.open_journal(store.journal_path)
             nodes = [str(address) for address in victims.nodes]
-            journal.write({"phase": "intent", "step": "drill", "nodes": nodes, "freeze": wish.is_freeze})
+            journal.write({"phase": "intent", "step": "drill", "nodes": nodes, "how": wish.how})
             exercise = _Exercise(context, fleet, verifier, record, wish, victims, before)
             done = await exercise.run(
                 Ledger(fleet.login(target.password, ""), context.clock, before.survey, context.token(), wish.rate)
@@ -159,8 +170,11 @@ class _Exercise:
             await self._warm_up(ledger)
             blow = self._clock.now()
             try:
-                await self._strike(struck)
-                promoted = await self._await_heirs(blow)
+                if self.wish.is_planned:
+                    promoted = await self._hand_over(blow)
+                else:
+                    await self._strike(struck)
+                    promoted = await self._await_heirs(blow)
                 await self._await_writes(ledger)
             finally:
                 # Whatever went wrong meanwhile: nobody's nodes stay away.
@@ -196,6 +210,24 @@ class _Exercise:
                 raise HostError("the load could not be brought up", code="drill-load", where=self.record.name)
             await self._clock.sleep(0.05)
         self.context.report(Ended("load", text))
+
+    async def _hand_over(self, blow: float) -> dict[int, tuple[Address, float]]:
+        """A planned failover of each shard, one after the other; times are from the beginning, as for a blow."""
+        director = Director(self.verifier.roster, self._clock, self.context.report, self.verifier.addresses)
+        promoted: dict[int, tuple[Address, float]] = {}
+        for shard in self.victims.shards:
+            heir = next(
+                node.address
+                for node in self.before.survey.shard(shard)
+                if node.role is Role.REPLICA and node.address is not None and node.address not in self.victims.nodes
+            )
+            step = plan_handover(self.before.survey, heir, may_force=False)
+            if not isinstance(step, Handover):
+                raise HostError(f"{heir} can't take over shard {shard}", code="drill-failover", where=str(heir))
+            began = self._clock.now()
+            done = await director.hand_over(step)
+            promoted[shard] = (heir, began - blow + done.promoted_s)
+        return promoted
 
     async def _strike(self, struck: dict[Address, ProcessId]) -> None:
         cluster_id = self.record.blueprint.cluster_id

@@ -13,6 +13,7 @@ from slotwright.errors import InputError, RefusedError
 from slotwright.model.findings import Finding
 from slotwright.model.topology import Address
 from slotwright.operations.handover import Director, HandedOver
+from slotwright.operations.presence import Operator, claim
 from slotwright.operations.roster import Roster
 from slotwright.operations.verify import Verdict, Verifier
 from slotwright.planning.handover import Handover, handovers_to_plan, plan_handover
@@ -98,6 +99,9 @@ async def _hand_over(
         steps, obstacles = choose(await verifier.look(with_canaries=False))
         if steps and agree is not None and not agree(steps):
             raise RefusedError("not confirmed", code="declined", left="nothing was changed")
+        if steps:
+            operator = Operator("failover", lock.operator(), context.token())
+            await claim(roster, verifier.addresses, operator, target.name)
         done = await _direct(context, target, verifier, steps)
         verdict = await verifier.look(with_canaries=target.record is not None)
         if done and target.record is not None and target.store is not None:

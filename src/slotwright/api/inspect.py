@@ -40,9 +40,9 @@ async def status(context: Context, target: Target) -> Verdict:
         return await verifier.look(with_canaries=False)
 
 
-async def check(context: Context, target: Target, *, with_canaries: bool) -> Verdict:
+async def check(context: Context, target: Target, *, with_canaries: bool, is_deep: bool = False) -> Verdict:
     """The proof, or the findings, with what the hosts tell of nodes that were made here. ``with_canaries``: also write
-    and read a key on every shard.
+    and read a key on every shard. ``is_deep``: keys are counted slot by slot on every primary.
 
     Raises AuthenticationError when no node lets us in, and what :func:`open_verifier` raises.
     """
@@ -51,7 +51,7 @@ async def check(context: Context, target: Target, *, with_canaries: bool) -> Ver
         record = target.record
         if record is not None and record.stage is not Stage.ADOPTED:
             verifier = replace(verifier, examine=partial(examine_hosts, fleet, record))
-        return await verifier.look(with_canaries=with_canaries)
+        return await verifier.look(with_canaries=with_canaries, is_deep=is_deep)
 
 
 async def find_slots(context: Context, target: Target, keys: Sequence[bytes]) -> tuple[SlotOfKey, ...]:

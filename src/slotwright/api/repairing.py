@@ -106,10 +106,23 @@ async def repair(
     what a step could not do is in the result.
     """
     store = _store_of(context, target)
+    _refuse_unformed(target)
     with lock.hold(store.lock_path, verb, target.name):
         async with context.fleet(target.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
             workshop = replace(await _open(context, target, fleet, roster), takes_back=takes_back)
             return await _repair(workshop, agree, accept, verb)
+
+
+def _refuse_unformed(target: Target) -> None:
+    record = target.record
+    if record is not None and record.stage is Stage.FORMING:
+        raise RefusedError(
+            f"{record.name} was never formed: its up was cut",
+            code="not-formed",
+            where=record.name,
+            left="nothing was changed",
+            hint=f"slotwright up {record.topology_path} goes on from where it was",
+        )
 
 
 def what_was_cut(context: Context, target: Target) -> Unfinished | None:
@@ -370,13 +383,13 @@ async def _until_sound(workshop: _Workshop, repairer: Repairer) -> tuple[Verdict
     last = await repairer.run()
     with_canaries = workshop.record is not None
     verdict = await workshop.verifier.look(with_canaries=with_canaries)
+    if not _is_worth_waiting(workshop, verdict, repairer):
+        return verdict, last
     patience_s = 30.0 + 2 * _node_timeout_s(verdict.observation) + 0.5 * len(workshop.verifier.addresses)
     text = "wait until all nodes agree and every replica is in sync"
     context.report(Began("settle-down", text))
     started = context.clock.now()
-    while _may_heal(verdict) and not repairer.course.refused and not repairer.course.failed:
-        if context.clock.now() - started > patience_s:
-            break
+    while _is_worth_waiting(workshop, verdict, repairer) and context.clock.now() - started < patience_s:
         context.report(Moved("settle-down", f"{verdict.findings[0].where}: {verdict.findings[0].what}"))
         await context.clock.sleep(_POLL_S)
         before = len(repairer.course.done)
@@ -385,6 +398,21 @@ async def _until_sound(workshop: _Workshop, repairer: Repairer) -> tuple[Verdict
         verdict = await workshop.verifier.look(with_canaries=with_canaries)
     context.report(Ended("settle-down", text, is_ok=verdict.is_ok))
     return verdict, last
+
+
+def _is_worth_waiting(workshop: _Workshop, verdict: Verdict, repairer: Repairer) -> bool:
+    """Whether something is left that passes by itself once its cause is gone, and no cause was left as it is."""
+    away = {exam.host for exam in verdict.exams if exam.trouble}
+    left = [
+        found
+        for found in verdict.findings
+        if found.severity is not Severity.NOTE
+        and not (found.code == "node-down" and found.where.rpartition(":")[0] in away)
+    ]
+    is_stuck = repairer.course.refused or repairer.course.failed
+    # A node whose process is not ours to start stays away, and its shard without it.
+    heals = _HEALS if workshop.record is not None else _HEALS - {"node-down", "shard-without-replica"}
+    return not is_stuck and any(found.code in heals for found in left)
 
 
 _HEALS = frozenset(
@@ -406,12 +434,6 @@ _HEALS = frozenset(
         "views-disagree",
     }
 )
-
-
-def _may_heal(verdict: Verdict) -> bool:
-    """Whether something is left that passes by itself once its cause is gone."""
-    left = [found for found in verdict.findings if found.severity is not Severity.NOTE]
-    return bool(left) and any(found.code in _HEALS for found in left)
 
 
 __all__ = [

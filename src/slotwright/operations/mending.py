@@ -76,8 +76,11 @@ class Mender:
     former: LoginDialer | None = None
     former_password: Secret | None = field(default=None, repr=False)
 
-    async def act(self, action: Action) -> str:
-        """Do it; what came of it in few words, "" where there is nothing to add. Raises ServerError, HostError."""
+    async def act(self, action: Action, task: str = "") -> str:
+        """Do it, with its progress under ``task``; what came of it in few words, "" for nothing to add.
+
+        Raises ServerError, HostError.
+        """
         match action:
             case Thaw(address):
                 await self._thaw(address)
@@ -108,7 +111,7 @@ class Mender:
             case BumpEpoch(address):
                 await self._call(address, "CLUSTER", "BUMPEPOCH")
             case SettleSlots():
-                settled = await self.settler.settle(action)
+                settled = await self.settler.settle(action, task)
                 return f"{settled.moved} keys brought, {settled.dropped} copies dropped"
             case _:
                 assert_never(action)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from slotwright.errors import HostError, PartialError, ServerError, SlotwrightError
-from slotwright.model.events import Began, Ended, Moved, Report
+from slotwright.model.events import Began, Ended, Report
 from slotwright.model.repair import (
     Await,
     BumpEpoch,
@@ -138,6 +138,7 @@ class Repairer:
             asked[step.key] = await self.consent(step)
             if not asked[step.key]:
                 self.course.refused.append(step)
+                self._forgive_start(step.where)
         return asked[step.key]
 
     def _give_up_late(self, stage: Iterable[RepairStep], situation: Situation) -> None:
@@ -193,13 +194,18 @@ class Repairer:
         self.journal.write({"phase": "done", **entry})
         self.report(Ended(step.key, f"{step.where}: {step.what}" + (f" ({outcome})" if outcome else "")))
         self.course.done.append(DoneStep(step, outcome))
-        self._forgive(step)
+        if isinstance(step.action, StartServer):
+            self._forgive_start(step.where)
         return True
 
-    def _forgive(self, step: RepairStep) -> None:
-        """A start that came off makes good the one that failed before its damage was known."""
-        if isinstance(step.action, StartServer):
-            self.course.failed = [each for each in self.course.failed if each.step.action != step.action]
+    def _forgive_start(self, where: str) -> None:
+        """A start that failed before its damage was known counts no more once another came off, or the damage's own
+        remedy was refused."""
+        self.course.failed = [
+            each
+            for each in self.course.failed
+            if each.step.where != where or not isinstance(each.step.action, StartServer)
+        ]
 
     def _remember_failure(self, step: RepairStep, error: SlotwrightError) -> None:
         # A start that failed may have another remedy, and keys that differ a question: the next plan knows.
@@ -212,7 +218,7 @@ class Repairer:
         if isinstance(step.action, Await):
             return await self._wait(step.action)
         try:
-            return await self.mender.act(step.action)
+            return await self.mender.act(step.action, step.key)
         except (ServerError, HostError) as error:
             error.where = error.where or step.where
             raise
@@ -221,7 +227,6 @@ class Repairer:
         """Until the plan does not want it any more; in vain is no failure, the next plan knows it."""
         started = self.clock.now()
         while self.clock.now() - started < action.timeout_s:
-            self.report(Moved(f"wait {action.until}", action.until))
             plan = plan_repair(await self.gather(self.memory, False))
             if not any(isinstance(step.action, Await) and step.action.until == action.until for step in plan.steps):
                 return f"after {self.clock.now() - started:.1f} s"

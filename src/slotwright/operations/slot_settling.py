@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from slotwright.errors import NodeUnreachableError, PartialError, ServerError
 from slotwright.model.cluster import NodeView, Observation, Role
 from slotwright.model.contents import QuarantinedKey
-from slotwright.model.events import Began, Ended, Moved, Report
+from slotwright.model.events import Moved, Report
 from slotwright.model.repair import SettleSlots
 from slotwright.model.secret import Secret
 from slotwright.model.slots import SlotSet
@@ -74,15 +74,15 @@ class Settler:
     password: Secret | None = field(default=None, repr=False)
     username: str = ""
 
-    async def settle(self, step: SettleSlots) -> Settled:
-        """Raises ServerError (migrate-failed, target-full, slot-not-settled) and PartialError (key-differs): what was
-        brought stays brought, and the next plan goes on from there."""
-        text = f"settle {len(step.slots)} slot{'s' if len(step.slots) > 1 else ''} at {step.owner}"
-        self.report(Began("settle", text))
-        done, is_ok = Settled(), False
+    async def settle(self, step: SettleSlots, task: str = "settle") -> Settled:
+        """``task`` is what its progress belongs to.
+
+        Raises ServerError (migrate-failed, target-full, slot-not-settled, settling-refused) and PartialError
+        (key-differs): what was brought stays brought, and the next plan goes on from there.
+        """
+        done = Settled()
         try:
-            await self._settle(step, text, done)
-            is_ok = True
+            await self._settle(step, task, done)
         except ReplyError as error:
             raise ServerError(
                 f"a node refuses what would settle slots at {step.owner}",
@@ -92,11 +92,9 @@ class Settler:
                 left=f"{done.moved} keys were brought; nothing is lost",
                 hint="slotwright check says what is left",
             ) from error
-        finally:
-            self.report(Ended("settle", f"{text}: {done.moved} keys brought, {done.dropped} copies dropped", is_ok))
         return done
 
-    async def _settle(self, step: SettleSlots, text: str, done: Settled) -> None:
+    async def _settle(self, step: SettleSlots, task: str, done: Settled) -> None:
         seen = await observe(self.roster, self.addresses)
         owner = _view(seen, step.owner)
         holders = [_view(seen, address) for address in step.holders]
@@ -110,7 +108,7 @@ class Settler:
                 await self._bump(step.owner)
             await self._finalise(settled, owner, [*holders, *others], seen)
             done_with += len(part)
-            self.report(Moved("settle", f"{text}: {done.moved} keys", done_with, total))
+            self.report(Moved(task, f"{step.owner}: {done.moved} keys brought", done_with, total))
         if done.different and not step.keeps_owners:
             raise _differing(step, done)
         await self._await_views(step)
@@ -177,10 +175,17 @@ class Settler:
                 )
 
     async def _open(self, slot: int, owner: NodeView, holder: NodeView) -> None:
-        """So that the owner takes the keys, and the holder gives and shows them; again is no harm."""
+        """So that the owner takes the keys, and the holder gives and shows them; again is no harm.
+
+        A node that has a slot migrating takes no key of it that it lacks (it answers ASK), so a move that is taken back
+        is closed at the owner first. Until a key is back, the owner knows nothing of it; a write to it meanwhile shows
+        as a difference.
+        """
         ours, theirs = await self.roster.connection(owner.address), await self.roster.connection(holder.address)
         if not _claims(owner, slot):
             await ours.call("CLUSTER", "SETSLOT", slot, "IMPORTING", holder.id)
+        elif owner.myself is not None and any(each.slot == slot for each in owner.myself.migrating):
+            await ours.call("CLUSTER", "SETSLOT", slot, "STABLE")
         if _claims(holder, slot):
             await theirs.call("CLUSTER", "SETSLOT", slot, "MIGRATING", owner.id)
         else:

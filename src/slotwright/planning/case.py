@@ -34,10 +34,10 @@ class Case:
         return self.expected.blueprint if self.expected else None
 
     def views(self) -> Iterator[tuple[SurveyNode, NodeView]]:
-        """The nodes that answered, with what they said."""
+        """The nodes that answered, with what they said; another node in a node's place speaks for itself alone."""
         for node in self.survey.nodes:
             view = self.observation.view_of(node.address) if node.address else None
-            if view is not None:
+            if view is not None and view.id == node.id:
                 yield node, view
 
     def repair(self, otherwise: str) -> str:

@@ -6,6 +6,7 @@ its owner holds keys of it; such slots do not appear here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,8 +23,8 @@ class SlotCase:
     """One slot that is not as it should be. Nodes are ids.
 
     ``claimants`` are the nodes that answer and call it their own; ``owner`` is who is believed to own it, answering or
-    not (None: nobody). ``migrating`` has (node, to) pairs, ``importing`` (node, from); ``keys`` (node, count) pairs of
-    primaries that hold keys of it.
+    not (None: nobody); ``believed`` whom most others hold the owner of a slot that nobody claims. ``migrating`` has
+    (node, to) pairs, ``importing`` (node, from); ``keys`` (node, count) pairs of primaries that hold keys of it.
     """
 
     slot: int
@@ -32,6 +33,7 @@ class SlotCase:
     migrating: tuple[tuple[str, str], ...] = ()
     importing: tuple[tuple[str, str], ...] = ()
     keys: tuple[tuple[str, int], ...] = ()
+    believed: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -71,6 +73,7 @@ def slot_cases(survey: Survey, observation: Observation, contents: Contents) -> 
     uncovered = _ALL - SlotSet.of(piece for slots in owned.values() for piece in slots.ranges)
     interesting = doubtful_slots(observation) | uncovered | _strays(contents, primaries, claimed)
     owner_of = _by_slot(owned, interesting)
+    believed = _believed(observation, uncovered)
     claimants_of = _by_slot(claimed, interesting)
     return tuple(
         SlotCase(
@@ -82,6 +85,7 @@ def slot_cases(survey: Survey, observation: Observation, contents: Contents) -> 
             tuple(
                 (node_id, contents.keys(node_id, slot)) for node_id in contents.holders(slot) if node_id in primaries
             ),
+            believed.get(slot),
         )
         for slot in interesting
     )
@@ -108,6 +112,16 @@ def _open_by_slot(
         for each in mine.importing:
             found.setdefault(each.slot, ([], []))[1].append((view.id, each.peer))
     return found
+
+
+def _believed(observation: Observation, uncovered: SlotSet) -> dict[int, str]:
+    """Of slots that nobody claims, whom most of the other nodes hold the owner."""
+    votes: dict[int, Counter[str]] = {}
+    for view in observation.views if uncovered else ():
+        for peer in view.peers:
+            for slot in peer.slots & uncovered:
+                votes.setdefault(slot, Counter())[peer.id] += 1
+    return {slot: max(counted, key=lambda node: (counted[node], node)) for slot, counted in votes.items()}
 
 
 def _strays(contents: Contents, primaries: set[str], claimed: Mapping[str, SlotSet]) -> SlotSet:

@@ -44,8 +44,9 @@ def diagnose(case: Case) -> tuple[Finding, ...]:
 def silent_nodes(case: Case) -> Iterator[Finding]:
     """Nodes that don't answer; what follows from that for their shard is said here too."""
     reasons = {silent.address: silent.reason for silent in case.observation.silent}
+    told = set(_told_of_members(case))
     for node in case.survey.nodes:
-        if node.is_reachable and node.trouble != "failed":
+        if (node.is_reachable and node.trouble != "failed") or node.id in told:
             continue
         reason = reasons.get(node.address, "") if node.address else ""
         lost = case.survey.mode is Mode.SINGLE or (node.role is Role.PRIMARY and bool(node.slots))
@@ -60,6 +61,21 @@ def silent_nodes(case: Case) -> Iterator[Finding]:
             seen="; ".join(part for part in (reason, further) if part),
             risk=_silence_risk(node, case),
         )
+
+
+def _told_of_members(case: Case) -> Iterator[str]:
+    """Ids whose silence follows from what is told of who is a member: strangers are not asked, and a node that came
+    back under another id is away under its own."""
+    if case.expected is None:
+        return
+    yield from (node.id for node in case.survey.nodes if not node.is_planned and node.trouble == "not asked")
+    away = {found.planned for found in changed_ids(case.observation, case.blueprint)}
+    yield from (node.id for node in case.survey.nodes if node.id in away and not node.slots)
+
+
+def _outsiders(case: Case) -> set[str]:
+    """Nodes in a place of the file that know nobody: what they don't know of the others, and these of them, is told."""
+    return {found.now for found in changed_ids(case.observation, case.blueprint) if len(found.view.peers) == 1}
 
 
 def _silence(node: SurveyNode, case: Case) -> str:
@@ -121,7 +137,7 @@ def uncovered_slots(case: Case) -> Iterator[Finding]:
             Severity.SERIOUS,
             case.survey.name,
             f"{SLOT_COUNT - owned} of {SLOT_COUNT} slots belong to nobody",
-            "give them an owner again: the node that had them, if it can come back",
+            f"slotwright repair {case.survey.name} gives them to the node that has their keys, or that had them",
             risk="their keys can't be reached; "
             + (what_still_serves(case) or "with full coverage required, no key can"),
         )
@@ -131,7 +147,7 @@ def states(case: Case) -> Iterator[Finding]:
     """Nodes that say cluster_state:fail though every slot has a live owner."""
     if len(case.survey.served) < SLOT_COUNT:
         return
-    apart = cut_off(case)
+    apart = cut_off(case) | _outsiders(case)
     for node, view in case.views():
         if not view.state_is_ok and not view.health.is_loading and node.id not in apart:
             yield Finding(
@@ -149,7 +165,7 @@ def views_disagree(case: Case) -> Iterator[Finding]:
     """One finding a node that sees owners, roles or members otherwise than the survey does."""
     own = {view.id: view.myself for _, view in case.views()}
     # Who can't reach the others knows old things, and the others of it: the broken links are told.
-    apart = cut_off(case)
+    apart = cut_off(case) | _outsiders(case)
     truth = {
         node.id: (node.role, node.slots, node.replica_of, _epoch(own.get(node.id)))
         for node in case.survey.nodes
@@ -178,8 +194,11 @@ def views_disagree(case: Case) -> Iterator[Finding]:
 def _explained(case: Case) -> set[tuple[Address | None, str]]:
     """(Who looks, at whom) where a disagreement follows from a slot with two owners, or a member that isn't found."""
     views = case.observation.views
-    twice = {node for each in slot_cases(case.survey, case.observation, case.contents) for node in _rivals(each)}
+    cases = slot_cases(case.survey, case.observation, case.contents)
+    twice = {node for each in cases for node in _rivals(each)}
     pairs: set[tuple[Address | None, str]] = {(view.address, node_id) for view in views for node_id in twice}
+    unclaimed = SlotSet.from_slots(each.slot for each in cases if not each.claimants and each.owner is None)
+    pairs |= {(view.address, peer.id) for view in views for peer in view.peers if unclaimed and peer.slots & unclaimed}
     return pairs | {(found.via, found.node_id) for found in misdirections(case.observation, case.blueprint)}
 
 
@@ -236,8 +255,11 @@ def epochs(case: Case) -> Iterator[Finding]:
 
 def slots(case: Case) -> Iterator[Finding]:
     """Slots that two nodes own, that a dead mover left open, or whose keys are where they should not be."""
+    # Who can't reach the others still claims what another one took over; it serves nobody, and its links are told.
+    apart = cut_off(case)
     cases = slot_cases(case.survey, case.observation, case.contents)
-    return slot_findings(case.survey, cases, case.contents)
+    told = tuple(each for each in cases if len(each.claimants) < 2 or apart.isdisjoint(each.claimants))
+    return slot_findings(case.survey, told, case.contents)
 
 
 def members(case: Case) -> Iterator[Finding]:

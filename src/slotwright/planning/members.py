@@ -62,9 +62,9 @@ class Votes:
 
 
 def votes(survey: Survey) -> Votes:
-    """Of the whole cluster, as it is believed."""
+    """Of the whole cluster, as it is believed. Who refuses our password votes all the same."""
     owners = [node for node in survey.nodes if node.role is Role.PRIMARY and node.slots]
-    return Votes(len(owners), sum(not node.trouble for node in owners))
+    return Votes(len(owners), sum(node.trouble in ("", "wrong password") for node in owners))
 
 
 def ghosts(observation: Observation, blueprint: Blueprint | None) -> Iterator[Ghost]:
@@ -99,9 +99,8 @@ def misdirections(observation: Observation, blueprint: Blueprint | None) -> Iter
     planned = {node.id for node in blueprint.nodes} if blueprint else set()
     where = {view.id: view for view in observation.views if view.mode is Mode.CLUSTER}
     for view in where.values():
-        table = {peer.id: peer for peer in view.peers}
         for node_id, other in where.items():
-            line = table.get(node_id)
+            line = view.peer(node_id)
             if node_id == view.id or (line is None and not _may_join(view, other, planned)):
                 continue
             if line is None:

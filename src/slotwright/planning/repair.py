@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from slotwright.model.findings import Finding, Severity
 from slotwright.model.repair import Await, RepairPlan, RepairStep
+from slotwright.planning.case import Case
 from slotwright.planning.members import votes
 from slotwright.planning.repair_members import (
     address_steps,
@@ -22,6 +23,7 @@ from slotwright.planning.repair_members import (
 from slotwright.planning.repair_processes import process_steps
 from slotwright.planning.repair_slots import epoch_steps, fragment_steps, slot_steps
 from slotwright.planning.situation import Situation
+from slotwright.planning.symptoms_bus import cut_off
 
 Stage = Callable[[Situation], Iterator[RepairStep]]
 
@@ -45,8 +47,14 @@ def _applicable(situation: Situation) -> Iterator[Stage]:
         return
     yield from _OF_A_CLUSTER
     is_merged = any(found.code == "clusters-merged" for found in situation.findings)
-    if votes(situation.survey).is_enough and not is_merged:
+    if votes(situation.survey).is_enough and not is_merged and not _is_parted(situation):
         yield from _OF_A_MAJORITY
+
+
+def _is_parted(situation: Situation) -> bool:
+    """Whether nodes that answer us can't reach the others: what they say of slots is old, and settles nothing."""
+    case = Case(situation.survey, situation.observation, situation.expected, situation.exams, situation.contents)
+    return bool(cut_off(case))
 
 
 def _without_repeats(stages: list[tuple[RepairStep, ...]]) -> Iterator[tuple[RepairStep, ...]]:

@@ -92,8 +92,9 @@ def _is_copy_to_come(situation: Situation, shard: BlueprintShard, node: Blueprin
 def _unfreeze(situation: Situation, shard: BlueprintShard, node: BlueprintNode, exam: NodeExam) -> Iterator[RepairStep]:
     if not exam.is_stopped:
         return
-    place = str(node.address)
-    if heir(situation, shard, node) is None:
+    place, seen = str(node.address), situation.node(node.id)
+    is_replica = seen is not None and seen.role is Role.REPLICA
+    if is_replica or heir(situation, shard, node) is None:
         yield RepairStep(Thaw(node.address), "node-stopped", place, "let the process that was stopped go on")
         return
     # Woken up as the primary that it was, it would serve what waits in its sockets before it learns that it is none.
@@ -108,7 +109,7 @@ def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, ex
     if node.address in situation.failed_starts and not _damage(situation, node):
         return
     is_gone = exam.directory in _GONE
-    lost = "folder-lost" if is_gone else judge_map(exam.map_text or "", node.id) and "map-broken"
+    lost = "folder-lost" if is_gone else _lost_map(situation, node, exam)
     damage = _damage(situation, node)
     if _is_held_back(situation, shard, node, loses_data=bool(is_gone or damage)):
         yield from _wait_for_heir(situation, shard, node)
@@ -128,7 +129,14 @@ def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, ex
     how = "start it again" if damage else "start it"
     if damage:
         yield _free_of_damage(situation, shard, node, damage)
-    yield RepairStep(StartServer(node.address), why, place, f"{how} ({_role(situation, node)} of shard {shard.number})")
+    yield RepairStep(StartServer(node.address), why, place, f"{how}, {_role(situation, shard, node)}")
+
+
+def _lost_map(situation: Situation, node: BlueprintNode, exam: NodeExam) -> str:
+    """The code of what is wrong with its map; a stand-alone instance has none."""
+    if not situation.is_cluster or not judge_map(exam.map_text or "", node.id):
+        return ""
+    return "map-lost" if exam.map_text is None else "map-broken"
 
 
 def _map_words(is_gone: bool) -> str:
@@ -136,9 +144,13 @@ def _map_words(is_gone: bool) -> str:
     return f"{what}, under the id that it had"
 
 
-def _role(situation: Situation, node: BlueprintNode) -> str:
-    seen = situation.node(node.id)
-    return (seen.role if seen is not None else node.role).value
+def _role(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> str:
+    if not situation.is_cluster:
+        return "the instance"
+    leading = heir(situation, shard, node)
+    if leading is not None:
+        return f"as a replica of {leading} (shard {shard.number})"
+    return f"{'the primary' if _was_primary(situation, node) else 'a replica'} of shard {shard.number}"
 
 
 def _was_primary(situation: Situation, node: BlueprintNode) -> bool:

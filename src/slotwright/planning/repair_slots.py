@@ -29,6 +29,7 @@ class _Group:
     open_at: tuple[str, ...]
     differs: bool
     is_abandoned: bool
+    is_return: bool
     why: str
     reason: str
 
@@ -179,9 +180,9 @@ def knowledge(situation: Situation) -> Knowledge:
         for shard in situation.blueprint.shards:
             owner = shard_owner(situation.survey, situation.blueprint, shard.number)
             planned |= dict.fromkeys(shard.slots, owner.id if owner else "")
-            if any(node.address in silent for node in shard.nodes):
+            if any(node.address in silent for node in shard.nodes) and not _is_led(situation, shard):
                 guarded |= set(shard.slots)
-    elif situation.observation.silent:
+    elif any(not node.is_reachable and node.role is Role.PRIMARY for node in situation.survey.nodes):
         guarded = set(range(16384))
     # A node that never had slots is no candidate for those that nobody has, where others are.
     owners = {node_id for node_id, size in sizes.items() if size}
@@ -194,6 +195,12 @@ def knowledge(situation: Situation) -> Knowledge:
         frozenset(guarded),
         situation.takes_back,
     )
+
+
+def _is_led(situation: Situation, shard: BlueprintShard) -> bool:
+    """Whether a member of the shard serves as primary now: it has what a silent one had, and later writes."""
+    seen = [situation.node(node.id) for node in shard.nodes]
+    return any(node is not None and not node.trouble and node.role is Role.PRIMARY and node.slots for node in seen)
 
 
 def _primaries(situation: Situation) -> Iterator[NodeView]:
@@ -221,6 +228,8 @@ def _group(case: SlotCase, decision: Decision, situation: Situation, is_abandone
         tuple(opened),
         situation.contents.has_different_twins(case.slot),
         is_abandoned,
+        any(node == decision.owner for node, _ in case.migrating)
+        and any(node != decision.owner for node, _ in case.keys),
         _why(case),
         decision.reason,
     )
@@ -245,8 +254,11 @@ def _step(group: _Group, cases: list[SlotCase], situation: Situation) -> RepairS
         keeps_owners=group.differs,
     )
     keys = sum(case.keys_of(node) for case in cases for node in group.holders)
-    brought = f", {keys} keys are brought there" if keys else ""
-    step = RepairStep(action, group.why, str(action.owner), f"{_named(slots)}: owned by it{brought} ({group.reason})")
+    brought = f" and bring it {keys} key{'s' if keys > 1 else ''}" if keys else ""
+    what = f"make it the one owner of {_named(slots)}{brought}: {group.reason}"
+    # Until a key is back, its owner answers as if it did not exist: no server can be asked to look elsewhere meanwhile.
+    risk = Risk.SERVICE if group.is_return and keys else Risk.NONE
+    step = RepairStep(action, group.why, str(action.owner), what, risk)
     if group.differs:
         different = sum(not twin.is_equal and twin.slot in slots for twin in situation.contents.twins)
         return replace(

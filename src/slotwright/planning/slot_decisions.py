@@ -3,8 +3,8 @@
 1. what the journal says was intended, when slotwright itself was moving the slot;
 2. a move that is open at both ends goes on where it was going once some keys have arrived, and is taken back before;
 3. of two owners, the one that the other was handing the slot to; then the only one with keys; then the higher epoch;
-4. of no owner, the node that was taking it over; then the one with its keys; then who had it by the file; then who has
-   the fewest slots.
+4. of no owner, the node that was taking it over; then the one with its keys; then whom the other nodes hold its owner;
+   then who had it by the file; then who has the fewest slots.
 
 No rule takes a slot from the only node that holds its keys without bringing them along, and where a node that does not
 answer may hold keys of a slot, nobody is given it.
@@ -100,6 +100,8 @@ def _of_none(case: SlotCase, know: Knowledge) -> Decision:
     holding = [node for node, _ in case.keys if node in know.primaries]
     if holding:
         return Decision(max(holding, key=lambda node: (case.keys_of(node), node)), "it holds the slot's keys")
+    if case.believed in know.primaries and case.believed is not None:
+        return Decision(case.believed, "the other nodes hold it its owner")
     if case.slot in know.guarded:
         return Decision(None, "a node that does not answer may hold its keys")
     planned = know.planned.get(case.slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from slotwright.model.cluster import NodeView, PeerView, Role
@@ -17,12 +18,17 @@ Pair = tuple[SurveyNode, SurveyNode]
 
 def broken_links(case: Case) -> tuple[Pair, ...]:
     """Who can't reach whom, though both answer us."""
+    # Views share equal lines, so each is looked at once; mostly none is broken.
+    lines = {id(peer): peer for view in case.observation.views for peer in view.peers}
+    broken = {key for key, peer in lines.items() if _is_broken(peer)}
+    if not broken:
+        return ()
     views = {node.id: (node, view) for node, view in case.views() if _is_settled(node, view)}
     return tuple(
         (node, views[peer.id][0])
         for node, view in views.values()
         for peer in view.peers
-        if peer.id in views and peer.id != node.id and _is_broken(peer)
+        if id(peer) in broken and peer.id in views and peer.id != node.id
     )
 
 
@@ -38,11 +44,8 @@ def _is_broken(peer: PeerView) -> bool:
 
 def cut_off(case: Case) -> frozenset[str]:
     """Ids of the nodes that reach fewer than half of the others: what they say of the cluster is old."""
-    pairs, whole = broken_links(case), len(case.survey.nodes)
-    missing: dict[str, int] = {}
-    for node, _ in pairs:
-        missing[node.id] = missing.get(node.id, 0) + 1
-    return frozenset(node_id for node_id, count in missing.items() if 2 * count > whole - 1)
+    missing = Counter(node.id for node, _ in broken_links(case))
+    return frozenset(node_id for node_id, count in missing.items() if 2 * count > len(case.survey.nodes) - 1)
 
 
 def bus_links(case: Case) -> Iterator[Finding]:
@@ -51,8 +54,19 @@ def bus_links(case: Case) -> Iterator[Finding]:
     # That the others hold a node failed is told of that node, with what follows for its shard.
     failed = {node.id for node in case.survey.nodes if node.trouble == "failed"}
     many = max(2, (len(case.survey.nodes) - 1) / 2)
-    deaf = {node.id: node for _, node in pairs if sum(to is node for _, to in pairs) >= many}
-    alone = {node.id: node for node, _ in pairs if sum(by is node for by, _ in pairs) >= many} if pairs else {}
+    hears, reaches = Counter(to.id for _, to in pairs), Counter(by.id for by, _ in pairs)
+    deaf = {to.id: to for _, to in pairs if hears[to.id] >= many}
+    alone = {by.id: by for by, _ in pairs if reaches[by.id] >= many}
+    if len(deaf) > max(2, len(case.survey.nodes) / 2):
+        yield _finding(
+            Severity.SERIOUS,
+            case.survey.name,
+            f"{len(deaf)} nodes don't reach each other's cluster bus, though all of them answer",
+            "no failure is seen, no replica takes over, and the nodes refuse their clients after cluster-node-timeout",
+            case,
+            _names(list(deaf.values())),
+        )
+        return
     for node in deaf.values():
         if node.id not in failed:
             yield _deaf(case, node, [by for by, to in pairs if to is node])

@@ -94,20 +94,21 @@ def _lost_all(case: Case, node: SurveyNode, view: NodeView, others: list[NodeVie
 
 def shared_directories(case: Case) -> Iterator[Finding]:
     """Two servers of one machine that write the same files."""
-    seen: dict[tuple[str, str, str], list[SurveyNode]] = {}
-    for node, view in case.views():
+    seen: dict[tuple[str, str, str], list[str]] = {}
+    # Not by the survey: with one map two servers are one node.
+    for view in case.observation.views:
         directory = view.setting("dir")
-        if not directory or node.address is None:
+        if not directory:
             continue
-        machine = "loopback" if node.address.is_loopback else node.address.host
+        machine = "loopback" if view.address.is_loopback else view.address.host
         names: dict[str, tuple[str, ...]] = {"snapshot": (view.setting("dbfilename") or "dump.rdb",)}
         if view.health.has_append_log:
             names["log"] = (view.setting("appenddirname") or "", view.setting("appendfilename") or "appendonly.aof")
         for kind, name in names.items():
-            seen.setdefault((machine, f"{directory}/", f"{kind} {'/'.join(name)}"), []).append(node)
+            seen.setdefault((machine, f"{directory}/", f"{kind} {'/'.join(name)}"), []).append(str(view.address))
     told: set[tuple[str, ...]] = set()
     for (_, directory, _), nodes in seen.items():
-        places = tuple(node.place for node in nodes)
+        places = tuple(nodes)
         if len(places) > 1 and places not in told:
             told.add(places)
             yield Finding(

@@ -28,9 +28,7 @@ def login_finding(case: Case, node: SurveyNode, fault: LoginFault) -> Finding:
         Severity.SERIOUS,
         node.place,
         "the replica has no password for its primary" if missing else "the replica's password for its primary is wrong",
-        "slotwright up (sets masterauth from the file; nothing restarts)"
-        if case.expected
-        else "CONFIG SET masterauth on it, then CONFIG REWRITE; nothing restarts",
+        case.repair("CONFIG SET masterauth on it, then CONFIG REWRITE") + " (sets masterauth; nothing restarts)",
         seen=cause + (f"; {flood}" if flood else ""),
         risk=f"shard {node.shard} has one copy less; the replica reconnects for ever and {fills}",
     )

@@ -125,11 +125,15 @@ class SshShell:
         mark = secrets.token_hex(8)
         command, given = self._command(f"echo {mark} >&2\n{script}", arguments, b"", mark, as_root=True)
         try:
-            with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                async with self._channels:
-                    status, _, complaint = await self._execute(command, given, timeout_s, file)
-                file.flush()
-                os.fsync(file.fileno())
+            handle = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                # The library closes the file that it is given, so it gets one of its own.
+                with os.fdopen(os.dup(handle), "wb") as file:
+                    async with self._channels:
+                        status, _, complaint = await self._execute(command, given, timeout_s, file)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
         except OSError as error:
             raise host_error("write", Path(to), error) from error
         before, found, after = complaint.partition(f"{mark}\n")

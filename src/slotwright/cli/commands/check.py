@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     default=None,
     help="Write, read and remove a key on every shard; the default for clusters made here, not for others.",
 )
+@click.option("--keys", "is_deep", is_flag=True, help="Also count keys in every slot: finds keys in the wrong node.")
 @json_option
-def command(target: str | None, canary: bool | None, as_json: bool) -> int:
+def command(target: str | None, canary: bool | None, is_deep: bool, as_json: bool) -> int:
     """Prove that the cluster is sound, or say what is not: what, where, what it risks, what to do.
 
     Exit code 0 when it is sound (notes don't count), 3 when it is not. TARGET is as for `status`.
@@ -40,7 +41,7 @@ def command(target: str | None, canary: bool | None, as_json: bool) -> int:
         # A cluster that was adopted is somebody's own: nothing is written to it unasked.
         is_adopted = found.record is not None and found.record.stage is Stage.ADOPTED
         wrote = (is_ours and not is_adopted) if canary is None else canary
-        return await api.check(context, found, with_canaries=wrote)
+        return await api.check(context, found, with_canaries=wrote, is_deep=is_deep)
 
     verdict = perform(verb, as_json=as_json, quiet=True)
     if as_json:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--host", default="", help="Take all nodes of this host away.")
 @click.option("--freeze", is_flag=True, help="Let it hang (SIGSTOP) instead of killing it.")
+@click.option("--planned", is_flag=True, help="Hand over by a planned failover instead: nothing may be lost.")
 @click.option("--rate", default=300.0, show_default=True, help="Writes a second, and as many reads.")
 @click.option(
     "--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with a picture."
@@ -38,6 +39,7 @@ def command(
     node: str | None,
     host: str,
     freeze: bool,
+    planned: bool,
     rate: float,
     page: Path | None,
     yes: bool,
@@ -53,18 +55,20 @@ def command(
 
     if node and host:
         raise click.UsageError("--node or --host, not both.")
+    if freeze and planned:
+        raise click.UsageError("--freeze or --planned, not both.")
     if rate <= 0:
         raise click.UsageError("--rate must be above 0.")
     if not yes and (as_json or not can_ask()):
         raise need_yes("drill")
-    wish = api.drill_wish(node, host, rate, freeze)
+    wish = api.drill_wish(node, host, rate, is_freeze=freeze, is_planned=planned)
 
     async def verb(context: Context, progress: Progress) -> Drill:
         def agree(victims: Victims) -> bool:
             progress.pause()
-            verb = "frozen" if freeze else "killed"
             click.echo(
-                f"{', '.join(map(str, victims.nodes))} will be {verb}; clients of its shards wait meanwhile", err=True
+                f"{', '.join(map(str, victims.nodes))} will be {wish.how}; clients of its shards wait meanwhile",
+                err=True,
             )
             return ask("go on?")
 

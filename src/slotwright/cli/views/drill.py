@@ -21,7 +21,7 @@ _COLOURS = {"acknowledged": "#2e7d32", "indeterminate": "#f9a825", "refused": "#
 
 def show_drill(drill: Drill, page: Path | None) -> None:
     """`drill`: what clients saw, shard by shard, and what became of their writes."""
-    done = "frozen" if drill.wish.is_freeze else "killed"
+    done = drill.wish.how
     state = paint("passed", "good") if drill.is_passed else paint("not passed", "bad")
     nodes = ", ".join(map(str, drill.victims.nodes))
     out(f"{paint(drill.name, 'bold')}: {state} · {nodes} {done} at {drill.wish.rate:g} writes/s", "")
@@ -60,6 +60,7 @@ def drill_json(drill: Drill) -> dict[str, Any]:
         "passed": drill.is_passed,
         "nodes": [str(address) for address in drill.victims.nodes],
         "frozen": drill.wish.is_freeze,
+        "planned": drill.wish.is_planned,
         "rate": drill.wish.rate,
         "shards": [
             {
@@ -98,7 +99,7 @@ def write_page(drill: Drill, page: Path) -> None:
         "td,th{padding:.2em 1em .2em 0;text-align:left}"
         "svg{width:100%;height:auto}</style>"
         f"<h1>{html.escape(title)}: {'passed' if drill.is_passed else 'not passed'}</h1>"
-        f"<p>{', '.join(map(str, drill.victims.nodes))} {'frozen' if drill.wish.is_freeze else 'killed'} at "
+        f"<p>{', '.join(map(str, drill.victims.nodes))} {drill.wish.how} at "
         f"{drill.wish.rate:g} writes a second; whole again after {_seconds(drill.whole_s)}.</p>"
         f"<p>{drill.acknowledged} writes acknowledged, <b>{len(drill.lost)} lost</b>; {drill.refused} refused, "
         f"{drill.indeterminate} indeterminate.</p>"

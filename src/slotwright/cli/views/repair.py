@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slotwright.cli.views.human import counted, proof_lines, show_finding_list, show_survey
 from slotwright.cli.views.json import finding_json, verdict_json
-from slotwright.cli.views.screen import out, paint, wrapped
+from slotwright.cli.views.screen import folded, out, paint, wrapped
 from slotwright.model.repair import RepairPlan, RepairStep, Risk
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def show_repair_plan(plan: RepairPlan, *, forecast: bool = True) -> None:
     if plan.steps and forecast:
         words = sorted({step.word for step in plan.steps if step.word})
         asked = "; ".join(f"--accept {word}" for word in words)
-        text = "after each stage the cluster is looked at again, and the rest is planned anew"
-        out("", *wrapped("", text, 2)[:2])
+        out("", "  after each stage the cluster is looked at again, and the rest is planned anew")
         out(f"  apply with: slotwright repair {plan.name}" + (f"   (what could be lost: {asked})" if asked else ""))
 
 
@@ -73,15 +72,16 @@ def show_repaired(result: Repaired) -> None:
         out(f"{paint(result.name, 'bold')}: {word}", "")
     for done in result.done:
         outcome = f" ({done.outcome})" if done.outcome else ""
-        out(*wrapped("", f"{paint('done', 'good')}  {done.step.where}: {done.step.what}{outcome}", 0))
+        _show_outcome("done", "good", f"{done.step.where}: {done.step.what}{outcome}")
     for failed in result.failed:
-        out(*wrapped("", f"{paint('FAILED', 'bad')}  {failed.step.where}: {failed.error.what}", 0))
+        _show_outcome("FAILED", "bad", f"{failed.step.where}: {failed.error.what}")
         for name, text in (("seen", failed.error.seen), ("left", failed.error.left), ("next", failed.error.hint)):
             if text:
-                out(*wrapped(name, text, 8))
+                out(*wrapped(name, text, 10))
     for step in result.refused:
-        out(*wrapped("", f"{paint('left', 'warn')}  {step.where}: {step.what}", 0), *wrapped("loss", step.loss, 8))
-        out(f"        allow it with: slotwright repair {result.name} --accept {step.word}")
+        _show_outcome("left", "warn", f"{step.where}: {step.what}")
+        out(*wrapped("loss", step.loss, 10))
+        out(*wrapped("allow", f"slotwright repair {result.name} --accept {step.word}", 10))
     out("")
     show_survey(result.verdict.survey)
     out("", f"  keys   {result.keys_before} on the primaries that answered before, {result.keys_after} now")
@@ -94,6 +94,11 @@ def show_repaired(result: Repaired) -> None:
         out(*proof_lines(result.verdict, wrote=result.verdict.is_proved))
     elif result.verdict.findings:
         show_finding_list(result.verdict.findings)
+
+
+def _show_outcome(word: str, style: str, text: str) -> None:
+    first, *rest = folded(text, 10)
+    out(f"  {paint(f'{word:<6}', style)}  {first.strip()}", *rest)
 
 
 def step_json(step: RepairStep) -> dict[str, Any]:
