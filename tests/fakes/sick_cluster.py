@@ -107,7 +107,7 @@ class Node:
 
 @dataclass(slots=True)
 class Cluster:
-    """``kept`` counts as a place where values survive: what a repair wrote to files."""
+    """``kept``: what a repair wrote to files; values survive there. ``good_maps`` are those of its sound days."""
 
     blueprint: Blueprint
     persistence: Persistence
@@ -115,6 +115,7 @@ class Cluster:
     nodes: dict[Address, Node]
     now: int = 0
     kept: set[tuple[Key, str]] = field(default_factory=set)
+    good_maps: dict[Address, str] = field(default_factory=dict)
     moves_replicas: bool = True
     news: int = 0
 
@@ -137,7 +138,8 @@ class Cluster:
         return found
 
     def counting_values(self) -> set[tuple[Key, str]]:
-        """Those that a repair must keep: not what lies with a node that lost the slot, or will when both are back."""
+        """Those that a repair must keep: not what lies with a node that lost the slot, or will when both are back, and
+        not what a replica has beyond its primary that runs."""
         found = set()
         for node in self.nodes.values():
             data = node.folder.data if node.life is Life.DEAD else node.data
@@ -146,10 +148,10 @@ class Cluster:
 
     def _counts(self, node: Node, slot: int) -> bool:
         leader = self.by_id(node.id if node.is_primary else node.me.primary or "")
+        if leader is not None and leader is not node and leader.life is Life.RUNNING:
+            return False
         if leader is None or slot not in leader.me.slots:
             return node.life is not Life.DEAD or slot in node.importing
-        if node.life is Life.DEAD and leader is not node and leader.life is Life.RUNNING:
-            return False
         rivals = [other for other in self.nodes.values() if other.is_primary and other is not leader]
         rivals = [other for other in rivals if slot in other.me.slots and other.me.epoch > leader.me.epoch]
         return all(leader.life is rival.life is Life.RUNNING for rival in rivals)
@@ -263,20 +265,17 @@ class Cluster:
             one.me.epoch = one.epoch
 
     def _meet_unknown(self, one: Node, sender: Node) -> None:
+        """Gossip: nodes that ``one`` does not know are met, those that it does not find are looked for elsewhere."""
         for told in sender.table.values():
-            known = one.table.get(told.id)
+            if told.id == one.id or (one.heard.get(told.id, NEVER) >= self.now - 1 and told.id in one.table):
+                continue
             other = self.nodes.get(told.address) if told.address else None
-            if known is not None:
-                if (
-                    known.id != one.id
-                    and not self._hears(one, known.id)
-                    and self._hears(sender, told.id)
-                    and told.address
-                ):
-                    known.address = told.address
+            if told.id in one.table:
+                if told.address and self._hears(sender, told.id):
+                    one.table[told.id].address = told.address
                 continue
             is_there = other is not None and other.life is Life.RUNNING and other.id == told.id
-            if is_there and one.forgotten.get(told.id, -1000) + FORGET_S < self.now:
+            if other is not None and is_there and one.forgotten.get(told.id, NEVER) + FORGET_S < self.now:
                 self.meet(one, other)
 
     def _hears(self, one: Node, other_id: str) -> bool:
@@ -472,6 +471,7 @@ def sound_cluster(blueprint: Blueprint, persistence: Persistence, data: Data, *,
         node.heard = dict.fromkeys(node.table, 0)
     made = Cluster(blueprint, persistence, has_shard_ids, nodes)
     made.ticks(2)
+    made.good_maps = {node.place: render_map(made, node) for node in made.nodes.values()}
     return made
 
 

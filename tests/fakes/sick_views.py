@@ -58,7 +58,7 @@ def situation_of(
         cluster.persistence,
         float(TIMEOUT_S),
         tuple(_live_maps(cluster)),
-        {},
+        cluster.good_maps,
         move_intents(entries),
         frozenset(memory.waited),
         frozenset(memory.failed_starts),
