@@ -27,8 +27,11 @@ LARGE_DISK = 'rm -r "$1.before" && cp -a "$1" "$1.before" && umount "$1" && rmdi
 CUT_MAP = r"""cd "$1" && head -c $(($(wc -c < nodes.conf) / 2)) nodes.conf > cut && cat cut > nodes.conf && rm cut"""
 DAMAGE_LOG = r"""
 file=$(ls -t "$1"/appendonlydir/*.incr.aof | head -n 1)
-printf '\0rotten\0\0rotten\0\0rotten\0' | dd of="$file" bs=1 seek=$(($(wc -c < "$file") / 2)) conv=notrunc status=none
+half=$(($(wc -c < "$file") / 2))
+at=$(grep -abo '^\*[0-9]' "$file" | awk -F: -v half="$half" '{ at = $1 } at >= half { exit } END { print at + 0 }')
+printf '\0rotten\0\0rotten\0\0rotten\0' | dd of="$file" bs=1 seek="$at" conv=notrunc status=none
 """
+"""Where a command begins: within a value nobody would notice."""
 IN_VAIN = (
     '[ $(grep -c "Bad file format" "$1/server.log") -ge 2 ] && [ $(systemctl show -p NRestarts --value "$2") -ge 1 ]'
 )
@@ -219,6 +222,8 @@ def test_the_disk_of_a_node_is_full(patient: Patient) -> None:
         assert "persistence-failing" in {each["code"] for each in plan["unrepaired"]}
         patient.host(victim).run("rm $1", ballast)
         patient.is_mended()
+        with patient.connect(victim) as client:
+            client.delete(filler)
 
 
 def test_killed_for_want_of_memory(patient: Patient) -> None:
