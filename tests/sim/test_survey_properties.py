@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slotwright.model.cluster import Link, NodeView, Observation, PeerView, Replication, Role, SilentNode
@@ -56,11 +56,13 @@ def observations(draw: st.DrawFn) -> Observation:
     return Observation(tuple(views), tuple(silent))
 
 
+@settings(deadline=None)
 @given(observations())
 def test_the_lines_that_are_believed(observation: Observation) -> None:
     assert list(_believed_lines(observation).items()) == list(_plainly_believed(observation).items())
 
 
+@settings(deadline=None)
 @given(observations())
 def test_the_views_that_disagree(observation: Observation) -> None:
     case = Case(take_survey("any", observation, None), observation)
@@ -68,6 +70,7 @@ def test_the_views_that_disagree(observation: Observation) -> None:
     assert told == _plainly_disagreeing(case)
 
 
+@settings(deadline=None)
 @given(observations())
 def test_what_is_looked_up_is_what_a_search_finds_first(observation: Observation) -> None:
     for address in (Address(f"h{host}", port) for host in (1, 2, 3, 4) for port in (1, 2)):
