@@ -219,9 +219,12 @@ def share_epoch(hit: _Hit) -> None:
 
 
 def forget_snapshot(hit: _Hit) -> None:
-    """Its snapshot is older than some of its keys."""
+    """Its snapshot, and that of all of its shard, is older than some keys. Whose would be newer can't be known."""
     if hit.cluster.persistence is Persistence.SNAPSHOTS:
-        hit.node.snapshot = dict(sorted(hit.node.snapshot.items())[hit.keys :])
+        number = hit.cluster.blueprint.node_at(hit.node.place).shard
+        for node in hit.cluster.blueprint.shards[number - 1].nodes:
+            mine = hit.cluster.nodes[node.address]
+            mine.snapshot = dict(sorted(mine.snapshot.items())[hit.keys :])
 
 
 FAULTS: dict[str, Callable[[_Hit], None]] = {

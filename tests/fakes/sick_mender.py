@@ -67,7 +67,8 @@ class SickMender:
     effects: int = 0
     did: list[Action] = field(default_factory=list)
 
-    async def act(self, action: Action) -> str:
+    async def act(self, action: Action, key: str = "") -> str:
+        """``key`` names the step where its progress is told; nothing is told here."""
         self.did.append(action)
         self._act(action)
         return ""

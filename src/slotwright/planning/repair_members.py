@@ -28,10 +28,12 @@ from slotwright.model.repair import (
 )
 from slotwright.model.survey import SurveyNode
 from slotwright.model.topology import Address
+from slotwright.planning.case import Case
 from slotwright.planning.claims import claims
 from slotwright.planning.members import ghosts, misdirections, misplaced_replicas, shard_owner, votes
 from slotwright.planning.repair_processes import process_steps
 from slotwright.planning.situation import Situation
+from slotwright.planning.symptoms_bus import cut_off
 
 TAKEOVER = "takeover"
 FORGET = "forget"
@@ -61,7 +63,7 @@ def address_steps(situation: Situation) -> Iterator[RepairStep]:
     """Members that others look for in the wrong place.
 
     Where two of them own a slot, the one with the lower epoch deletes its keys of it once they hear of each other. If
-    the other one has not got these, the slot is settled first, or, without a majority, somebody has to say so.
+    the other one has not got these, the slot is settled first; where nothing can be settled, somebody has to say so.
     """
     rivals = _rivals(situation)
     for found in misdirections(situation.observation, situation.blueprint):
@@ -73,9 +75,14 @@ def address_steps(situation: Situation) -> Iterator[RepairStep]:
         )
         if rivals.isdisjoint({found.via, found.address}):
             yield step
-        elif not votes(situation.survey).is_enough:
+        elif not votes(situation.survey).is_enough or _is_parted(situation):
             loss = "slots have two owners among them: one of the two deletes its keys of these when they meet"
             yield replace(step, risk=Risk.LOSS, word=MEET, loss=loss)
+
+
+def _is_parted(situation: Situation) -> bool:
+    """Whether some of those that answer are cut off: then no slot is settled, and telling them is what ends it."""
+    return bool(cut_off(Case(situation.survey, situation.observation, situation.expected, situation.exams)))
 
 
 def _rivals(situation: Situation) -> set[Address]:

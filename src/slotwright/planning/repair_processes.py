@@ -9,6 +9,7 @@ back only as the other members have it; and where nothing of a shard is left any
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from slotwright.model.blueprint import BlueprintNode, BlueprintShard
 from slotwright.model.cluster import Role
@@ -129,7 +130,31 @@ def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, ex
     how = "start it again" if damage else "start it"
     if damage:
         yield _free_of_damage(situation, shard, node, damage)
-    yield RepairStep(StartServer(node.address), why, place, f"{how}, {_role(situation, shard, node)}")
+    step = RepairStep(StartServer(node.address), why, place, f"{how}, {_role(situation, shard, node)}")
+    yield _at_a_risk(step) if _may_be_behind(situation, shard, node) else step
+
+
+START_OLD = "start-old"
+
+
+def _may_be_behind(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> bool:
+    """Whether a replica that can't be seen, on a host that can't be asked, may have more than this primary's disk."""
+    if (
+        situation.persistence is Persistence.APPEND_ONLY
+        or not situation.is_cluster
+        or not _was_primary(situation, node)
+    ):
+        return False
+    return any(situation.exam(each.address) is None and situation.view(each.id) is None for each in shard.nodes)
+
+
+def _at_a_risk(step: RepairStep) -> RepairStep:
+    return replace(
+        step,
+        risk=Risk.LOSS,
+        word=START_OLD,
+        loss="it comes back with less than it had; a replica that lives on where it can't be seen would follow it",
+    )
 
 
 def _lost_map(situation: Situation, node: BlueprintNode, exam: NodeExam) -> str:

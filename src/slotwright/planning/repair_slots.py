@@ -127,7 +127,12 @@ def _emptied(groups: dict[_Group, list[SlotCase]], situation: Situation) -> set[
 
 
 def fragment_steps(situation: Situation) -> Iterator[RepairStep]:
-    """Slots of members that lead no shard by the file: brought to those that do, these can be replicas again."""
+    """Slots of members that lead no shard by the file: brought to those that do, these can be replicas again.
+
+    Only where a shard is short of replicas: extra primaries that nobody misses are somebody's wish.
+    """
+    if not any(found.code in ("shard-without-replica", "replica-misplaced") for found in situation.findings):
+        return
     cases = _cases(situation)
     doubtful = {case.slot for case in cases}
     holding = {node for case in cases for node, _ in case.keys}
