@@ -40,6 +40,8 @@ class Eyes:
                 environment = Path("/proc", name, "environ").read_bytes()
             except OSError:  # it has ended meanwhile
                 continue
+            if not command:  # it is about to become another program: the next round sees which
+                continue
             words = command.replace(b"\0", b" ").decode(errors="replace")
             if any(word.encode() in command for word in self.words):
                 self.seen.add(("cmdline", words))
