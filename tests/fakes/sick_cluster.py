@@ -2,7 +2,7 @@
 
 One tick is one second. The rules are those of cluster.c: a header with a higher epoch takes slots; who loses a slot to
 it deletes its keys; a primary that lost its last slot follows who took it; a majority of primaries holds a node failed
-and votes its replica in; a replica is a copy of its primary. Nothing here is random: the same calls give the same cluster.
+and votes its replica in; a replica is a copy of its primary. The same calls give the same cluster.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from slotwright.wire.systemd_unit import Persistence
 ALL = SlotSet((SlotRange(0, 16383),))
 TIMEOUT_S = 3
 FORGET_S = 60
+NEVER = -100000
 
 Key = tuple[int, bytes]
 Data = dict[Key, str]
@@ -65,7 +66,10 @@ class Folder:
 
 @dataclass(slots=True)
 class Node:
-    """``snapshot`` is what is on its disk beside the memory, where it keeps snapshots or nothing."""
+    """``snapshot`` is what is on its disk beside the memory, where it keeps snapshots or nothing.
+
+    A replica whose link was ``NEVER`` up since it started or follows its primary does not stand for election.
+    """
 
     place: Address
     id: str
@@ -103,7 +107,7 @@ class Node:
 
 @dataclass(slots=True)
 class Cluster:
-    """``kept`` counts as a place where values survive: what a repair wrote to files."""
+    """``kept``: what a repair wrote to files; values survive there. ``good_maps`` are those of its sound days."""
 
     blueprint: Blueprint
     persistence: Persistence
@@ -111,6 +115,7 @@ class Cluster:
     nodes: dict[Address, Node]
     now: int = 0
     kept: set[tuple[Key, str]] = field(default_factory=set)
+    good_maps: dict[Address, str] = field(default_factory=dict)
     moves_replicas: bool = True
     news: int = 0
 
@@ -131,6 +136,25 @@ class Cluster:
             for aside in node.folder.aside:
                 found |= set(aside.items())
         return found
+
+    def counting_values(self) -> set[tuple[Key, str]]:
+        """Those that a repair must keep: not what lies with a node that lost the slot, or will when both are back, and
+        not what a replica has beyond its primary that runs."""
+        found = set()
+        for node in self.nodes.values():
+            data = node.folder.data if node.life is Life.DEAD else node.data
+            found |= {(key, value) for key, value in data.items() if self._counts(node, key[0])}
+        return found
+
+    def _counts(self, node: Node, slot: int) -> bool:
+        leader = self.by_id(node.id if node.is_primary else node.me.primary or "")
+        if leader is not None and leader is not node and leader.life is Life.RUNNING:
+            return False
+        if leader is None or slot not in leader.me.slots:
+            return node.life is not Life.DEAD or slot in node.importing
+        rivals = [other for other in self.nodes.values() if other.is_primary and other is not leader]
+        rivals = [other for other in rivals if slot in other.me.slots and other.me.epoch > leader.me.epoch]
+        return all(leader.life is rival.life is Life.RUNNING for rival in rivals)
 
     # The processes.
 
@@ -177,7 +201,7 @@ class Cluster:
             read_map(node, text)
         node.me.address = node.place
         node.life, node.started_at, node.offset = Life.RUNNING, self.now, 0
-        node.is_linked, node.unlinked_at = False, self.now
+        node.is_linked, node.unlinked_at = False, NEVER
         node.heard = dict.fromkeys(node.table, self.now)
         node.forgotten = {}
         node.data = dict(node.folder.data)
@@ -241,20 +265,17 @@ class Cluster:
             one.me.epoch = one.epoch
 
     def _meet_unknown(self, one: Node, sender: Node) -> None:
+        """Gossip: nodes that ``one`` does not know are met, those that it does not find are looked for elsewhere."""
         for told in sender.table.values():
-            known = one.table.get(told.id)
+            if told.id == one.id or (one.heard.get(told.id, NEVER) >= self.now - 1 and told.id in one.table):
+                continue
             other = self.nodes.get(told.address) if told.address else None
-            if known is not None:
-                if (
-                    known.id != one.id
-                    and not self._hears(one, known.id)
-                    and self._hears(sender, told.id)
-                    and told.address
-                ):
-                    known.address = told.address
+            if told.id in one.table:
+                if told.address and self._hears(sender, told.id):
+                    one.table[told.id].address = told.address
                 continue
             is_there = other is not None and other.life is Life.RUNNING and other.id == told.id
-            if is_there and one.forgotten.get(told.id, -1000) + FORGET_S < self.now:
+            if other is not None and is_there and one.forgotten.get(told.id, NEVER) + FORGET_S < self.now:
                 self.meet(one, other)
 
     def _hears(self, one: Node, other_id: str) -> bool:
@@ -303,8 +324,7 @@ class Cluster:
         me = node.me
         me.role, me.primary, me.slots = Role.REPLICA, primary, SlotSet()
         node.migrating, node.importing = {}, {}
-        if node.is_linked:
-            node.is_linked, node.unlinked_at = False, self.now
+        node.is_linked, node.unlinked_at = False, NEVER
 
     # Failures and votes.
 
@@ -451,6 +471,7 @@ def sound_cluster(blueprint: Blueprint, persistence: Persistence, data: Data, *,
         node.heard = dict.fromkeys(node.table, 0)
     made = Cluster(blueprint, persistence, has_shard_ids, nodes)
     made.ticks(2)
+    made.good_maps = {node.place: render_map(made, node) for node in made.nodes.values()}
     return made
 
 

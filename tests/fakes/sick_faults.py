@@ -154,6 +154,7 @@ def open_slot(hit: _Hit) -> None:
 
 
 def own_twice(hit: _Hit) -> None:
+    """It lasts only where the two don't hear of each other."""
     owner, rival = hit.owner, hit.rival
     if owner is None or rival is None:
         return
@@ -161,6 +162,7 @@ def own_twice(hit: _Hit) -> None:
     rival.me.slots = rival.me.slots | hit.one
     for number in range(hit.keys):
         hit.write(rival, b"twice-%d" % number, "new")
+    hit.cluster.tick()
 
 
 def unown(hit: _Hit) -> None:
@@ -206,19 +208,23 @@ def misplace(hit: _Hit) -> None:
     rival = hit.rival
     if rival is not None and hit.node.life is Life.RUNNING and not hit.node.is_primary and rival.id in hit.node.table:
         hit.cluster.follow(hit.node, rival.id)
+        hit.cluster.tick()
 
 
 def share_epoch(hit: _Hit) -> None:
     one, other = hit.node, hit.other
     both = one.life is Life.RUNNING and other.life is Life.RUNNING and one.is_primary and other.is_primary
     if both and one.me.slots and other.me.slots:
-        one.me.epoch = other.me.epoch
+        one.me.epoch = other.me.epoch = max(one.me.epoch, other.me.epoch)
 
 
 def forget_snapshot(hit: _Hit) -> None:
-    """Its snapshot is older than some of its keys."""
+    """Its snapshot, and that of all of its shard, is older than some keys. Whose would be newer can't be known."""
     if hit.cluster.persistence is Persistence.SNAPSHOTS:
-        hit.node.snapshot = dict(sorted(hit.node.snapshot.items())[hit.keys :])
+        number = hit.cluster.blueprint.node_at(hit.node.place).shard
+        for node in hit.cluster.blueprint.shards[number - 1].nodes:
+            mine = hit.cluster.nodes[node.address]
+            mine.snapshot = dict(sorted(mine.snapshot.items())[hit.keys :])
 
 
 FAULTS: dict[str, Callable[[_Hit], None]] = {

@@ -58,7 +58,7 @@ def situation_of(
         cluster.persistence,
         float(TIMEOUT_S),
         tuple(_live_maps(cluster)),
-        {},
+        cluster.good_maps,
         move_intents(entries),
         frozenset(memory.waited),
         frozenset(memory.failed_starts),
@@ -71,12 +71,19 @@ def observe(cluster: Cluster) -> Observation:
     for node in cluster.nodes.values():
         if node.life is Life.RUNNING:
             views.append(_view(cluster, node))
-            if not node.is_primary and not node.is_linked and not node.has_password:
+            if _is_refused(cluster, node):
                 faults.append((node.place, LoginFault.MISSING))
         else:
             code = {Life.STOPPED: "timeout", Life.AWAY: "unreachable"}.get(node.life, "refused")
             silent.append(SilentNode(node.place, code, code))
     return Observation(tuple(views), tuple(silent), tuple(faults))
+
+
+def _is_refused(cluster: Cluster, node: Node) -> bool:
+    """By its primary, that is: one that does not answer can't be tried."""
+    line = node.table.get(node.me.primary or "")
+    primary = cluster.nodes.get(line.address) if line is not None and line.address else None
+    return not node.has_password and not node.is_linked and primary is not None and primary.life is Life.RUNNING
 
 
 def _view(cluster: Cluster, node: Node) -> NodeView:

@@ -343,8 +343,10 @@ ELSEWHERE: dict[str, str] = {
     "F21": "prevented: tests/integration/test_unpersisted.py; told afterwards: tests/faults/test_losses.py",
     "F23": "tests/integration/test_failover.py",
     "F32": "prevented: tests/faults/test_prevention.py; told afterwards: tests/faults/test_losses.py",
-    "F34": "prevented: tests/faults/test_prevention.py; a second server that Valkey 9.1 lets in by hand is not told yet",
-    "F42": "tests/lab/test_preflight.py: blocked ports between real hosts, told before anything is formed",
+    "F34": "prevented: tests/faults/test_prevention.py; a second server that Valkey 9.1 lets in by hand is not told",
+    "F24": "tests/lab/test_faults_of_hosts.py: a partition between real hosts",
+    "F42": "tests/lab/test_preflight.py: blocked ports between real hosts, told before anything is formed; "
+    "tests/lab/test_faults_of_hosts.py: in a cluster that runs",
     "F43": "tests/faults/test_prevention.py",
     "F44": "tests/tables/fitness: kernel settings and the ARM64 bug; tests/lab/test_preflight.py mends them",
     "F45": "tests/tables/fitness: clocks that differ; measured on real hosts in tests/lab/test_preflight.py",
@@ -352,8 +354,8 @@ ELSEWHERE: dict[str, str] = {
 }
 
 NOT_INJECTED: dict[str, str] = {
-    "F24": "a partition between nodes needs hosts with a network between them",
-    "F41": "an OOM kill needs a memory limit of a host's own; to the cluster it is F15 or F19",
+    "F41": "an OOM kill needs a memory limit of a host's own (tests/lab/test_faults_of_nodes.py, where systemd can set "
+    "one); to the cluster it is F15 or F19",
     "F52": "import from other clusters is not there yet",
 }
 

@@ -225,12 +225,14 @@ class Patient:
             and not any(line.flags & {"fail", "fail?"} for view in views.values() for line in view.values())
         )
 
-    def links(self, node: Node) -> dict[Node, bool]:
-        """Whether it reaches the others' buses, as it says."""
+    def waits_for(self, node: Node, other: Node) -> float:
+        """For how many seconds a ping of the one to the other has been without an answer, as the one says."""
         with self.connect(node, LOOK_S) as client:
             text = client.execute_command("CLUSTER", "NODES", NEVER_DECODE=True)
-        rows = [row.split() for row in text.decode().splitlines() if "myself" not in row]
-        return {self.at(row[1].partition("@")[0]): row[7] == "connected" for row in rows}
+            seconds, microseconds = client.time()
+        row = next(row for row in text.decode().splitlines() if f" {self.address(other)}@" in row)
+        sent_ms = int(row.split()[4])
+        return seconds + microseconds / 1e6 - sent_ms / 1000 if sent_ms else 0.0
 
     def as_planned(self) -> None:
         """Each host has one primary, as the file wants it."""

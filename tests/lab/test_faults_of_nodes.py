@@ -5,7 +5,7 @@ The same rows on loopback, with servers of several versions: tests/faults.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -27,16 +27,22 @@ LARGE_DISK = 'rm -r "$1.before" && cp -a "$1" "$1.before" && umount "$1" && rmdi
 CUT_MAP = r"""cd "$1" && head -c $(($(wc -c < nodes.conf) / 2)) nodes.conf > cut && cat cut > nodes.conf && rm cut"""
 DAMAGE_LOG = r"""
 file=$(ls -t "$1"/appendonlydir/*.incr.aof | head -n 1)
-printf '\0rotten\0\0rotten\0\0rotten\0' | dd of="$file" bs=1 seek=$(($(wc -c < "$file") / 2)) conv=notrunc status=none
+half=$(($(wc -c < "$file") / 2))
+at=$(grep -abo '^\*[0-9]' "$file" | awk -F: -v half="$half" '{ at = $1 } at >= half { exit } END { print at + 0 }')
+printf '\0rotten\0\0rotten\0\0rotten\0' | dd of="$file" bs=1 seek="$at" conv=notrunc status=none
 """
+"""Where a command begins: within a value nobody would notice."""
+IN_VAIN = (
+    '[ $(grep -c "Bad file format" "$1/server.log") -ge 2 ] && [ $(systemctl show -p NRestarts --value "$2") -ge 1 ]'
+)
 MODES = r"""cd "$1" && find . -path './aside-*' -printf '%y %m %u %p\n'"""
 
 
-def taken_over(patient: Patient) -> Node:
-    """A primary that is down while its replica serves its shard."""
+def taken_over(patient: Patient, but: Sequence[Node] = ()) -> Node:
+    """A primary that is down while its replica serves its shard; ``but`` are down already."""
     primary, replica = patient.pair()
     patient.take_down(primary)
-    patient.wait_for_takeover(replica, but=[primary])
+    patient.wait_for_takeover(replica, but=[primary, *but])
     return primary
 
 
@@ -51,44 +57,31 @@ def test_good_copies_of_all_maps_are_there_after_up(patient: Patient) -> None:
     patient.is_proved = True
 
 
-def test_a_primary_killed(patient: Patient) -> None:
-    """F15."""
-    primary = taken_over(patient)
-    patient.tells("node-down")
-    told = patient.is_mended()
-    assert steps(told) == ["start"]
-    assert patient.view(primary)
+def test_a_primary_and_a_replica_killed(patient: Patient) -> None:
+    """F15 and F19, each in a shard of its own."""
+    other = patient.replica_of(patient.primaries()[1])
+    patient.take_down(other)
+    primary = taken_over(patient, but=[other])
+    patient.wait_until_failed(primary, other)
+    told = patient.tells("node-down")
+    found = {each["where"] for each in told.json["findings"] if each["code"] == "node-down"}
+    assert found == {patient.address(primary), patient.address(other)}
+    assert steps(patient.is_mended()) == ["start", "start"]
 
 
-def test_a_replica_killed(patient: Patient) -> None:
-    """F19."""
-    _, replica = patient.pair()
-    patient.take_down(replica)
-    patient.wait_until_failed(replica)
-    patient.tells("node-down")
-    assert steps(patient.is_mended()) == ["start"]
-
-
-def test_a_primary_frozen(patient: Patient) -> None:
-    """F20: its place is taken meanwhile, so it is not woken up as the primary that it was."""
-    primary, replica = patient.pair()
-    patient.freeze(primary)
-    patient.wait_for_takeover(replica, but=[primary])
-    before = patient.pid(primary)
-    patient.tells("node-stopped")
-    patient.is_mended()
-    assert patient.pid(primary) not in (0, before)
-
-
-def test_a_replica_frozen(patient: Patient) -> None:
-    """F20: it only sleeps."""
-    _, replica = patient.pair()
+def test_a_primary_and_a_replica_frozen(patient: Patient) -> None:
+    """F20: whose place was taken meanwhile is not woken up as the primary that it was; a replica only sleeps."""
+    replica = patient.replica_of(patient.primaries()[1])
+    primary, heir = patient.pair()
     patient.freeze(replica)
-    patient.wait_until_failed(replica)
-    before = patient.pid(replica)
-    patient.tells("node-stopped")
-    assert steps(patient.is_mended()) == ["thaw"]
-    assert patient.pid(replica) == before
+    patient.freeze(primary)
+    patient.wait_for_takeover(heir, but=[primary, replica])
+    before = patient.pid(primary), patient.pid(replica)
+    told = patient.tells("node-stopped")
+    assert len([each for each in told.json["findings"] if each["code"] == "node-stopped"]) == 2
+    assert sorted(steps(patient.is_mended())) == ["end", "start", "thaw"]
+    assert patient.pid(primary) not in (0, before[0])
+    assert patient.pid(replica) == before[1]
 
 
 def test_a_map_cut_off(patient: Patient) -> None:
@@ -131,15 +124,16 @@ def test_a_replica_without_masterauth(patient: Patient) -> None:
 def test_an_append_only_file_damaged(patient: Patient) -> None:
     """F38: what is damaged is set aside, for its owner's eyes alone, and the node copies from who took over.
 
-    The unit has given up by the time of the check: a damaged file is started with until systemd has had enough."""
+    Its unit tries it with the damaged file meanwhile, again and again."""
     primary = taken_over(patient)
-    patient.host(primary).run(DAMAGE_LOG, patient.folder(primary))
-    patient.tells("node-down")
+    host, folder = patient.host(primary), patient.folder(primary)
+    host.run(DAMAGE_LOG, folder)
+    patient.start(primary)
+    eventually(lambda: host.run(IN_VAIN, folder, patient.unit(primary)), "the unit's tries")
+    patient.tells("", one_of="append-log-damaged node-down")
     told = patient.is_mended()
     assert "aside" in steps(told), told.text
-    rows = [
-        line.split(" ", 3) for line in patient.host(primary).run(MODES, patient.folder(primary)).stdout.splitlines()
-    ]
+    rows = [line.split(" ", 3) for line in host.run(MODES, folder).stdout.splitlines()]
     assert rows
     assert {(kind, mode, user) for kind, mode, user, _ in rows} <= {
         ("d", "700", "slotwright"),
@@ -180,7 +174,10 @@ def test_saves_fail(patient: Patient) -> None:
 
 @contextmanager
 def small_disk(patient: Patient, node: Node) -> Iterator[None]:
-    """Within it the node's folder is a file system of its own."""
+    """Within it the node's folder is a file system of its own.
+
+    Redis 7.0 may leave an append-only file that can't be read where it could write only a part: then the node comes
+    back as any other whose file is damaged."""
     host, folder = patient.host(node), patient.folder(node)
     patient.take_down(node)
     mounted = host.run(SMALL_DISK, folder, str(DISK_BYTES), check=False)
@@ -190,10 +187,11 @@ def small_disk(patient: Patient, node: Node) -> Iterator[None]:
     patient.start(node)
     patient.wait_until_whole()
     yield
+    other = patient.replica_of(node)
     patient.take_down(node)
+    patient.wait_for_takeover(other, but=[node])
     host.run(LARGE_DISK, folder)
-    patient.start(node)
-    patient.wait_until_whole()
+    patient.is_mended()
 
 
 def test_the_disk_of_a_node_is_full(patient: Patient) -> None:
@@ -224,7 +222,8 @@ def test_the_disk_of_a_node_is_full(patient: Patient) -> None:
         assert "persistence-failing" in {each["code"] for each in plan["unrepaired"]}
         patient.host(victim).run("rm $1", ballast)
         patient.is_mended()
-    patient.prove()
+        with patient.connect(victim) as client:
+            client.delete(filler)
 
 
 def test_killed_for_want_of_memory(patient: Patient) -> None:
@@ -262,7 +261,7 @@ def test_the_only_copy_of_a_shard_is_damaged(patient: Patient) -> None:
     assert eyes.seen == set()
     archive = patient.operator.folder / told.json["archive"]
     assert archive.is_dir()
-    assert len(list(archive.rglob("*.tar.gz"))) == 5, sorted(archive.rglob("*"))
+    assert len(list(archive.rglob("*.tar.gz"))) == len(patient.nodes)
     state = patient.operator.state
     assert {path.stat().st_mode & 0o077 for path in [state, *state.rglob("*")]} == {0}
     assert_no_secret(patient)

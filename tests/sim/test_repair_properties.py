@@ -1,6 +1,6 @@
-"""Repair by law: whatever befalls a cluster, it ends, it loses nothing without consent, and it mends what can be mended.
+"""Repair by law: whatever befalls a cluster, it ends, loses nothing without consent, and mends what can be mended.
 
-The real repairer and planner work on a simulated cluster (``tests/fakes/sick_*.py``), and may be cut before every effect.
+The real repairer and planner work on a simulated cluster (``tests/fakes/sick_*.py``), and are cut before any effect.
 What the servers themselves drop when nobody repairs anything is known from a twin of the cluster that is left alone.
 
 More examples: ``SLOTWRIGHT_SIM_EXAMPLES=2000``. Failures print what reproduces them.
@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass, field
 from functools import cache
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ from tests.fakes.sick_faults import FAULTS, Fault
 from tests.fakes.sick_mender import CutError, SickClock, SickMender
 from tests.fakes.sick_views import situation_of
 
-EXAMPLES = int(os.environ.get("SLOTWRIGHT_SIM_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("SLOTWRIGHT_SIM_EXAMPLES", "25"))
 MOST_TICKS = 2500
 KEYS = 2
 
@@ -49,13 +50,13 @@ class Sickness:
 
 @dataclass(slots=True)
 class Case:
-    """A cluster under repair. ``may_go`` are values that the servers drop by themselves."""
+    """A cluster under repair. ``may_go`` are values that the servers drop by themselves; None: not known yet."""
 
     sickness: Sickness
     cluster: Cluster
     wanted: Topology
     before: set[tuple[Key, str]]
-    may_go: set[tuple[Key, str]]
+    may_go: set[tuple[Key, str]] | None = None
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     mender: SickMender | None = None
 
@@ -66,7 +67,10 @@ class Case:
     def watch(self) -> None:
         """Nothing that was there is nowhere now."""
         assert self.cluster.now < MOST_TICKS, "it does not end"
-        gone = self.before - self.cluster.values() - self.may_go
+        gone = self.before - self.cluster.values()
+        if gone and self.may_go is None:
+            self.may_go = what_goes_by_itself(self.sickness)
+        gone -= self.may_go or set()
         assert not gone, f"lost: {sorted(gone)} after {self.did()}"
 
     def did(self) -> str:
@@ -94,16 +98,14 @@ def sicken(sickness: Sickness) -> Case:
     cluster = sound_cluster(made, sickness.persistence, data, has_shard_ids=sickness.has_shard_ids)
     for fault in sickness.faults:
         fault.strike(cluster, slots)
-    return Case(sickness, cluster, wanted, cluster.values(), set())
+    return Case(sickness, cluster, wanted, cluster.counting_values())
 
 
-def with_its_twin(sickness: Sickness) -> Case:
-    case, twin = sicken(sickness), sicken(sickness)
-    kept = twin.before
-    for _ in range(60):
-        twin.cluster.tick()
-    case.may_go = kept - twin.cluster.values()
-    return case
+def what_goes_by_itself(sickness: Sickness) -> set[tuple[Key, str]]:
+    """What a twin of the cluster loses that nobody repairs."""
+    twin = sicken(sickness)
+    twin.cluster.ticks(60)
+    return twin.before - twin.cluster.values()
 
 
 async def _run(case: Case, *, consents: bool, cut_at: int | None) -> tuple[Course, RepairPlan]:
@@ -135,8 +137,9 @@ def repair(case: Case, *, consents: bool = False, cut_at: int | None = None) -> 
 
 
 def troubles(case: Case) -> list[str]:
-    """Findings that are no notes."""
+    """Findings that are no notes; a replica that a failover left beside its primary is told, and not moved."""
     found = [one for one in case.look().findings if one.severity is not Severity.NOTE]
+    found = [one for one in found if one.code != "replica-beside-primary"]
     return [f"{one.code} {one.where}: {one.what} ({one.seen})" for one in found]
 
 
@@ -162,10 +165,11 @@ def _slots_have_their_data(case: Case, course: Course, told: str) -> None:
     """Where a live primary has a key, so has the slot's owner; nobody's view of a slot differs from its owner's."""
     if course.refused or course.failed:
         return
+    is_away = any(node.life is Life.AWAY for node in case.cluster.nodes.values())
     for key, _ in case.before:
         having = list(holders(case.cluster, key))
         owners = [node for node in case.cluster.running() if node.is_primary and key[0] in node.me.slots]
-        if having:
+        if having and not (is_away and not owners):
             assert owners == having, (
                 f"{key} at {[n.place for n in having]}, owned by {[n.place for n in owners]}\n{told}"
             )
@@ -201,7 +205,7 @@ SICKNESS = st.builds(
 LAW = settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize=EXAMPLES <= 60,
+    derandomize=EXAMPLES <= 25,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -210,14 +214,14 @@ LAW = settings(
 @LAW
 @given(SICKNESS)
 def test_without_consent_nothing_is_lost_and_the_rest_is_mended(sickness: Sickness) -> None:
-    case = with_its_twin(sickness)
+    case = sicken(sickness)
     check_end(case, *repair(case))
 
 
 @LAW
 @given(SICKNESS, st.integers(0, 25))
 def test_it_converges_from_every_cut(sickness: Sickness, cut_at: int) -> None:
-    case = with_its_twin(sickness)
+    case = sicken(sickness)
     try:
         repair(case, cut_at=cut_at)
     except CutError:
@@ -228,6 +232,29 @@ def test_it_converges_from_every_cut(sickness: Sickness, cut_at: int) -> None:
 @LAW
 @given(SICKNESS)
 def test_with_consent_everything_is_mended(sickness: Sickness) -> None:
-    case = with_its_twin(sickness)
+    case = sicken(sickness)
     course, plan = repair(case, consents=True)
     check_end(case, course, plan)
+
+
+CUT_EVERYWHERE = (
+    Sickness((Fault("open_slot", 2, 0, 1, 1),)),
+    Sickness((Fault("stray", 0, 0, 1, 2), Fault("kill", 4)), persistence=Persistence.SNAPSHOTS),
+    Sickness((Fault("change_id", 1), Fault("add_ghost")), has_shard_ids=False),
+    Sickness((Fault("damage_data", 0), Fault("drop_password", 4))),
+)
+
+
+@pytest.mark.parametrize("sickness", CUT_EVERYWHERE, ids=lambda each: "-".join(fault.name for fault in each.faults))
+def test_cut_at_every_effect(sickness: Sickness) -> None:
+    for cut_at in range(100):
+        case = sicken(sickness)
+        try:
+            repair(case, cut_at=cut_at)
+        except CutError:
+            check_end(case, *repair(case))
+        else:
+            assert cut_at > 1
+            check_end(case, *repair(case))
+            return
+    raise AssertionError("it is never done")

@@ -171,3 +171,15 @@ def test_a_line_that_was_cut_is_refused_each_time(line: str) -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="CLUSTER NODES"):
             parse_cluster_nodes(line, DIALLED)
+
+
+def test_who_does_not_answer_pings_is_not_connected() -> None:
+    """Where packets vanish, the state of the link goes on saying connected."""
+    text = (
+        f"{A} 10.0.0.1:1@2 myself,master - 0 0 1 connected 5\n"
+        f"{B} 10.0.0.2:1@2 master - 1795400999469 1795400999000 2 connected 6\n"
+        f"{C} 10.0.0.3:1@2 master - 0 1795400999000 3 connected 7\n"
+    )
+    for before_ms, connected in ((0, True), (1795400999469, True), (1795400999470, False)):
+        peers = parse_cluster_nodes(text, DIALLED, before_ms)
+        assert [peer.is_connected for peer in peers] == [True, connected, True]

@@ -47,5 +47,6 @@ def test_a_failed_move_is_still_on_its_way() -> None:
     assert move_intents([settle("intent", "a", "7"), settle("failed", "a", "7")]) == (MoveIntent(7, "a"),)
 
 
-def test_after_an_abort_nothing_is_on_its_way() -> None:
+def test_after_an_abort_or_an_end_nothing_is_on_its_way() -> None:
     assert move_intents([settle("intent", "a", "7"), ABORT]) == ()
+    assert move_intents([settle("intent", "a", "7"), END]) == ()

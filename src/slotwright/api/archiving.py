@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import shutil
 import tarfile
 import zlib
 from dataclasses import dataclass
@@ -210,7 +209,7 @@ def _named_in(manifest: str) -> list[str]:
 
 def _finish(archived: Archived, record: ClusterRecord, store: ClusterStore) -> None:
     folder = Path(archived.folder)
-    shutil.copyfile(store.folder / "record.json", folder / "record.json")
+    write_atomically(folder / "record.json", (store.folder / "record.json").read_text())
     nodes: list[dict[str, Any]] = []
     for node in archived.nodes:
         planned = record.blueprint.node_at(node.address)

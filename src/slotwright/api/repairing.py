@@ -402,7 +402,13 @@ async def _until_sound(workshop: _Workshop, repairer: Repairer) -> tuple[Verdict
 
 def _is_worth_waiting(workshop: _Workshop, verdict: Verdict, repairer: Repairer) -> bool:
     """Whether something is left that passes by itself once its cause is gone, and no cause was left as it is."""
-    left = [found for found in verdict.findings if found.severity is not Severity.NOTE]
+    away = {exam.host for exam in verdict.exams if exam.trouble}
+    left = [
+        found
+        for found in verdict.findings
+        if found.severity is not Severity.NOTE
+        and not (found.code == "node-down" and found.where.rpartition(":")[0] in away)
+    ]
     is_stuck = repairer.course.refused or repairer.course.failed
     # A node whose process is not ours to start stays away, and its shard without it.
     heals = _HEALS if workshop.record is not None else _HEALS - {"node-down", "shard-without-replica"}

@@ -50,7 +50,7 @@ class PeerView:
     """One line of CLUSTER NODES: how one node sees another, or itself.
 
     ``address`` is None for a node without a known address (``noaddr``). ``flags`` are the server's words
-    (``master``, ``fail?``, ``handshake`` ...). ``is_connected`` is the state of the bus link.
+    (``master``, ``fail?``, ``handshake`` ...). ``is_connected``: there is a bus link, and pings are answered on it.
     """
 
     id: str

@@ -219,8 +219,11 @@ class RepairStep:
 
     @property
     def key(self) -> str:
-        """The same for the same step in a later plan."""
-        subject = self.action.slots if isinstance(self.action, SettleSlots) else self.what
+        """The same for the same step in a later plan; slots that are to come from other nodes are another step."""
+        action = self.action
+        subject: object = self.what
+        if isinstance(action, SettleSlots):
+            subject = f"{action.slots} {','.join(map(str, action.holders))} {','.join(map(str, action.open_at))}"
         return f"{self.action.kind} {self.where} {subject} {self.risk}"
 
 

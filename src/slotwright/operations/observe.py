@@ -34,6 +34,9 @@ ALWAYS_ASKED = (
 )
 """The directives that a check asks every server for, whatever the file says: findings are judged from them."""
 
+_PING_MS = 2000
+"""However short the node time-out is, a busy machine may take so long to answer a ping."""
+
 
 async def observe(
     roster: Roster,
@@ -92,7 +95,8 @@ async def _look(
             return _view(address, await connection.pipeline(commands, timeout_s=timeout_s), names)
         before = wall()
         *replies, alive, said = await connection.pipeline([*commands, ("PING",), ("TIME",)], timeout_s=timeout_s)
-        view = _timed(_view(address, replies, names), said, before, wall())
+        after, theirs = wall(), _time_s(said)
+        view = _timed(_view(address, replies, names, theirs), theirs, before, after)
         is_misconf = isinstance(alive, ReplyError) and alive.code == "MISCONF"
         return replace(view, misconf=str(alive)) if is_misconf else view
     except AuthenticationError as error:
@@ -107,7 +111,10 @@ async def _look(
         return SilentNode(address, code, reasons.get(code, f"{address} answered: {error}"))
 
 
-def _view(address: Address, replies: list[Reply | ReplyError], names: tuple[str, ...]) -> NodeView:
+def _view(
+    address: Address, replies: list[Reply | ReplyError], names: tuple[str, ...], now_s: float | None = None
+) -> NodeView:
+    """``now_s`` is the server's own time: with it, who does not answer the server's pings is not connected to it."""
     info_reply, my_id, cluster_info, cluster_nodes, *values = replies
     if isinstance(info_reply, ReplyError):
         raise info_reply
@@ -116,6 +123,10 @@ def _view(address: Address, replies: list[Reply | ReplyError], names: tuple[str,
         raise my_id
     is_cluster = info.get("cluster_enabled") == "1" and not isinstance(cluster_nodes, ReplyError)
     state = parse_info("" if isinstance(cluster_info, ReplyError) else _text(cluster_info))
+    settings = tuple(
+        (name, value) for name, reply in zip(names, values, strict=True) if (value := setting_value(reply)) is not None
+    )
+    late_ms = _unanswered_before_ms(now_s, dict(settings).get("cluster-node-timeout"))
     return NodeView(
         address=address,
         id=info.get("run_id", "") if not is_cluster or isinstance(my_id, ReplyError) else _text(my_id),
@@ -125,21 +136,30 @@ def _view(address: Address, replies: list[Reply | ReplyError], names: tuple[str,
         current_epoch=int(state.get("cluster_current_epoch", "0")),
         replication=replication(info),
         health=health(info),
-        peers=parse_cluster_nodes(_text(cast("Reply", cluster_nodes)), address) if is_cluster else (),
-        settings=tuple(
-            (name, value)
-            for name, reply in zip(names, values, strict=True)
-            if (value := setting_value(reply)) is not None
-        ),
+        peers=parse_cluster_nodes(_text(cast("Reply", cluster_nodes)), address, late_ms) if is_cluster else (),
+        settings=settings,
         run_id=info.get("run_id", ""),
     )
 
 
-def _timed(view: NodeView, said: Reply | ReplyError, before: float, after: float) -> NodeView:
+def _unanswered_before_ms(now_s: float | None, node_timeout: str | None) -> float:
+    """A ping that was sent earlier ought to be answered: where it is not, the server itself doubts its link after half
+    a node time-out (cluster.c, clusterCron). 0 where that can't be known."""
+    if now_s is None or node_timeout is None or not node_timeout.isdigit():
+        return 0
+    return now_s * 1000 - max(int(node_timeout) / 2, _PING_MS)
+
+
+def _time_s(said: Reply | ReplyError) -> float | None:
+    if not isinstance(said, list) or len(said) != 2:
+        return None
+    return int(_text(said[0])) + int(_text(said[1])) / 1e6
+
+
+def _timed(view: NodeView, theirs: float | None, before: float, after: float) -> NodeView:
     """With how far the server's clock is ahead of ours: it was read at some moment between ``before`` and ``after``."""
-    if not isinstance(said, list) or len(said) != 2 or after < before:
+    if theirs is None or after < before:
         return view
-    theirs = int(_text(said[0])) + int(_text(said[1])) / 1e6
     return replace(view, clock_skew_s=theirs - (before + after) / 2, clock_doubt_s=(after - before) / 2)
 
 

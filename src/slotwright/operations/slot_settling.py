@@ -365,6 +365,8 @@ def _differing(step: SettleSlots, done: Settled) -> PartialError:
 def _who_disagrees(seen: Observation, step: SettleSlots) -> str:
     for view in seen.views:
         line = view.peer(step.owner_id)
+        if line is not None and not line.is_connected and view.id != step.owner_id:
+            continue  # It hears of it when it finds the owner again.
         if line is None or len(line.slots & step.slots) != len(step.slots):
             return str(view.address)
         mine = view.myself

@@ -55,6 +55,23 @@ def doubtful_slots(observation: Observation) -> SlotSet:
     return twice | SlotSet.from_slots(opened)
 
 
+def rival_owners(observation: Observation) -> frozenset[str]:
+    """Ids of the nodes that call a slot their own which another one calls its own, too."""
+    said = claims(observation.views)
+    claimed, twice = SlotSet(), SlotSet()
+    for slots in said.values():
+        twice = twice | (claimed & slots)
+        claimed = claimed | slots
+    return frozenset(node_id for node_id, slots in said.items() if twice and slots & twice)
+
+
+def unclaimed_slots(survey: Survey, observation: Observation) -> SlotSet:
+    """Slots that nobody is believed to own, and that no node calls its own."""
+    owned = [node.slots for node in survey.nodes if node.slots]
+    said = claims(observation.views).values()
+    return _ALL - SlotSet.of(piece for slots in (*owned, *said) for piece in slots.ranges)
+
+
 def claims(views: Iterable[NodeView]) -> dict[str, SlotSet]:
     """Id -> the slots that the node itself says it owns; primaries only."""
     return {

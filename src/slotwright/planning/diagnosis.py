@@ -16,7 +16,7 @@ from slotwright.model.slots import SLOT_COUNT, SlotSet
 from slotwright.model.survey import SurveyNode
 from slotwright.model.topology import Address, Mode
 from slotwright.planning.case import Case, Judge
-from slotwright.planning.claims import SlotCase, slot_cases
+from slotwright.planning.claims import rival_owners, slot_cases, unclaimed_slots
 from slotwright.planning.member_symptoms import member_findings
 from slotwright.planning.members import changed_ids, ghosts, misdirections, misplaced_replicas
 from slotwright.planning.slot_symptoms import slot_findings
@@ -171,7 +171,7 @@ def views_disagree(case: Case) -> Iterator[Finding]:
         for node in case.survey.nodes
         if node.is_reachable and node.id not in apart
     }
-    explained = _explained(case)
+    explained = disagreements_told_otherwise(case)
     wrong_lines = _wrong_lines(case, truth)
     for node, view in case.views():
         if node.id in apart or (truth.keys() <= view.known_ids and wrong_lines.isdisjoint(map(id, view.peers))):
@@ -191,19 +191,14 @@ def views_disagree(case: Case) -> Iterator[Finding]:
             )
 
 
-def _explained(case: Case) -> set[tuple[Address | None, str]]:
+def disagreements_told_otherwise(case: Case) -> set[tuple[Address | None, str]]:
     """(Who looks, at whom) where a disagreement follows from a slot with two owners, or a member that isn't found."""
     views = case.observation.views
-    cases = slot_cases(case.survey, case.observation, case.contents)
-    twice = {node for each in cases for node in _rivals(each)}
-    pairs: set[tuple[Address | None, str]] = {(view.address, node_id) for view in views for node_id in twice}
-    unclaimed = SlotSet.from_slots(each.slot for each in cases if not each.claimants and each.owner is None)
+    rivals = rival_owners(case.observation)
+    pairs: set[tuple[Address | None, str]] = {(view.address, node_id) for view in views for node_id in rivals}
+    unclaimed = unclaimed_slots(case.survey, case.observation)
     pairs |= {(view.address, peer.id) for view in views for peer in view.peers if unclaimed and peer.slots & unclaimed}
     return pairs | {(found.via, found.node_id) for found in misdirections(case.observation, case.blueprint)}
-
-
-def _rivals(case: SlotCase) -> tuple[str, ...]:
-    return case.claimants if len(case.claimants) > 1 else ()
 
 
 _Claim = tuple[Role, SlotSet, str | None, int | None]

@@ -137,15 +137,21 @@ def changed_ids(observation: Observation, blueprint: Blueprint | None) -> Iterat
 
 
 def shard_owner(survey: Survey, blueprint: Blueprint, number: int) -> SurveyNode | None:
-    """Who serves the file's shard ``number`` now: its member with slots, else who owns most of its slots."""
+    """Who serves the file's shard ``number`` now: its member with most of its slots, else who owns most of them.
+
+    A member of the shard that took over another one serves that one; where no slot is where the file has it, the member
+    with most slots counts.
+    """
     shard = blueprint.shards[number - 1]
     ids = {node.id for node in shard.nodes}
     owners = [node for node in survey.nodes if node.slots and node.role is Role.PRIMARY]
     mine = [node for node in owners if node.id in ids]
-    if mine:
-        return max(mine, key=lambda node: len(node.slots))
+    if any(node.slots & shard.slots for node in mine):
+        return max(mine, key=lambda node: len(node.slots & shard.slots))
     best = max(owners, key=lambda node: len(node.slots & shard.slots), default=None)
-    return best if best is not None and best.slots & shard.slots else None
+    if best is not None and best.slots & shard.slots:
+        return best
+    return max(mine, key=lambda node: len(node.slots), default=None)
 
 
 @dataclass(frozen=True, slots=True)

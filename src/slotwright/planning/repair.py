@@ -21,7 +21,7 @@ from slotwright.planning.repair_members import (
     promotion_steps,
 )
 from slotwright.planning.repair_processes import process_steps
-from slotwright.planning.repair_slots import epoch_steps, slot_steps
+from slotwright.planning.repair_slots import epoch_steps, fragment_steps, slot_steps
 from slotwright.planning.situation import Situation
 from slotwright.planning.symptoms_bus import cut_off
 
@@ -29,7 +29,7 @@ Stage = Callable[[Situation], Iterator[RepairStep]]
 
 _OF_ALL: tuple[Stage, ...] = (password_steps, process_steps)
 _OF_A_CLUSTER: tuple[Stage, ...] = (address_steps, promotion_steps)
-_OF_A_MAJORITY: tuple[Stage, ...] = (epoch_steps, slot_steps, follower_steps, forget_steps)
+_OF_A_MAJORITY: tuple[Stage, ...] = (epoch_steps, slot_steps, fragment_steps, follower_steps, forget_steps)
 
 
 def plan_repair(situation: Situation) -> RepairPlan:

@@ -7,9 +7,12 @@ where they may live on, on the other side of a partition.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
 
-from slotwright.model.cluster import Role
+from slotwright.model.cluster import NodeView, Role
 from slotwright.model.repair import (
     Await,
     Follow,
@@ -24,12 +27,17 @@ from slotwright.model.repair import (
     Way,
 )
 from slotwright.model.survey import SurveyNode
+from slotwright.model.topology import Address
+from slotwright.planning.case import Case
+from slotwright.planning.claims import claims
 from slotwright.planning.members import ghosts, misdirections, misplaced_replicas, shard_owner, votes
 from slotwright.planning.repair_processes import process_steps
 from slotwright.planning.situation import Situation
+from slotwright.planning.symptoms_bus import cut_off
 
 TAKEOVER = "takeover"
 FORGET = "forget"
+MEET = "meet"
 
 
 def password_steps(situation: Situation) -> Iterator[RepairStep]:
@@ -52,19 +60,54 @@ def password_steps(situation: Situation) -> Iterator[RepairStep]:
 
 
 def address_steps(situation: Situation) -> Iterator[RepairStep]:
-    """Members that others look for in the wrong place."""
+    """Members that others look for in the wrong place.
+
+    Where two of them own a slot, the one with the lower epoch deletes its keys of it once they hear of each other. If
+    the other one has not got these, the slot is settled first; where nothing can be settled, somebody has to say so.
+    """
+    rivals = _rivals(situation)
     for found in misdirections(situation.observation, situation.blueprint):
-        yield RepairStep(
+        step = RepairStep(
             Meet(found.via, found.node_id, found.address),
             "address-changed" if found.is_known else "member-unknown",
             str(found.address),
             f"tell {found.via} that {found.node_id[:8]} is here" + (f", not at {found.wrong}" if found.wrong else ""),
         )
+        if rivals.isdisjoint({found.via, found.address}):
+            yield step
+        elif not votes(situation.survey).is_enough or _is_parted(situation):
+            loss = "slots have two owners among them: one of the two deletes its keys of these when they meet"
+            yield replace(step, risk=Risk.LOSS, word=MEET, loss=loss)
+
+
+def _is_parted(situation: Situation) -> bool:
+    """Whether some of those that answer are cut off: then no slot is settled, and telling them is what ends it."""
+    return bool(cut_off(Case(situation.survey, situation.observation, situation.expected, situation.exams)))
+
+
+def _rivals(situation: Situation) -> set[Address]:
+    """Where the nodes are that both call a slot their own, while the one that would yield has keys that the other one
+    has not, or has otherwise."""
+    said = claims(situation.observation.views)
+    views = {view.id: view for view in situation.observation.views}
+    contents, found = situation.contents, set()
+    equal = Counter((twin.slot, node) for twin in contents.twins if twin.is_equal for node in (twin.owner, twin.holder))
+    for one, other in permutations(said, 2):
+        for slot in said[one] & said[other] if _epoch(views[one]) <= _epoch(views[other]) else ():
+            if contents.keys(one, slot) > equal[slot, one]:
+                found |= {views[one].address, views[other].address}
+    return found
+
+
+def _epoch(view: NodeView) -> int:
+    return view.myself.epoch if view.myself is not None else 0
 
 
 def promotion_steps(situation: Situation) -> Iterator[RepairStep]:
     """Shards whose primary is away and that have a live replica: by vote, or, without a majority, by takeover."""
     count = votes(situation.survey)
+    if count.is_enough and _are_apart(situation):
+        return
     for primary in _away(situation):
         best = _most_advanced(situation, primary)
         if best is None or best.address is None:
@@ -85,6 +128,13 @@ def promotion_steps(situation: Situation) -> Iterator[RepairStep]:
             "" if is_dead else TAKEOVER,
             "" if is_dead else f"if {primary.place} lives on where it can't be seen, what it acknowledges is lost",
         )
+
+
+def _are_apart(situation: Situation) -> bool:
+    """Whether some who vote are looked for in the wrong place: they are told first."""
+    voters = {node.id: node.address for node in situation.survey.nodes if node.role is Role.PRIMARY and node.slots}
+    found = misdirections(situation.observation, situation.blueprint)
+    return any(each.node_id in voters or each.via in voters.values() for each in found)
 
 
 def _by_vote(situation: Situation, primary: SurveyNode, best: SurveyNode, until: str) -> Iterator[RepairStep]:
@@ -145,6 +195,9 @@ def _wanted_primaries(situation: Situation) -> Iterator[tuple[SurveyNode, Survey
         told.add(lost.node.id)
         if not lost.owner.trouble:
             yield lost.node, lost.owner
+    for spare, bare in () if told else _surplus(situation):
+        told.add(spare.id)
+        yield spare, bare
     beside = {found.where for found in situation.findings if found.code == "replica-beside-primary"}
     for shard, planned in situation.planned():
         node = situation.node(planned.id)
@@ -156,6 +209,48 @@ def _wanted_primaries(situation: Situation) -> Iterator[tuple[SurveyNode, Survey
             yield node, owner
     if situation.blueprint is None:
         yield from _spares(situation)
+
+
+def _surplus(situation: Situation) -> Iterator[tuple[SurveyNode, SurveyNode]]:
+    """A replica of a shard that has more than the file wants, for one that has fewer and no member of its own left.
+
+    So it is after a failover to a replica of another shard: that one leads now, and is missed at home.
+    """
+    lacking, rich = _balance(situation)
+    for number, owner in lacking:
+        assert situation.blueprint is not None
+        members = [situation.node(node.id) for node in situation.blueprint.shards[number - 1].nodes]
+        if any(node is not None and node.id != owner.id and (node.trouble or not node.slots) for node in members):
+            continue
+        if rich:
+            best = min(
+                rich, key=lambda each: (_host(each) == _host(owner), not _is_beside(situation, each), each.place)
+            )
+            rich.remove(best)
+            yield best, owner
+
+
+def _balance(situation: Situation) -> tuple[list[tuple[int, SurveyNode]], list[SurveyNode]]:
+    """Shards with fewer replicas than the file wants, and those replicas that others have beyond it."""
+    lacking: list[tuple[int, SurveyNode]] = []
+    rich: list[SurveyNode] = []
+    nodes = situation.survey.nodes
+    for shard in situation.blueprint.shards if situation.blueprint else ():
+        owner = shard_owner(situation.survey, situation.blueprint, shard.number) if situation.blueprint else None
+        if owner is None or owner.trouble or not owner.is_reachable:
+            continue
+        followers = [node for node in nodes if node.replica_of == owner.id and node.is_reachable and not node.trouble]
+        if len(followers) < len(shard.replicas):
+            lacking.append((shard.number, owner))
+        else:
+            followers.sort(key=lambda node: (not _is_beside(situation, node), node.place))
+            rich += followers[: len(followers) - len(shard.replicas)]
+    return lacking, rich
+
+
+def _is_beside(situation: Situation, node: SurveyNode) -> bool:
+    primary = situation.survey.primary_of(node)
+    return primary is not None and _host(primary) == _host(node)
 
 
 def _spares(situation: Situation) -> Iterator[tuple[SurveyNode, SurveyNode]]:

@@ -9,6 +9,7 @@ back only as the other members have it; and where nothing of a shard is left any
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from slotwright.model.blueprint import BlueprintNode, BlueprintShard
 from slotwright.model.cluster import Role
@@ -26,7 +27,7 @@ from slotwright.model.repair import (
     WriteMap,
 )
 from slotwright.model.topology import Address
-from slotwright.planning.members import changed_ids, votes
+from slotwright.planning.members import changed_ids, shard_owner, votes
 from slotwright.planning.situation import Situation
 from slotwright.wire.nodes_conf import judge_map, map_for
 from slotwright.wire.systemd_unit import Persistence
@@ -50,23 +51,43 @@ def process_steps(situation: Situation) -> Iterator[RepairStep]:
 
 
 def heir(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Address | None:
-    """Where a live member serves the shard in the node's place; None where the node is still its primary for all."""
-    for other in shard.nodes:
-        seen = situation.node(other.id)
-        if other.id != node.id and seen is not None and not seen.trouble and seen.role is Role.PRIMARY and seen.slots:
-            return other.address
-    return None
+    """Where another live node serves the shard in the node's place; None where the node is still its primary for all.
+
+    Of whatever shard that one is by the file: it may have followed this shard's primary when that died.
+    """
+    assert situation.blueprint is not None
+    owner = shard_owner(situation.survey, situation.blueprint, shard.number)
+    if owner is None or owner.id == node.id or owner.trouble or not owner.is_reachable:
+        return None
+    return owner.address
 
 
-def copy_of(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Address | None:
-    """A live replica of the shard that holds its data while the node itself is away."""
-    for other in shard.nodes:
-        view = situation.view(other.id)
-        if other.id == node.id or view is None or view.health.is_loading or view.replication.role is not Role.REPLICA:
+def copy_of(situation: Situation, node: BlueprintNode) -> Address | None:
+    """A live replica that holds its data while the node itself is away; one of another primary has not got them."""
+    for view in situation.observation.views:
+        mine = view.myself
+        if mine is None or mine.replica_of != node.id or view.id == node.id or view.health.is_loading:
             continue
-        if view.replication.offset or view.health.keys:
+        if view.replication.role is Role.REPLICA and (view.replication.offset or view.health.keys):
             return view.address
     return None
+
+
+def _is_copy_to_come(situation: Situation, shard: BlueprintShard, node: BlueprintNode, *, loses_data: bool) -> bool:
+    """Whether another member of the shard, frozen, or stopped with data on its disk, is to come back before it."""
+    for other in shard.nodes:
+        exam = situation.exam(other.address)
+        seen = situation.node(other.id)
+        is_silent = any(silent.address == other.address for silent in situation.observation.silent)
+        if other.id == node.id or exam is None or not is_silent or seen is None or seen.replica_of != node.id:
+            continue
+        if exam.is_stopped:
+            return True
+        is_whole = exam.directory is DirectoryState.OURS and not _damage(situation, other)
+        can_start = exam.process is None and other.address not in situation.failed_starts
+        if loses_data and is_whole and can_start and situation.persistence is not Persistence.NONE:
+            return True
+    return False
 
 
 def _unfreeze(situation: Situation, shard: BlueprintShard, node: BlueprintNode, exam: NodeExam) -> Iterator[RepairStep]:
@@ -99,7 +120,7 @@ def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, ex
         text = _place_in_cluster(situation, shard, node)
         if text is None:
             return
-        if is_gone and heir(situation, shard, node) is None and _was_primary(situation, shard, node):
+        if is_gone and _was_primary(situation, node):
             yield _with_nothing(situation, shard, node, text)
             return
         yield RepairStep(WriteMap(node.address, text, is_new=is_gone), why, place, _map_words(is_gone))
@@ -109,7 +130,31 @@ def _revive(situation: Situation, shard: BlueprintShard, node: BlueprintNode, ex
     how = "start it again" if damage else "start it"
     if damage:
         yield _free_of_damage(situation, shard, node, damage)
-    yield RepairStep(StartServer(node.address), why, place, f"{how}, {_role(situation, shard, node)}")
+    step = RepairStep(StartServer(node.address), why, place, f"{how}, {_role(situation, shard, node)}")
+    yield _at_a_risk(step) if _may_be_behind(situation, shard, node) else step
+
+
+START_OLD = "start-old"
+
+
+def _may_be_behind(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> bool:
+    """Whether a replica that can't be seen, on a host that can't be asked, may have more than this primary's disk."""
+    if (
+        situation.persistence is Persistence.APPEND_ONLY
+        or not situation.is_cluster
+        or not _was_primary(situation, node)
+    ):
+        return False
+    return any(situation.exam(each.address) is None and situation.view(each.id) is None for each in shard.nodes)
+
+
+def _at_a_risk(step: RepairStep) -> RepairStep:
+    return replace(
+        step,
+        risk=Risk.LOSS,
+        word=START_OLD,
+        loss="it comes back with less than it had; a replica that lives on where it can't be seen would follow it",
+    )
 
 
 def _lost_map(situation: Situation, node: BlueprintNode, exam: NodeExam) -> str:
@@ -130,10 +175,11 @@ def _role(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> s
     leading = heir(situation, shard, node)
     if leading is not None:
         return f"as a replica of {leading} (shard {shard.number})"
-    return f"{'the primary' if _was_primary(situation, shard, node) else 'a replica'} of shard {shard.number}"
+    return f"{'the primary' if _was_primary(situation, node) else 'a replica'} of shard {shard.number}"
 
 
-def _was_primary(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> bool:
+def _was_primary(situation: Situation, node: BlueprintNode) -> bool:
+    """Whether slots are still its own by what all others say, so that what it comes back with is what they get."""
     seen = situation.node(node.id)
     return seen is None or (seen.role is Role.PRIMARY and bool(seen.slots))
 
@@ -141,15 +187,19 @@ def _was_primary(situation: Situation, shard: BlueprintShard, node: BlueprintNod
 def _is_held_back(situation: Situation, shard: BlueprintShard, node: BlueprintNode, *, loses_data: bool) -> bool:
     """Whether it is a primary that would come back with less than its live replica has."""
     would_lose = loses_data or situation.persistence is not Persistence.APPEND_ONLY
-    is_led = heir(situation, shard, node) is not None or not _was_primary(situation, shard, node)
-    return situation.is_cluster and would_lose and not is_led and copy_of(situation, shard, node) is not None
+    is_led = not _was_primary(situation, node)
+    if not situation.is_cluster or not would_lose or is_led:
+        return False
+    is_to_come = _is_copy_to_come(situation, shard, node, loses_data=loses_data)
+    return is_to_come or copy_of(situation, node) is not None
 
 
 def _wait_for_heir(situation: Situation, shard: BlueprintShard, node: BlueprintNode) -> Iterator[RepairStep]:
     """Nothing more where there are no votes, or where it was waited for in vain: then the replica is promoted first
-    (``repair_members``), and the node comes back behind it."""
-    until = f"{copy_of(situation, shard, node)} takes over shard {shard.number}"
-    if until not in situation.waited and votes(situation.survey).is_enough:
+    (``repair_members``), and the node comes back behind it. A replica that is still to come back does so first."""
+    copy = copy_of(situation, node)
+    until = f"{copy} takes over shard {shard.number}"
+    if copy is not None and until not in situation.waited and votes(situation.survey).is_enough:
         yield RepairStep(
             Await(until, 2 * situation.node_timeout_s + 5),
             "node-down",
@@ -165,7 +215,7 @@ def _damage(situation: Situation, node: BlueprintNode) -> str:
 
 def _free_of_damage(situation: Situation, shard: BlueprintShard, node: BlueprintNode, damage: str) -> RepairStep:
     place, other = str(node.address), heir(situation, shard, node)
-    if other is not None or not _was_primary(situation, shard, node):
+    if not _was_primary(situation, node):
         return RepairStep(
             SetDataAside(node.address),
             damage,
@@ -229,11 +279,11 @@ def _back_to_their_ids(situation: Situation) -> Iterator[RepairStep]:
         mine = found.view.myself
         if exam is None or exam.process is None or text is None or mine is None:
             continue
-        is_alone = len(found.view.peers) == 1
+        is_alone = not any(peer.is_connected for peer in found.view.peers if peer.id != found.now)
         if mine.slots and not is_alone:
             continue
-        is_superseded = heir(situation, shard, node) is not None or not _was_primary(situation, shard, node)
-        if not is_superseded and not found.view.health.keys and copy_of(situation, shard, node) is not None:
+        is_superseded = not _was_primary(situation, node)
+        if _is_held_back(situation, shard, node, loses_data=not found.view.health.keys):
             yield from _wait_for_heir(situation, shard, node)
             continue
         place = str(found.address)

@@ -9,8 +9,9 @@ from slotwright.model.blueprint import BlueprintShard
 from slotwright.model.cluster import NodeView, Role
 from slotwright.model.repair import BumpEpoch, RepairStep, Risk, SettleSlots
 from slotwright.model.slots import SlotSet
-from slotwright.planning.claims import SlotCase, slot_cases
-from slotwright.planning.members import shard_owner
+from slotwright.model.survey import SurveyNode
+from slotwright.planning.claims import SlotCase, claims, slot_cases
+from slotwright.planning.members import changed_ids, shard_owner
 from slotwright.planning.situation import Situation
 from slotwright.planning.slot_decisions import Decision, Knowledge, decide
 
@@ -48,18 +49,121 @@ def epoch_steps(situation: Situation) -> Iterator[RepairStep]:
                 f"give it a config epoch of its own ({mine.epoch} is also that of {seen[mine.epoch].address})",
             )
         seen.setdefault(mine.epoch, view)
+    yield from _unheard(situation)
+
+
+def _unheard(situation: Situation) -> Iterator[RepairStep]:
+    """Owners that are not believed: others have a slot at who gave it away, and has the higher epoch."""
+    said = claims(situation.observation.views)
+    epochs = {view.id: view.myself.epoch for view in _primaries(situation) if view.myself is not None}
+    for view in _primaries(situation):
+        if view.id in said and any(_is_disbelieved(view, said, epochs, by) for by in situation.observation.views):
+            yield RepairStep(
+                BumpEpoch(view.address),
+                "views-disagree",
+                str(view.address),
+                "give it the highest config epoch, so that all believe which slots it has",
+            )
+
+
+def _is_disbelieved(view: NodeView, said: dict[str, SlotSet], epochs: dict[str, int], by: NodeView) -> bool:
+    line = by.peer(view.id)
+    if line is None or not line.is_connected:
+        return False
+    missed = said[view.id] - line.slots
+    return bool(missed) and any(
+        epochs.get(other.id, -1) >= epochs[view.id] and other.slots & (missed - said.get(other.id, SlotSet()))
+        for other in by.peers
+        if other.id != view.id
+    )
 
 
 def slot_steps(situation: Situation) -> Iterator[RepairStep]:
     """One step for all slots that are settled alike."""
     groups: dict[_Group, list[SlotCase]] = {}
     know = knowledge(situation)
-    for case in slot_cases(situation.survey, situation.observation, situation.contents):
+    for case in _cases(situation):
         decision, is_abandoned = _decide(case, know)
         if decision.owner is not None and _is_off(case, decision.owner):
             groups.setdefault(_group(case, decision, situation, is_abandoned), []).append(case)
+    emptied = _emptied(groups, situation)
+    busy = emptied & {node for group, cases in groups.items() for node in group.holders if _are_strays(node, cases)}
     for group, cases in groups.items():
-        yield _step(group, cases, situation)
+        if busy.isdisjoint(node for node in group.holders if not _are_strays(node, cases)):
+            yield _step(group, cases, situation)
+
+
+def _cases(situation: Situation) -> tuple[SlotCase, ...]:
+    """Without what nodes say that have lost their id: they get their place back first, and their slots with it."""
+    lost = {found.now for found in changed_ids(situation.observation, situation.blueprint)}
+    cases = slot_cases(situation.survey, situation.observation, situation.contents)
+    return tuple(
+        replace(
+            case,
+            claimants=tuple(node for node in case.claimants if node not in lost),
+            migrating=tuple(pair for pair in case.migrating if pair[0] not in lost),
+            importing=tuple(pair for pair in case.importing if pair[0] not in lost),
+            keys=tuple(pair for pair in case.keys if pair[0] not in lost),
+        )
+        for case in cases
+    )
+
+
+def _are_strays(node: str, cases: list[SlotCase]) -> bool:
+    """Whether the node holds keys of slots that it does not call its own."""
+    return any(node not in case.claimants and case.keys_of(node) for case in cases)
+
+
+def _emptied(groups: dict[_Group, list[SlotCase]], situation: Situation) -> set[str]:
+    """Nodes that all their slots are taken from: they become replicas at once, and lose what else they hold. So their
+    other keys are brought away before."""
+    taken: dict[str, SlotSet] = {}
+    for group, cases in groups.items():
+        slots = SlotSet.from_slots(case.slot for case in cases)
+        for node in group.holders:
+            taken[node] = taken.get(node, SlotSet()) | slots
+    said = claims(situation.observation.views)
+    return {node for node, slots in taken.items() if not said.get(node, SlotSet()) - slots}
+
+
+def fragment_steps(situation: Situation) -> Iterator[RepairStep]:
+    """Slots of members that lead no shard by the file: brought to those that do, these can be replicas again.
+
+    Only where a shard is short of replicas: extra primaries that nobody misses are somebody's wish.
+    """
+    if not any(found.code in ("shard-without-replica", "replica-misplaced") for found in situation.findings):
+        return
+    cases = _cases(situation)
+    doubtful = {case.slot for case in cases}
+    holding = {node for case in cases for node, _ in case.keys}
+    leaders = [(shard, owner) for shard, owner in _leaders(situation) if owner is not None]
+    for _, planned in situation.planned():
+        node = situation.node(planned.id)
+        if node is None or node.role is not Role.PRIMARY or node.trouble or not node.is_reachable:
+            continue
+        if node.id in holding or any(node.id == owner.id for _, owner in leaders):
+            continue
+        for shard, owner in leaders:
+            slots = node.slots & shard.slots
+            if slots and doubtful.isdisjoint(slots) and owner.is_reachable and not owner.trouble:
+                yield _joined(node, owner, slots)
+
+
+def _leaders(situation: Situation) -> Iterator[tuple[BlueprintShard, SurveyNode | None]]:
+    if situation.blueprint is not None:
+        for shard in situation.blueprint.shards:
+            yield shard, shard_owner(situation.survey, situation.blueprint, shard.number)
+
+
+def _joined(node: SurveyNode, owner: SurveyNode, slots: SlotSet) -> RepairStep:
+    assert node.address is not None
+    assert owner.address is not None
+    return RepairStep(
+        SettleSlots(owner.address, owner.id, slots, (node.address,)),
+        "shard-without-replica",
+        owner.place,
+        f"{_named(slots)}: brought there from {node.place}, which leads no shard of the file",
+    )
 
 
 def _decide(case: SlotCase, know: Knowledge) -> tuple[Decision, bool]:

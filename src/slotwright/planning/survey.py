@@ -36,6 +36,9 @@ def take_survey(name: str, observation: Observation, blueprint: Blueprint | None
     owners = _owners(lines)
     shards = _shard_numbers(lines, owners, blueprint)
     planned = {node.id for node in blueprint.nodes} if blueprint else set(lines)
+    # Where the file has a silent member, not where others look for it: there its host can be asked about it.
+    places = {node.id: node.address for node in blueprint.nodes} if blueprint else {}
+    lines = {node_id: replace(line, address=places.get(node_id, line.address)) for node_id, line in lines.items()}
     nodes = tuple(
         _node(line, owners.get(line.id, SlotSet()), shards, observation, lines, line.id in planned)
         for line in lines.values()

@@ -46,6 +46,9 @@ def persistence(case: Case) -> Iterator[Finding]:
 def _failing(case: Case, node: SurveyNode, view: NodeView, what: str) -> Finding:
     fault, said = _fault(case, view)
     why, remedy = _CAUSES[fault] if fault else ("", "look at its disk; " + log_remedy(case, node))
+    if fault is SaveFault.DISK_FULL and what != "save":
+        # Seen with Redis 7.0.15 on the replica of before: what it takes back of a short write is not what it wrote.
+        remedy += ", and then BGREWRITEAOF on it: what was half written can leave a file that it can't load"
     goes_on = what == "save" and view.setting("stop-writes-on-bgsave-error") == "no"
     refuses = "writes go on (stop-writes-on-bgsave-error no)" if goes_on else "it refuses writes (MISCONF)"
     return Finding(

@@ -52,11 +52,11 @@ def unfinished(entries: Iterable[dict[str, object]]) -> Unfinished | None:
 
 
 def move_intents(entries: Iterable[dict[str, object]]) -> tuple[MoveIntent, ...]:
-    """Slots that were on their way when the writer was cut, with where they were going; none after an abort."""
+    """Slots that were on their way when the writer was cut, with where they were going; none after its end."""
     going: dict[int, str] = {}
     for entry in entries:
         phase = entry.get("phase")
-        if phase == "abort":
+        if phase in ("abort", "end"):
             going.clear()
         if entry.get("step") != "settle" or not isinstance(entry.get("slots"), list):
             continue

@@ -31,6 +31,12 @@ from slotwright.wire.systemd_unit import (
 
 _UNITS = "/etc/systemd/system"
 _LOGROTATE = "/etc/logrotate.d"
+_HOLD = """
+case $(systemctl show -p SubState "$1") in
+  SubState=auto-restart) systemctl stop "$1"; systemctl reset-failed "$1" 2>/dev/null;;
+esac
+exit 0
+"""
 
 
 class RemoteSupervisor(Protocol):
@@ -59,6 +65,11 @@ class RemoteSupervisor(Protocol):
 
     async def give_up(self, directory: str) -> None:
         """See that nobody starts the node's server again, after a start that came to nothing."""
+        ...
+
+    async def hold(self, directory: str) -> None:
+        """See that nobody starts the node's server again where that is tried in vain again and again; one that runs is
+        left alone."""
         ...
 
     async def early_words(self, directory: str) -> str:
@@ -156,6 +167,12 @@ class SystemdSupervisor(_Supervisor):
         result = await self._shell.run('systemctl stop "$1"; systemctl reset-failed "$1" 2>/dev/null; exit 0', unit)
         self._demand(result, f"stop {unit}", "kill-failed")
 
+    async def hold(self, directory: str) -> None:
+        """Stop the unit between two of its tries."""
+        unit = self.unit_of(directory)
+        result = await self._shell.run(_HOLD, unit)
+        self._demand(result, f"stop {unit}", "kill-failed")
+
     async def early_words(self, directory: str) -> str:
         """What the server printed at its last start: a complaint about its configuration, for one."""
         unit = self.unit_of(directory)
@@ -250,6 +267,9 @@ class DetachedSupervisor(_Supervisor):
         self._demand(result, f"end process {process.pid}", "kill-failed")
 
     async def give_up(self, directory: str) -> None:
+        """Nothing starts it again."""
+
+    async def hold(self, directory: str) -> None:
         """Nothing starts it again."""
 
     async def early_words(self, directory: str) -> str:

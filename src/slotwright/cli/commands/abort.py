@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def command(target: str | None, words: tuple[str, ...], yes: bool, as_json: bool) -> int:
     """Give up work that was cut: slots that were on their way go back to where they came from.
 
-    Keys that have arrived already are brought back; until each is back, clients do not find it. Everything else that is wrong is mended as `repair` does.
-    TARGET is as for `status`.
+    Keys that have arrived already are brought back; until each is back, clients do not find it. Everything else that is
+    wrong is mended as `repair` does. TARGET is as for `status`.
     """
     from slotwright import api
 
