@@ -37,7 +37,7 @@ class Line:
             self.engine,
             ", ".join(self.codes) or "-",
             ", ".join(f"{step} × {n}" if (n := self.steps.count(step)) > 1 else step for step in steps) or "-",
-            f"{self.found}/{self.expected}",
+            f"{self.found}/{self.expected}" if self.outcome == "passed" else "not read",
             f"{self.seconds:.1f}",
             self.outcome,
         )
