@@ -13,7 +13,7 @@ from slotwright.model.events import Began, Ended
 from slotwright.model.files import NodeFiles
 from slotwright.model.findings import Finding, Severity
 from slotwright.model.plan import Step
-from slotwright.model.record import ClusterRecord, HostRules, Stage, directory_name
+from slotwright.model.record import ClusterRecord, HostRules, Stage, folder_of
 from slotwright.model.topology import Address, Mode, Topology
 from slotwright.operations.rehearse import Rehearsed, Script
 from slotwright.operations.rehearse import Stage as RehearsalStage
@@ -93,6 +93,7 @@ def _drafted(
         version=ground.version.title,
         settings=tuple((name, value) for name, value in rehearsed.settings.items() if name not in SECRET_DIRECTIVES),
         rules=_rules(ground, record),
+        folders=record.folders if record else (),
     )
     return Draft(desired, kept, files)
 
@@ -149,10 +150,10 @@ async def _rehearse(work: Work, ground: Ground, blueprint: Blueprint, record: Cl
 
 
 def _files(work: Work, blueprint: Blueprint, ground: Ground) -> dict[Address, NodeFiles]:
-    topology = work.topology
+    topology, record = work.topology, work.store.read_record()
     files: dict[Address, NodeFiles] = {}
     for node in blueprint.nodes:
-        directory = f"{ground.data_root}/{directory_name(node.address)}"
+        directory = f"{ground.data_root}/{folder_of(record, node.address)}"
         config = NodeConfig(node.address, directory, topology.mode, work.password, topology.settings)
         is_cluster = topology.mode is Mode.CLUSTER
         files[node.address] = NodeFiles(

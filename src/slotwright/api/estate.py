@@ -22,7 +22,7 @@ from slotwright.model.findings import Finding, Severity
 from slotwright.model.firewall import FirewalldState, FirewallFacts, FirewallNeed, FirewallPlan, FirewallRule
 from slotwright.model.plan import ChangeFirewall, HostStep, PrepareHost, ProveReach, Step
 from slotwright.model.profile import HostProfile
-from slotwright.model.record import ClusterRecord, HostRules, directory_name
+from slotwright.model.record import ClusterRecord, HostRules, folder_of
 from slotwright.model.site import ROOT, SERVICE_USER, Place, Site
 from slotwright.model.topology import Mode, Sudo, Topology, Via
 from slotwright.planning.estate import HostWish, plan_estate
@@ -178,7 +178,9 @@ class Estate:
     async def _give_units(self, view: HostView, wish: HostWish) -> None:
         topology = self.work.topology
         if wish.unit:
-            here = [directory_name(address) for address in topology.addresses if address.host == view.shell.host]
+            record = self.work.store.read_record()
+            mine = [address for address in topology.addresses if address.host == view.shell.host]
+            here = [folder_of(record, address) for address in mine]
             await SystemdSupervisor(view.shell, topology.name).install(unit_spec(topology, self.place), here)
 
     async def refreshed(self) -> Estate:
@@ -365,7 +367,7 @@ def _wish(
         wanted,
         engines.present(wanted, view.engine),
         render_unit(spec) if has_units else "",
-        frozenset(map(directory_name, here)) if boots else frozenset(),
+        frozenset(folder_of(record, address) for address in here) if boots else frozenset(),
         plan_firewall(need, view.firewall, ours) if view.shell.is_root else FirewallPlan(host),
         view.shell.is_root,
     )

@@ -312,6 +312,8 @@ async def _repair(workshop: _Workshop, agree: AgreeToRepair | None, accept: Acce
     archiver = _Archiver(workshop, Path(store.folder / "archives" / f"{stamp}-{verb}"))
     consent = partial(_consent, accept, archiver)
     repairer = Repairer(workshop.gather, workshop.mender(quarantine), consent, journal, context.clock, context.report)
+    if workshop.target.record is not None and workshop.target.store is not None:
+        _remember_addresses(workshop.target.record, store)
     if found.steps:
         journal.write({"phase": "begin", "verb": verb, "steps": len(found.steps)})
     verdict, last = await _until_sound(workshop, repairer)
@@ -333,6 +335,13 @@ async def _repair(workshop: _Workshop, agree: AgreeToRepair | None, accept: Acce
         last,
         verdict,
     )
+
+
+def _remember_addresses(record: ClusterRecord, store: ClusterStore) -> None:
+    """Where the file has the hosts at other addresses than the record, the record has them from now on."""
+    kept = store.read_record()
+    if kept is not None and kept.topology.addresses != record.topology.addresses:
+        store.write_record(record)
 
 
 def _end(journal: Journal, course: Course, verb: str) -> None:

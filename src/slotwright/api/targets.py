@@ -17,6 +17,7 @@ from slotwright.model.topology import Address, Topology
 from slotwright.operations.observe import discover
 from slotwright.operations.roster import Roster
 from slotwright.operations.verify import Verifier
+from slotwright.planning.readdress import readdressed
 from slotwright.ports import Fleet
 
 DEFAULT_FILE = "cluster.yaml"
@@ -142,7 +143,8 @@ def _from_file(context: Context, path: Path) -> Target:
             hint=f"slotwright up {path}",
         )
     password = passwords.resolve(loaded.topology.password, store, loaded.inline_password)
-    return Target(record.name, password, with_ways_of(loaded.topology, record), store)
+    moved = readdressed(loaded.topology, record)
+    return Target(record.name, password, moved or with_ways_of(loaded.topology, record), store)
 
 
 def with_ways_of(topology: Topology, record: ClusterRecord) -> ClusterRecord:

@@ -16,7 +16,7 @@ from slotwright.api.context import Context
 from slotwright.errors import OperatorInterruptError
 from slotwright.model.events import Warned
 from slotwright.model.facts import HostFacts, NodeQuery
-from slotwright.model.record import directory_name
+from slotwright.model.record import folder_of
 from slotwright.model.secret import Secret
 from slotwright.model.topology import Address, Mode, Topology
 from slotwright.operations.roster import Roster
@@ -94,7 +94,7 @@ async def inspect_hosts(
             host.address,
             cluster_id,
             [
-                NodeQuery(address, f"{data_root}/{directory_name(address)}", has_bus)
+                NodeQuery(address, f"{data_root}/{folder_of(record, address)}", has_bus)
                 for address in host.node_addresses
                 if address not in but
             ],

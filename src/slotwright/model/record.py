@@ -32,7 +32,8 @@ class HostRules:
 class ClusterRecord:
     """``topology_path`` is the absolute path of the file last applied ("" for a demo); ``data_root`` holds one folder
     a node; ``binary`` is the server's path and ``version`` its title ("Valkey 9.1.2"); ``settings`` are the canonical
-    values of the file's settings, passwords left out; ``rules`` what was added to hosts' firewalls."""
+    values of the file's settings, passwords left out; ``rules`` what was added to hosts' firewalls;
+    ``folders`` the folders' names of nodes (``host:port``) that have another address now than when they were made."""
 
     blueprint: Blueprint
     topology: Topology
@@ -43,6 +44,7 @@ class ClusterRecord:
     version: str
     settings: tuple[tuple[str, str], ...] = ()
     rules: tuple[HostRules, ...] = ()
+    folders: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -51,9 +53,18 @@ class ClusterRecord:
 
     def node_directory(self, address: Address) -> str:
         """The folder of the node at ``address``."""
-        return f"{self.data_root}/{directory_name(address)}"
+        return f"{self.data_root}/{self.folder_name(address)}"
+
+    def folder_name(self, address: Address) -> str:
+        """The name of that folder: that of the address that the node was made with."""
+        return dict(self.folders).get(str(address)) or directory_name(address)
 
 
 def directory_name(address: Address) -> str:
     """``127.0.1.1-7001``: one folder a node, readable and safe in every file system."""
     return f"{address.host.replace(':', '_')}-{address.port}"
+
+
+def folder_of(record: ClusterRecord | None, address: Address) -> str:
+    """The folder's name of the node at ``address``, also where no cluster was made yet."""
+    return record.folder_name(address) if record else directory_name(address)

@@ -31,6 +31,7 @@ from slotwright.model.record import ClusterRecord, Stage
 from slotwright.model.topology import Address, Mode, Topology
 from slotwright.planning.empty_start import empty_starts
 from slotwright.planning.preflight import judge_hosts
+from slotwright.planning.readdress import moved_hosts
 from slotwright.wire.server_conf import SECRET_DIRECTIVES
 
 FORMATION_OVERRIDES: tuple[tuple[str, str], ...] = (("repl-diskless-sync-delay", "0"),)
@@ -199,6 +200,14 @@ def _topology_refusals(wanted: Topology, record: ClusterRecord) -> Iterator[Refu
     added = [str(address) for address in wanted.addresses if address not in have.addresses]
     gone = [str(address) for address in have.addresses if address not in wanted.addresses]
     back = "undo that change in the file, or destroy the cluster and make it anew"
+    moved = moved_hosts(wanted, record)
+    if moved:
+        yield Refusal(
+            "; ".join(f"{old} -> {new}" for old, new in moved.items()),
+            "the hosts have other addresses in the file than they had",
+            "slotwright repair FILE, if they are the same hosts: it finds their nodes there and tells the others",
+        )
+        return
     if added:
         yield Refusal(f"add {', '.join(added)}", "adding nodes to a cluster (scaling) comes later", back)
     if gone:
