@@ -242,11 +242,10 @@ ROWS: tuple[Row, ...] = (
     ),
     _row(
         "F29",
-        "one address changed",
+        "one host has another address",
         members.one_address_changed,
-        "address-changed",
-        may="node-down",
-        lacks="a node of the file at an address that is not in the file is not recognised",
+        "node-down",
+        may="role-moved",
     ),
     _row(
         "F30",
@@ -254,7 +253,6 @@ ROWS: tuple[Row, ...] = (
         members.all_addresses_changed,
         "address-changed",
         may="node-down majority-lost cluster-state-fail",
-        lacks="nodes of the file at addresses that are not in the file are not recognised",
     ),
     _row(
         "F33",
