@@ -252,7 +252,7 @@ ROWS: tuple[Row, ...] = (
         "all addresses changed: gossip never heals it",
         members.all_addresses_changed,
         "address-changed",
-        may="node-down majority-lost cluster-state-fail",
+        may="node-down majority-lost cluster-state-fail canary-failed",
     ),
     _row(
         "F33",

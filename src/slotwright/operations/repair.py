@@ -44,11 +44,12 @@ _ONE_BY_ONE = (Promote, SettleSlots, Follow)
 @dataclass(slots=True)
 class Memory:
     """What this run has learnt and a look can't show: what was waited for in vain, who died at its start, what was
-    consented to, and when each step was done."""
+    consented to, and when each step was done; ``is_unsteady``: a loss that one look wanted, and the next one not."""
 
     waited: set[str] = field(default_factory=set)
     failed_starts: set[Address] = field(default_factory=set)
     asked: dict[str, bool] = field(default_factory=dict)
+    is_unsteady: bool = False
     since: dict[str, float] = field(default_factory=dict)
 
 
@@ -102,7 +103,10 @@ class Repairer:
         for _ in range(_MOST_ROUNDS):
             situation = await self.gather(self.memory, True)
             plan = plan_repair(situation)
+            self.memory.is_unsteady = False
             stage = await self._allowed(plan)
+            if not stage and self.memory.is_unsteady:
+                continue
             if not stage:
                 return plan
             fresh = [step for step in stage if step.key not in self.memory.since]
@@ -133,13 +137,21 @@ class Repairer:
         return []
 
     async def _consents(self, step: RepairStep) -> bool:
+        """Asked once, and only about what a second look wants as well: a loss is no matter of a moment."""
         asked = self.memory.asked
         if step.key not in asked:
+            if not await self._is_steady(step):
+                self.memory.is_unsteady = True
+                return False
             asked[step.key] = await self.consent(step)
             if not asked[step.key]:
                 self.course.refused.append(step)
                 self._forgive_start(step.where)
         return asked[step.key]
+
+    async def _is_steady(self, step: RepairStep) -> bool:
+        await self.clock.sleep(STEADY_S)
+        return step.key in _keys(plan_repair(await self.gather(self.memory, True)))
 
     def _give_up_late(self, stage: Iterable[RepairStep], situation: Situation) -> None:
         """Steps that were done, and that the look still wants after all patience."""

@@ -266,8 +266,9 @@ def replica_links(case: Case) -> Iterator[Finding]:
     """Replicas that are not in sync, with the cause where it is known."""
     faults = dict(case.observation.login_faults)
     dead = {node.id for node in case.survey.nodes if not node.is_reachable or node.trouble == "loading"}
+    lost = {(found.via, found.node_id) for found in misdirections(case.observation, case.blueprint)}
     for node, view in case.views():
-        if node.link is not Link.DOWN or node.replica_of in dead:
+        if node.link is not Link.DOWN or node.replica_of in dead or (view.address, node.replica_of) in lost:
             continue
         fault = faults.get(view.address)
         if fault is not None:

@@ -153,10 +153,13 @@ def _by_vote(situation: Situation, primary: SurveyNode, best: SurveyNode, until:
 
 
 def _away(situation: Situation) -> Iterator[SurveyNode]:
-    """Primaries with slots that serve nobody, and that no start will bring back within this repair."""
+    """Primaries with slots that serve nobody, and that no start will bring back within this repair.
+
+    One that answers us lives: whether the others reach it is for them to find out.
+    """
     coming = {step.where for step in process_steps(situation) if isinstance(step.action, StartServer | Thaw)}
     for node in situation.survey.nodes:
-        is_away = node.trouble and node.trouble not in ("loading", "wrong password")
+        is_away = node.trouble and not node.is_reachable and node.trouble not in ("loading", "wrong password")
         if node.role is Role.PRIMARY and node.slots and is_away and node.place not in coming:
             yield node
 
