@@ -17,14 +17,22 @@ from slotwright.model.contents import QuarantinedKey
 
 
 class QuarantineFile:
-    """A file that is made with its first value."""
+    """A file that is made with its first value; a value that stands in it is not written again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.written = 0
+        self._written: set[tuple[bytes, str, bytes]] = set()
+
+    @property
+    def written(self) -> int:
+        """How many values are in it."""
+        return len(self._written)
 
     async def write(self, found: Sequence[QuarantinedKey]) -> None:
         """Append and fsync. Raises HostError."""
+        found = [each for each in found if _identity(each) not in self._written]
+        if not found:
+            return
         try:
             make_directory(self.path.parent)
             with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as file:
@@ -35,7 +43,11 @@ class QuarantineFile:
             sync_directory(self.path.parent)
         except OSError as error:
             raise host_error("write", self.path, error) from error
-        self.written += len(found)
+        self._written |= {_identity(each) for each in found}
+
+
+def _identity(found: QuarantinedKey) -> tuple[bytes, str, bytes]:
+    return found.key, str(found.node), found.value.dump
 
 
 def _line(found: QuarantinedKey) -> dict[str, object]:

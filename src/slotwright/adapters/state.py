@@ -9,7 +9,8 @@
                         lock            who works on it now
                         maps/           good copies of the nodes' own nodes.conf, and of the one before
                         rebuild.json    a rebuild under way: the old record, and what was decided
-                        archives/       what rebuilds set aside; nothing here removes it
+                        archives/       what rebuilds and repairs set aside; nothing here removes it
+                        quarantine/     values that two nodes had differently; nothing here removes it
                         nodes/          the nodes' folders, unless the file names another place
                         rehearsal/      a server being tried; empty between two commands
 
@@ -95,6 +96,11 @@ class ClusterStore:
     def maps_path(self) -> Path:
         """Where good copies of the nodes' maps are kept, 0600."""
         return self.folder / "maps"
+
+    @property
+    def quarantine_path(self) -> Path:
+        """Values that two nodes had differently, as repairs found them; nothing here removes it."""
+        return self.folder / "quarantine"
 
     def prepare(self) -> None:
         """Make the folder, private to this user."""

@@ -22,12 +22,17 @@ from slotwright.ports import Fleet
 
 @dataclass(frozen=True, slots=True)
 class Destroyed:
-    """What is gone: nodes that had to be ended, folders removed; ``kept`` are the folders that hold the data now."""
+    """What is gone: nodes that had to be ended, folders removed; ``kept`` are the folders that hold the data now.
+
+    ``aside`` are folders that earlier repairs and rebuilds wrote: archives, and values that differed. They are nobody's
+    to remove but the operator's.
+    """
 
     name: str
     nodes: int
     keys: int
     kept: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
 
 
 async def destroy(
@@ -54,7 +59,8 @@ async def destroy(
                     again = f"slotwright destroy {store.name} --keep-data"
                     await guarded(fleet, record, again, stopper.stop(nodes))
             kept = await _take_away(context, fleet, record, store, keep_data=keep_data)
-    return Destroyed(record.name, len(addresses), farewell.keys, kept)
+    aside = tuple(str(path) for path in (store.archives_path, store.quarantine_path) if path.exists())
+    return Destroyed(record.name, len(addresses), farewell.keys, kept, aside)
 
 
 async def _take_away(

@@ -6,7 +6,7 @@ such moves back where that loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -24,14 +24,16 @@ from slotwright.api.maps import good_map, keep_maps
 from slotwright.api.passwords import resolve
 from slotwright.api.targets import Target, open_verifier
 from slotwright.errors import HostError, RefusedError, SlotwrightError
-from slotwright.model.cluster import Observation, Role
+from slotwright.model.cluster import NodeView, Observation, Role
+from slotwright.model.contents import QuarantinedKey, Twin
 from slotwright.model.events import Began, Ended, Moved
 from slotwright.model.files import NodeFiles
 from slotwright.model.findings import Severity
 from slotwright.model.record import ClusterRecord, Stage, directory_name
-from slotwright.model.repair import RepairPlan, RepairStep
+from slotwright.model.repair import RepairPlan, RepairStep, SettleSlots
 from slotwright.model.secret import Secret
 from slotwright.model.topology import Address, Mode
+from slotwright.operations.key_values import read_value
 from slotwright.operations.mending import FilesOf, Mender
 from slotwright.operations.presence import Operator, claim
 from slotwright.operations.repair import Course, DoneStep, FailedStep, Memory, Repairer
@@ -308,9 +310,9 @@ async def _repair(workshop: _Workshop, agree: AgreeToRepair | None, accept: Acce
     await claim(workshop.roster, workshop.verifier.addresses, operator, workshop.target.name)
     journal = context.open_journal(store.journal_path)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    quarantine = QuarantineFile(store.folder / "quarantine" / f"{stamp}.jsonl")
-    archiver = _Archiver(workshop, Path(store.folder / "archives" / f"{stamp}-{verb}"))
-    consent = partial(_consent, accept, archiver)
+    quarantine = QuarantineFile(store.quarantine_path / f"{stamp}.jsonl")
+    archiver = _Archiver(workshop, store.archives_path / f"{stamp}-{verb}")
+    consent = partial(_consent, accept, archiver, partial(_write_down, workshop, quarantine))
     repairer = Repairer(workshop.gather, workshop.mender(quarantine), consent, journal, context.clock, context.report)
     if workshop.target.record is not None and workshop.target.store is not None:
         _remember_addresses(workshop.target.record, store)
@@ -358,12 +360,38 @@ def _owned_keys(situation: Situation) -> int:
     return sum(view.health.keys for view in views if view.myself is None or view.myself.role is Role.PRIMARY)
 
 
-async def _consent(accept: AcceptLoss | None, archiver: _Archiver, step: RepairStep) -> bool:
-    """Nothing that can be lost is touched before it was archived."""
+async def _consent(
+    accept: AcceptLoss | None,
+    archiver: _Archiver,
+    write_down: Callable[[RepairStep], Awaitable[None]],
+    step: RepairStep,
+) -> bool:
+    """Values that differ are written down before anybody is asked; nothing that can be lost is touched before it was
+    archived."""
+    await write_down(step)
     if accept is None or not accept(step):
         return False
     await archiver.archive()
     return True
+
+
+async def _write_down(workshop: _Workshop, quarantine: QuarantineFile, step: RepairStep) -> None:
+    """Both values of each key that two nodes have differently, as far as they can be read now."""
+    if not isinstance(step.action, SettleSlots) or not step.action.keeps_owners:
+        return
+    verdict = await workshop.verifier.look(with_canaries=False)
+    views = {view.id: view for view in verdict.observation.views}
+    for twin in verdict.contents.twins:
+        if twin.is_equal or twin.slot not in step.action.slots:
+            continue
+        found = [await _value_of(workshop, twin, views[node], node == twin.owner) for node in (twin.owner, twin.holder)]
+        await quarantine.write([each for each in found if each is not None])
+
+
+async def _value_of(workshop: _Workshop, twin: Twin, view: NodeView, is_owner: bool) -> QuarantinedKey | None:
+    claims = view.myself is not None and twin.slot in view.myself.slots
+    value = await read_value(await workshop.roster.connection(view.address), twin.key, asks=not claims)
+    return QuarantinedKey(twin.key, twin.slot, view.address, is_owner, value) if value is not None else None
 
 
 @dataclass(slots=True)

@@ -266,12 +266,14 @@ def _step(group: _Group, cases: list[SlotCase], situation: Situation) -> RepairS
     step = RepairStep(action, group.why, str(action.owner), what, risk)
     if group.differs:
         different = sum(not twin.is_equal and twin.slot in slots for twin in situation.contents.twins)
+        many = f"{different} key{'s' if different > 1 else ''}"
         return replace(
             step,
             why="key-differs",
+            what=f"make it the one owner of {_named(slots)}, with its own value of {many} that another node has, too",
             risk=Risk.LOSS,
             word=KEEP_OWNERS,
-            loss=f"{different} keys have another value elsewhere: both are written to files, the owner's stays",
+            loss=f"the other value of {many}; both are written to a file before anybody is asked",
         )
     if group.is_abandoned:
         return replace(

@@ -81,11 +81,19 @@ def stopped_json(node: Stopped) -> dict[str, Any]:
 def show_destroyed(gone: Destroyed) -> None:
     """After `destroy`."""
     nodes = f"{gone.nodes} node{'' if gone.nodes == 1 else 's'}"
-    out(f"{gone.name} is gone: {nodes} ended" + ("" if gone.kept else ", no process and no file is left"))
+    out(f"{gone.name} is gone: {nodes} ended" + ("" if gone.kept or gone.aside else ", no process and no file is left"))
     for directory in gone.kept:
         out(f"  data kept in {directory}")
+    for directory in gone.aside:
+        out(f"  left as it was, from earlier repairs: {directory}")
 
 
 def destroyed_json(gone: Destroyed) -> dict[str, Any]:
     """`destroy`."""
-    return {"name": gone.name, "nodes": gone.nodes, "keys": gone.keys, "kept": list(gone.kept)}
+    return {
+        "name": gone.name,
+        "nodes": gone.nodes,
+        "keys": gone.keys,
+        "kept": list(gone.kept),
+        "aside": list(gone.aside),
+    }
