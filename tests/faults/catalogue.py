@@ -104,6 +104,7 @@ ROWS: tuple[Row, ...] = (
         slots.finalised_on_source,
         one_of="slots-uncovered open-slot",
         may="views-disagree",
+        is_fleeting=True,  # Valkey settles it within a second or so
     ),
     _row(
         "F05",
