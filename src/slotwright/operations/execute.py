@@ -168,7 +168,7 @@ class Executor:
         """Why a server that was started here is gone; it is not to be started again by anybody else."""
         host, directory = self._at(address), self._shop.files[address].directory
         await host.give_up(directory)
-        return _died(address, await host.log_tail(directory, _LOG_BYTES))
+        return how_it_died(address, await host.log_tail(directory, _LOG_BYTES))
 
     async def _start(self, step: StartNode) -> None:
         shop = self._shop
@@ -262,7 +262,8 @@ def _prepared(wave: tuple[Step, ...]) -> Iterator[str]:
         yield "firewall"
 
 
-def _died(address: Address, log: str) -> ServerError:
+def how_it_died(address: Address, log: str) -> ServerError:
+    """The error for a server that was started and ended, with its own last words."""
     complaint = find_complaint(log)
     reason = f"it refuses '{complaint.directive}': {complaint.reason}" if complaint else last_words(log)
     return ServerError(

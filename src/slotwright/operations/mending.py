@@ -37,13 +37,13 @@ from slotwright.model.repair import (
 )
 from slotwright.model.secret import Secret
 from slotwright.model.topology import Address
+from slotwright.operations.execute import how_it_died
 from slotwright.operations.handover import Director
 from slotwright.operations.roster import Roster
 from slotwright.operations.slot_settling import Settler
 from slotwright.planning.handover import Handover
 from slotwright.ports import Clock, Fleet, Host, LoginDialer, ReplyError
 from slotwright.wire.cluster_nodes import parse_cluster_nodes
-from slotwright.wire.server_conf import find_complaint, last_words
 
 _POLL_S = 0.05
 _START_S = 30.0
@@ -196,16 +196,7 @@ class Mender:
     async def _died(self, address: Address) -> ServerError:
         host, directory = self._at(address), self._directory(address)
         await host.give_up(directory)
-        log = await host.log_tail(directory, _LOG_BYTES)
-        complaint = find_complaint(log)
-        reason = f"it refuses '{complaint.directive}': {complaint.reason}" if complaint else last_words(log)
-        return ServerError(
-            f"the server of {address} died at its start",
-            code="start-failed",
-            where=str(address),
-            seen=reason or "it said nothing",
-            hint=f"slotwright logs {address} shows all of its log",
-        )
+        return how_it_died(address, await host.log_tail(directory, _LOG_BYTES))
 
     async def _set_password(self, address: Address, *, is_own: bool) -> None:
         """The way in last: cut before it, the next run finds the node as it was."""

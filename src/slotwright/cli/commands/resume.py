@@ -41,10 +41,10 @@ def command(target: str | None, words: tuple[str, ...], yes: bool, as_json: bool
 
     async def verb(context: Context, progress: Progress) -> Repaired:
         chosen = api.find_target(context, target)
-        need_repair(context, chosen)
-        return await api.repair(
-            context, chosen, None if yes else agree_with(progress), accept_with(progress, words, yes)
-        )
+        cut = need_repair(context, chosen)
+        # An abort that was cut goes on taking back.
+        go_on = api.abort if cut.verb == "abort" else api.repair
+        return await go_on(context, chosen, None if yes else agree_with(progress), accept_with(progress, words, yes))
 
     return report(perform(verb, as_json=as_json), as_json)
 
