@@ -9,7 +9,6 @@ from functools import partial
 
 from slotwright.api.context import Context
 from slotwright.api.exams import examine_hosts
-from slotwright.api.lifecycle import choose_nodes, own_record
 from slotwright.api.targets import Target, find_by_node, find_target, open_verifier
 from slotwright.errors import InputError
 from slotwright.model.cluster import Role
@@ -84,12 +83,16 @@ def find_node(context: Context, text: str, target: str | None) -> tuple[Target, 
             where=text,
             hint=f"known here: {', '.join(context.known())}" if context.known() else "",
         )
+    from slotwright.api.lifecycle import choose_nodes, own_record
+
     record, _ = own_record(chosen)
     return chosen, choose_nodes(record, [text])[0]
 
 
 async def read_log(context: Context, target: Target, address: Address) -> tuple[str, int]:
     """The last 64 KiB of a node's log, and the offset in bytes where what comes later begins."""
+    from slotwright.api.lifecycle import own_record
+
     record, _ = own_record(target)
     directory = record.node_directory(address)
     async with context.fleet(target.topology) as fleet:
@@ -100,6 +103,8 @@ async def read_log(context: Context, target: Target, address: Address) -> tuple[
 
 async def follow_log(context: Context, target: Target, address: Address, offset: int) -> AsyncIterator[str]:
     """What stands in a node's log from ``offset`` on, for ever; a rotated log is followed into the new one."""
+    from slotwright.api.lifecycle import own_record
+
     record, _ = own_record(target)
     directory = record.node_directory(address)
     async with context.fleet(target.topology) as fleet:

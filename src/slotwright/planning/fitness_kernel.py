@@ -8,8 +8,8 @@ from slotwright.model.findings import Finding, Severity
 from slotwright.model.profile import HostProfile
 from slotwright.model.topology import EngineKind
 from slotwright.planning.fitness_cow import check_result
-from slotwright.planning.fitness_room import shown_bytes
 from slotwright.planning.fitness_wants import Wants, is_mendable, version_numbers
+from slotwright.planning.sizes import shown_bytes
 
 FIX = "slotwright preflight --fix"
 

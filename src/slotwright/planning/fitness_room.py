@@ -7,15 +7,10 @@ from collections.abc import Iterator
 from slotwright.model.findings import Finding, Severity
 from slotwright.model.profile import HostProfile, Room
 from slotwright.planning.fitness_wants import Wants
-
-PROCESS_BYTES = 16 * 2**20
-"""A node without data."""
+from slotwright.planning.sizes import COPY_SHARE, PROCESS_BYTES, shown_bytes
 
 REPLICA_BYTES = 64 * 2**20
 """What a primary may hold back for each of its replicas (config.c: the soft limit of a replica's output buffer)."""
-
-COPY_SHARE = 0.5
-"""What a save may copy while clients write: with half of the pages changed, half of the data set again."""
 
 SYSTEM_BYTES = 512 * 2**20
 SYSTEM_SHARE = 0.1
@@ -26,14 +21,6 @@ EMPTY_NODE_BYTES = 64 * 2**20
 
 UNBOUNDED_DISK_BYTES = 2**30
 INODES_PER_NODE = 50
-
-
-def shown_bytes(count: int) -> str:
-    """As an operator reads it, in the server's own units (1gb is 2^30 bytes)."""
-    for unit, size in (("TB", 2**40), ("GB", 2**30)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 2**20:.0f} MB"
 
 
 def memories(profile: HostProfile, wants: Wants) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from slotwright.model.exam import HostExam, NodeExam, exam_of
 from slotwright.model.findings import Finding, Severity
 from slotwright.model.survey import SurveyNode
 from slotwright.planning.case import Case
-from slotwright.planning.fitness_room import shown_bytes
+from slotwright.planning.sizes import shown_bytes
 from slotwright.wire.log_words import SaveFault, save_fault, truncated_log
 
 ROOM_PER_NODE_BYTES = 32 * 2**20

@@ -7,7 +7,7 @@ from slotwright.model.exam import exam_of
 from slotwright.model.findings import Finding, Severity
 from slotwright.model.survey import SurveyNode
 from slotwright.planning.case import Case
-from slotwright.planning.fitness_room import shown_bytes
+from slotwright.planning.sizes import shown_bytes
 from slotwright.wire.log_words import reconnect_rate
 
 FLOOD_BYTES_PER_S = 1024

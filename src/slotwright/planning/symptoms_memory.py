@@ -9,7 +9,7 @@ from slotwright.model.exam import HostExam, exam_of
 from slotwright.model.findings import Finding, Severity
 from slotwright.model.topology import Address
 from slotwright.planning.case import Case
-from slotwright.planning.fitness_room import COPY_SHARE, PROCESS_BYTES, shown_bytes
+from slotwright.planning.sizes import COPY_SHARE, PROCESS_BYTES, shown_bytes
 
 MEMORY_LIMIT = 0.9
 

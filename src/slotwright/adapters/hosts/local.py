@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slotwright.adapters.files import clear_drafts, host_error, is_draft, make_directory, write_atomically
-from slotwright.adapters.hosts import local_repair
 from slotwright.adapters.hosts.local_exam import examine
 from slotwright.adapters.hosts.local_folders import (
     BESIDE_THE_DATA,
@@ -52,18 +51,26 @@ class LocalHost:
 
     async def write_map(self, directory: str, cluster_id: str, text: str) -> None:
         """Only where nothing runs."""
+        from slotwright.adapters.hosts import local_repair
+
         local_repair.write_map(Path(directory), cluster_id, text)
 
     async def read_map(self, directory: str, cluster_id: str) -> str:
         """As it is."""
+        from slotwright.adapters.hosts import local_repair
+
         return local_repair.read_map(Path(directory), cluster_id)
 
     async def set_data_aside(self, directory: str, cluster_id: str) -> str:
         """All but configuration, map and log, under whatever name."""
+        from slotwright.adapters.hosts import local_repair
+
         return local_repair.set_data_aside(Path(directory), cluster_id)
 
     async def mend_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
         """By the server's program itself, under the tool's name."""
+        from slotwright.adapters.hosts import local_repair
+
         return await local_repair.mend_append_log(Path(directory), cluster_id, binary)
 
     async def free_port(self, host: str) -> int:
