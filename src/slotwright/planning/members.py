@@ -98,7 +98,12 @@ def misdirections(observation: Observation, blueprint: Blueprint | None) -> Iter
     """
     planned = {node.id for node in blueprint.nodes} if blueprint else set()
     where = {view.id: view for view in observation.views if view.mode is Mode.CLUSTER}
+    # Views share equal lines: one that knows everybody, with every link up, is passed over without a look at each.
+    lines = {id(peer): peer for view in where.values() for peer in view.peers}
+    unlinked = {key for key, peer in lines.items() if not peer.is_connected}
     for view in where.values():
+        if where.keys() <= view.known_ids and unlinked.isdisjoint(map(id, view.peers)):
+            continue
         for node_id, other in where.items():
             line = view.peer(node_id)
             if node_id == view.id or (line is None and not _may_join(view, other, planned)):
