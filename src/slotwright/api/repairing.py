@@ -6,6 +6,7 @@ such moves back where that loses nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from slotwright.api.exams import examine_hosts
 from slotwright.api.maps import good_map, keep_maps
 from slotwright.api.passwords import resolve
 from slotwright.api.targets import Target, open_verifier
-from slotwright.errors import HostError, RefusedError, SlotwrightError
+from slotwright.errors import HostError, OperatorInterruptError, RefusedError, SlotwrightError
 from slotwright.model.cluster import NodeView, Observation, Role
 from slotwright.model.contents import QuarantinedKey, Twin
 from slotwright.model.events import Began, Ended, Moved
@@ -318,7 +319,14 @@ async def _repair(workshop: _Workshop, agree: AgreeToRepair | None, accept: Acce
         _remember_addresses(workshop.target.record, store)
     if found.steps:
         journal.write({"phase": "begin", "verb": verb, "steps": len(found.steps)})
-    verdict, last = await _until_sound(workshop, repairer)
+    try:
+        verdict, last = await _until_sound(workshop, repairer)
+    except asyncio.CancelledError:
+        raise OperatorInterruptError("interrupted", where=store.name, **_half_way(workshop, repairer)) from None
+    except SlotwrightError as error:
+        told = _half_way(workshop, repairer)
+        error.left, error.hint = error.left or told["left"], error.hint or told["hint"]
+        raise
     if found.steps or workshop.takes_back:
         _end(journal, repairer.course, verb)
     if workshop.record is not None and repairer.course.done and verdict.is_ok:
@@ -337,6 +345,15 @@ async def _repair(workshop: _Workshop, agree: AgreeToRepair | None, accept: Acce
         last,
         verdict,
     )
+
+
+def _half_way(workshop: _Workshop, repairer: Repairer) -> dict[str, str]:
+    """What an end in the middle leaves behind, and what to type next."""
+    done = len(repairer.course.done)
+    return {
+        "left": f"{done} step{'s were' if done != 1 else ' was'} done and read back; no key is lost by where it ended",
+        "hint": f"slotwright repair {workshop.target.name} looks again and goes on from there",
+    }
 
 
 def _remember_addresses(record: ClusterRecord, store: ClusterStore) -> None:
