@@ -176,6 +176,34 @@ class Host(Protocol):
         ...
 
 
+class ByteStream(Protocol):
+    """One connection to a server, logged in, as bytes: for what goes by the million, or is no command and reply."""
+
+    async def read(self) -> bytes:
+        """What has come, at least a byte; b"" when the other side hung up. Raises NodeUnreachableError."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Put into the queue; never waits. What a lost connection had in it may or may not have arrived."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the queue is short again. Raises NodeUnreachableError."""
+        ...
+
+    async def close(self) -> None:
+        """Hang up; never raises."""
+        ...
+
+
+class StreamDialer(Protocol):
+    """Makes byte streams, with the password that it was built with."""
+
+    async def open(self, address: Address, *, timeout_s: float = 2.0) -> ByteStream:
+        """Connect and log in. Raises what :meth:`Dialer.dial` raises."""
+        ...
+
+
 class Fleet(Protocol):
     """The hosts of one cluster, and the ways to the servers on them."""
 
