@@ -18,8 +18,8 @@ from slotwright.model.topology import Address
 from slotwright.ports import ByteStream, StreamDialer
 from slotwright.wire.replies import ReplyCounter
 
-Refused = Callable[[Named, str], None]
-"""A key whose command failed, and the server's line ("" when the connection was lost)."""
+Refused = Callable[[Named | None, str], None]
+"""A key whose command failed (None: it was none for a key), and the server's line, "" when the connection was lost."""
 
 _MOST_WAITING = 50_000
 _FEWER_WAITING = 25_000
@@ -196,13 +196,16 @@ class Lanes:
                     self._give_up(f"{lane.outbox.address} closed the connection")
                     return
                 for name, line in lane.answered(data):
-                    if name is not None:
-                        self._refused(name, line)
+                    self._refused(name, line)
                     if line.startswith(_ELSEWHERE):
                         self._give_up(f"{lane.outbox.address} says {line}")
                 self._progress.set()
         except ServerError as error:
             self._give_up(str(error))
+
+    def doubt(self, why: str) -> None:
+        """They have to be opened again."""
+        self._give_up(why)
 
     def _give_up(self, why: str) -> None:
         self._trouble = self._trouble or why

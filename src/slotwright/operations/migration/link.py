@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from slotwright.errors import NodeUnreachableError, ServerError
 from slotwright.model.topology import Address
 from slotwright.ports import ByteStream, StreamDialer
-from slotwright.wire.replication import Continued, FullSync, Preamble, parse_preamble, parse_psync_reply, replconf
+from slotwright.wire.replication import (
+    Continued,
+    FullSync,
+    NotNow,
+    Refused,
+    SnapshotBody,
+    acknowledgement,
+    greeting,
+    parse_sync_reply,
+    sync_request,
+    take_line,
+)
 
 _MOST_LINE = 1024
 
@@ -35,34 +46,42 @@ class ReplicaLink:
         self._stream: ByteStream | None = None
         self._rest = b""
 
-    async def attach(self, replication_id: str = "?", offset: int = -1, *, timeout_s: float = 5.0) -> Attached:
-        """Ask for the stream after ``offset`` of that history, or for all with a snapshot.
+    async def attach(self, replication_id: str = "", offset: int = 0, *, timeout_s: float = 5.0) -> Attached:
+        """Ask for the stream after ``offset`` of that history, or ("") for all of it with a snapshot.
 
-        Raises ServerError (``source-refuses``) where the source says no, and what dialling raises.
+        Raises ServerError (``source-busy``, ``source-refuses``) where the source says no, and what dialling raises.
         """
         await self.close()
         self._stream = await self._streams.open(self.address, timeout_s=timeout_s)
-        # No port to be found at, and both forms of sending a snapshot (REPLCONF capa, replication.c).
-        for words in (("listening-port", "0"), ("capa", "eof", "capa", "psync2")):
-            self._stream.write(replconf(*words))
+        for command in greeting(listening_port=0):
+            self._stream.write(command)
             line = await self._line()
             if line.startswith(b"-"):
-                raise self._refusal(line)
-        after = offset + 1 if offset >= 0 else -1
-        self._stream.write(b"*3\r\n$5\r\nPSYNC\r\n" + _bulk(replication_id) + _bulk(str(after)))
-        line = await self._line()
-        match parse_psync_reply(line):
+                raise self._refusal(line.decode(errors="replace")[1:])
+        self._stream.write(sync_request(replication_id, offset))
+        match parse_sync_reply(await self._line()):
             case FullSync(history, start):
                 return Attached(history, start, is_full=True)
             case Continued(history):
                 return Attached(history or replication_id, offset, is_full=False)
-            case _:
-                raise self._refusal(line)
+            case NotNow(complaint):
+                raise ServerError(
+                    f"{self.address} can't be replicated just now",
+                    code="source-busy",
+                    where=str(self.address),
+                    seen=complaint,
+                )
+            case Refused(complaint):
+                raise self._refusal(complaint)
 
-    async def preamble(self) -> Preamble:
-        """What announces the snapshot. It may take as long as the source needs to begin: it sends empty lines meanwhile,
-        which are skipped."""
-        return parse_preamble(await self._line())
+    async def snapshot(self) -> SnapshotBody:
+        """What tells where the snapshot ends. It may take as long as the source needs to begin: it sends empty lines
+        meanwhile."""
+        line = await self._line()
+        try:
+            return SnapshotBody(line)
+        except ValueError as error:
+            raise self._refusal(line.decode(errors="replace")) from error
 
     async def read(self) -> bytes:
         """What has come. Raises NodeUnreachableError (``source-lost``) when the source hung up."""
@@ -72,15 +91,13 @@ class ReplicaLink:
         assert self._stream is not None
         data = await self._stream.read()
         if not data:
-            raise NodeUnreachableError(
-                f"{self.address} ended the replication", code="source-lost", where=str(self.address)
-            )
+            raise self._lost()
         return data
 
     def acknowledge(self, offset: int) -> None:
         """Tell how far we are; the source ends links that are silent for ``repl-timeout`` (60 s)."""
         if self._stream is not None:
-            self._stream.write(replconf("ACK", str(offset)))
+            self._stream.write(acknowledgement(offset))
 
     def keep_alive(self) -> None:
         """What a replica says while it loads a snapshot."""
@@ -95,33 +112,27 @@ class ReplicaLink:
         self._rest = b""
 
     async def _line(self) -> bytes:
-        """The next line that isn't empty, without its end."""
         assert self._stream is not None
         while True:
-            head, found, rest = self._rest.lstrip(b"\r\n").partition(b"\n")
-            if found:
-                self._rest = rest
-                return head.rstrip(b"\r")
-            if len(head) > _MOST_LINE:
-                raise self._refusal(head[:100])
-            self._rest = head
+            line, self._rest = take_line(self._rest)
+            if line is not None:
+                return line
+            if len(self._rest) > _MOST_LINE:
+                raise self._refusal(repr(self._rest[:80]))
             data = await self._stream.read()
             if not data:
-                raise NodeUnreachableError(
-                    f"{self.address} ended the replication", code="source-lost", where=str(self.address)
-                )
+                raise self._lost()
             self._rest += data
 
-    def _refusal(self, line: bytes) -> ServerError:
+    def _lost(self) -> NodeUnreachableError:
+        where = str(self.address)
+        return NodeUnreachableError(f"{where} ended the replication", code="source-lost", where=where)
+
+    def _refusal(self, complaint: str) -> ServerError:
         return ServerError(
             f"{self.address} does not take us for a replica",
             code="source-refuses",
             where=str(self.address),
-            seen=line.decode(errors="replace").lstrip("-"),
-            hint="the user needs the commands PSYNC and REPLCONF (ACL SETUSER name +psync +replconf)",
+            seen=complaint,
+            hint="its user needs the commands PSYNC and REPLCONF: ACL SETUSER name +psync +replconf",
         )
-
-
-def _bulk(text: str) -> bytes:
-    data = text.encode()
-    return b"$%d\r\n%b\r\n" % (len(data), data)
