@@ -9,7 +9,7 @@ import hiredis
 _OK = b"+OK\r\n"
 
 
-class _Refusal(Exception):
+class _RefusalError(Exception):
     """An error reply, to tell it from a value."""
 
 
@@ -17,7 +17,7 @@ class ReplyCounter:
     """Counts the replies in what has come; incremental at any byte."""
 
     def __init__(self) -> None:
-        self._reader: Any = hiredis.Reader(replyError=_Refusal, protocolError=ValueError)
+        self._reader: Any = hiredis.Reader(replyError=_RefusalError, protocolError=ValueError)
         self._is_between = True
 
     def feed(self, data: bytes) -> tuple[int, list[tuple[int, str]]]:
@@ -40,7 +40,7 @@ class ReplyCounter:
         errors: list[tuple[int, str]] = []
         next_reply = self._reader.gets
         while (reply := next_reply()) is not False:
-            if isinstance(reply, _Refusal):
+            if isinstance(reply, _RefusalError):
                 errors.append((count, str(reply)))
             count += 1
         self._is_between = not self._reader.has_data()

@@ -85,10 +85,9 @@ class _Lane:
             self._at -= len(self.under_way.popleft())
         return refused
 
-    def left(self) -> list[Named]:
+    def left(self) -> list[Named | None]:
         """The keys of all commands whose outcome is unknown."""
-        names = [name for batch in self.under_way for name in batch][self._at :] + self.outbox.names
-        return [name for name in names if name is not None]
+        return [name for batch in self.under_way for name in batch][self._at :] + self.outbox.names
 
     def _name(self, index: int) -> Named | None:
         at = self._at + index
@@ -108,17 +107,18 @@ class Lanes:
         self._lanes: list[_Lane] = []
         self._progress = asyncio.Event()
         self._trouble: str = ""
-        self.box_of: list[Outbox] = []
+        self._limbo = Outbox(Address("", 0))
+        self.box_of = [self._limbo] * SLOT_COUNT
 
     @property
     def trouble(self) -> str:
-        """"" while all is well; otherwise why the lanes have to be opened again."""
+        """ "" while all is well; otherwise why the lanes have to be opened again."""
         return self._trouble
 
     @property
     def waiting(self) -> int:
         """Commands that are not answered yet."""
-        return sum(lane.waiting + len(lane.outbox.names) for lane in self._lanes)
+        return sum(lane.waiting + len(lane.outbox.names) for lane in self._lanes) + len(self._limbo.names)
 
     @property
     def boxes(self) -> tuple[Outbox, ...]:
@@ -149,6 +149,8 @@ class Lanes:
         if len(self.box_of) != SLOT_COUNT:
             await self.close()
             raise ServerError("some slots have no owner", code="slots-uncovered", hint="slotwright check")
+        self._tell(self._limbo.names)
+        self._limbo = Outbox(self._limbo.address)
 
     def flush(self) -> None:
         """Send all that is in the outboxes."""
@@ -175,13 +177,18 @@ class Lanes:
     async def close(self) -> None:
         """Hang up; keys of commands without an answer are told as refused."""
         lanes, self._lanes = self._lanes, []
+        # What is put into an outbox from now on is kept until there are new ones, and told as refused then.
+        self.box_of = [self._limbo] * SLOT_COUNT
         for lane in lanes:
             if lane.reader is not None:
                 lane.reader.cancel()
         for lane in lanes:
             await lane.stream.close()
-            for name in lane.left():
-                self._refused(name, "")
+            self._tell(lane.left())
+
+    def _tell(self, names: Iterable[Named | None]) -> None:
+        for name in names:
+            self._refused(name, "")
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not self._trouble and not condition():

@@ -125,7 +125,6 @@ class Pump:
         # With this the source begins to send what happened since.
         link.acknowledge(self.offset)
         self.database = int(walker.aux.get(b"repl-stream-db", b"0"))
-        self._place_functions(walker)
         await self.lanes.settle()
         await self._send_out()
         self.progress.copied_s = clock.now() - began
@@ -153,17 +152,6 @@ class Pump:
             box.data.append(command)
             box.names.append(named)
         self.progress.keys += len(entries)
-
-    def _place_functions(self, walker: RdbWalker) -> None:
-        if not walker.functions:
-            return
-        payload = self.ground.placing.functions(walker.functions, walker.version)
-        if payload is None:
-            self.problems.append("the source has functions, and the target can have none")
-            return
-        for box in self.lanes.boxes:
-            box.data.append(pack(b"FUNCTION", b"RESTORE", payload, b"REPLACE"))
-            box.names.append(None)
 
     async def follow(self) -> None:
         """Each later change, until cancelled. Raises what ends the link (``source-lost``), PartialError
@@ -274,7 +262,8 @@ class Pump:
         """A command failed, or a lost connection may have had it: the key's value is carried, which is right in any
         case."""
         if named is None:
-            self.problems.append(line or "a connection was lost")
+            if line:
+                self.problems.append(line)
             self.is_shaken = True
             return
         self.progress.mended += 1

@@ -50,7 +50,10 @@ class ValueReader:
         if not isinstance(done, list):
             refused = next((each for each in replies if isinstance(each, ReplyError)), done)
             raise ServerError(
-                f"{self.address} does not give values away", code="values-refused", where=str(self.address), seen=str(refused)
+                f"{self.address} does not give values away",
+                code="values-refused",
+                where=str(self.address),
+                seen=str(refused),
             )
         *parts, _, time, info = done
         now_ms = _milliseconds(time)
