@@ -144,6 +144,8 @@ class RespDialer:
             "password": self._password.reveal() if self._password else None,
             "username": self._username or None,
             "protocol": 2,
+            # A password of any bytes, as the environment and files give it.
+            "encoding_errors": "surrogateescape",
             "socket_connect_timeout": timeout_s,
             "socket_timeout": None,
             "retry": Retry(NoBackoff(), 0),
