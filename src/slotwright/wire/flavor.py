@@ -68,6 +68,21 @@ def has_functions(version: ServerVersion) -> bool:
     return version.kind is EngineKind.VALKEY or version.numbers >= (7, 0)
 
 
+def has_expire_time(version: ServerVersion) -> bool:
+    """PEXPIRETIME is there: Redis since 7.0 (expire.c), every Valkey."""
+    return version.kind is EngineKind.VALKEY or version.numbers >= (7, 0)
+
+
+def can_pause_writes(version: ServerVersion) -> bool:
+    """CLIENT PAUSE knows WRITE: since 6.2 (networking.c, clientCommand); before it, reads would wait as well."""
+    return version.kind is EngineKind.VALKEY or version.numbers >= (6, 2)
+
+
+def checks_replicas_in_scripts(version: ServerVersion) -> bool:
+    """A script's writes are refused for want of replicas: since 7.0 (script.c, scriptVerifyWriteCommandAllow)."""
+    return version.kind is EngineKind.VALKEY or version.numbers >= (7, 0)
+
+
 def is_supported(version: ServerVersion) -> bool:
     """The oldest server that is tested is 6.2."""
     return version.numbers >= OLDEST

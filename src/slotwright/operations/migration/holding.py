@@ -86,6 +86,11 @@ class Holding:
         for named in [named for named, floor in self._floors.items() if floor > offset]:
             self.hold(named, offset)
 
+    def restart(self) -> None:
+        """Everything is copied anew, maybe of another history: offsets that were known mean nothing any more."""
+        for each in (self._held, self._floors, self._tries, self.failed):
+            each.clear()
+
     def forgive(self, named: Iterable[Named]) -> None:
         """What was refused before is tried again."""
         for each in named:

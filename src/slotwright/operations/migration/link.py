@@ -24,6 +24,9 @@ from slotwright.wire.replication import (
     take_line,
 )
 
+SOURCE_LOST = "source-lost"
+"""The code of the error when a source hangs up."""
+
 _MOST_LINE = 1024
 
 
@@ -88,11 +91,7 @@ class ReplicaLink:
         if self._rest:
             data, self._rest = self._rest, b""
             return data
-        assert self._stream is not None
-        data = await self._stream.read()
-        if not data:
-            raise self._lost()
-        return data
+        return await self._more()
 
     def acknowledge(self, offset: int) -> None:
         """Tell how far we are; the source ends links that are silent for ``repl-timeout`` (60 s)."""
@@ -112,21 +111,23 @@ class ReplicaLink:
         self._rest = b""
 
     async def _line(self) -> bytes:
-        assert self._stream is not None
         while True:
             line, self._rest = take_line(self._rest)
             if line is not None:
                 return line
             if len(self._rest) > _MOST_LINE:
                 raise self._refusal(repr(self._rest[:80]))
-            data = await self._stream.read()
-            if not data:
-                raise self._lost()
-            self._rest += data
+            self._rest += await self._more()
 
-    def _lost(self) -> NodeUnreachableError:
-        where = str(self.address)
-        return NodeUnreachableError(f"{where} ended the replication", code="source-lost", where=where)
+    async def _more(self) -> bytes:
+        where, seen = str(self.address), ""
+        try:
+            assert self._stream is not None
+            if data := await self._stream.read():
+                return data
+        except NodeUnreachableError as error:
+            seen = error.seen or error.what
+        raise NodeUnreachableError(f"{where} ended the replication", code=SOURCE_LOST, where=where, seen=seen)
 
     def _refusal(self, complaint: str) -> ServerError:
         return ServerError(

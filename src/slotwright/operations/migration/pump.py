@@ -83,6 +83,7 @@ class Pump:
     holding: Holding = field(init=False)
     lanes: Lanes = field(init=False)
     _rest: bytes = b""
+    _replayer: Replayer | None = None
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.ground.streams, self._refused)
@@ -105,6 +106,8 @@ class Pump:
     async def copy(self) -> None:
         """All keys of the snapshot that the link is about to give. Ends when every one is answered for, or held."""
         link, guard, clock = self.ground.link, self.ground.guard, self.ground.clock
+        self.progress, self._replayer, self._rest = Progress(), None, b""
+        self.holding.restart()
         body = await link.snapshot()
         began = clock.now()
         walker = RdbWalker()
@@ -169,7 +172,8 @@ class Pump:
 
     async def _read_on(self) -> None:
         ground = self.ground
-        stream, replayer = CommandStream(self.offset), ground.make_replayer(self.database)
+        stream = CommandStream(self.offset)
+        replayer = self._replayer = self._replayer or ground.make_replayer(self.database)
         data, self._rest = self._rest, b""
         while True:
             now_ms = int(ground.clock.wall() * 1000) + ground.skew_ms
@@ -177,7 +181,8 @@ class Pump:
                 database = replayer.database
                 for action in replayer.replay(arguments, now_ms):
                     self._do(action, end, database)
-            self.offset, self.database = stream.offset, replayer.database
+                # Whatever ends this: what was done is never done again.
+                self.offset, self.database = end, replayer.database
             self.holding.passed(self.offset)
             await self._send_out()
             await ground.guard.pass_on(len(data))
