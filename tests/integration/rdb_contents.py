@@ -1,4 +1,4 @@
-"""Data of every type in every encoding, and what a server says of it, in a form that can be compared across versions."""
+"""Data of every type in every encoding, and what a server says of it in words that all versions have in common."""
 
 from __future__ import annotations
 

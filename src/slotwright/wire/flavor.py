@@ -50,13 +50,17 @@ def can_read_data(reader: ServerVersion, writer: ServerVersion) -> bool:
         return reader.kind is writer.kind
     if reader.kind is writer.kind:
         return reader.numbers[:2] >= writer.numbers[:2]
-    return _snapshot_format(writer) <= min(_snapshot_format(reader), _LAST_COMMON_FORMAT)
+    return snapshot_format(writer) <= min(snapshot_format(reader), _LAST_COMMON_FORMAT)
 
 
 _LAST_COMMON_FORMAT = 11
 
 
-def _snapshot_format(version: ServerVersion) -> int:
+def snapshot_format(version: ServerVersion) -> int:
+    """The RDB version that a server writes, the newest that it reads (rdb.h, RDB_VERSION).
+
+    Redis since 8.4 writes a higher one than the 12 that is said here, and reads 12.
+    """
     if version.kind is EngineKind.VALKEY:
         return 80 if version.numbers >= (9,) else 11
     formats = (((7, 4), 12), ((7, 2), 11), ((7, 0), 10))
