@@ -24,7 +24,7 @@ _MEMORY_BEATS = 20
 _WINDOW = 40
 _BASE_OF = 600
 _LEAST_DELAY_S = 0.0005
-_MOST_DELAY_S = 0.05
+_MOST_DELAY_S = 0.01
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Guard:
         self._recent.append(wait_ms)
         slow = sum(1 for each in self._recent if each > self.limits.latency_ms)
         if slow > max(1, len(self._recent) // 20):
-            self.delay_s = min(_MOST_DELAY_S, max(_LEAST_DELAY_S, self.delay_s * 1.5))
+            self.delay_s = min(_MOST_DELAY_S, max(_LEAST_DELAY_S, self.delay_s * 1.25))
         else:
             self.delay_s = self.delay_s * 0.8 if self.delay_s > _LEAST_DELAY_S else 0.0
 

@@ -86,7 +86,7 @@ class TargetCluster:
         FUNCTION LIST WITHCODE gave. Returns how many there are. Raises ServerError (``functions-refused``)."""
         if not libraries or payload is None:
             return 0
-        placed = Placing(version).functions_dumped(payload) if has_functions(version) else None
+        placed = Placing(version).functions(payload) if has_functions(version) else None
         if placed is None:
             raise ServerError(
                 f"{self.verifier.name} can't have functions, and the source has some",
