@@ -107,6 +107,12 @@ class AuthenticationError(ServerError):
     default_code = "wrong-password"
 
 
+class SnapshotError(ServerError):
+    """A server's snapshot (RDB), or a value out of one, is not what its format says. ``where`` has the byte."""
+
+    default_code = "rdb-unreadable"
+
+
 class PartialError(SlotwrightError):
     """Some steps were done and some were not; the same command finishes the work."""
 

@@ -226,6 +226,10 @@ class Fleet(Protocol):
         """Dials addresses as they are meant on that host: its own loopback, too."""
         ...
 
+    def streams(self, password: Secret | None, username: str) -> StreamDialer:
+        """As :meth:`login`, for byte streams."""
+        ...
+
     async def close(self) -> None:
         """Hang up; never raises."""
         ...

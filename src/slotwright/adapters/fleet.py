@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from slotwright.adapters.hosts.local import LocalHost
 from slotwright.adapters.node import RespDialer
+from slotwright.adapters.streams import SocketStreamDialer
 from slotwright.model.secret import Secret
-from slotwright.ports import Dialer, Host, LoginDialer
+from slotwright.ports import Dialer, Host, LoginDialer, StreamDialer
 
 
 class LocalFleet:
@@ -28,6 +29,10 @@ class LocalFleet:
     def login_on(self, host: str) -> LoginDialer:
         """The same."""
         return self.login
+
+    def streams(self, password: Secret | None, username: str) -> StreamDialer:
+        """Straight."""
+        return SocketStreamDialer(password, username)
 
     async def close(self) -> None:
         """Nothing is open."""

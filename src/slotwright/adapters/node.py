@@ -207,7 +207,7 @@ class RespDialer:
                         raise
                     wire = await self._connect(address, options)
         except (wire_errors.RedisError, OSError, TimeoutError, ValueError) as error:
-            raise _dial_error(address, error, timeout_s) from error
+            raise dial_error(address, error, timeout_s) from error
         return RespConnection(address, wire)
 
     async def _connect(self, address: Address, options: dict[str, Any]) -> WireConnection:
@@ -229,7 +229,8 @@ def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
     return False
 
 
-def _dial_error(address: Address, error: Exception, timeout_s: float) -> ServerError:
+def dial_error(address: Address, error: Exception, timeout_s: float) -> ServerError:
+    """What dialling raises in place of ``error``; also for other transports than this one."""
     where, text = str(address), str(error)
     if isinstance(error, (TimeoutError, wire_errors.TimeoutError)):
         what, code = f"{where} did not answer within {timeout_s:g} s", "timeout"

@@ -27,6 +27,11 @@ class DatabaseMap:
     rule: DatabaseRule = DatabaseRule.REFUSE
     template: str = "db{db}:"
 
+    @property
+    def is_renaming(self) -> bool:
+        """Whether keys may be called otherwise in the target."""
+        return self.rule is DatabaseRule.PREFIX
+
     def target(self, named: Named) -> Named:
         """The database and key in the cluster."""
         database, key = named
@@ -39,3 +44,19 @@ class DatabaseMap:
         if database == 0 or self.rule is not DatabaseRule.PREFIX:
             return b""
         return self.template.replace("{db}", str(database)).encode()
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the copying of one source is, for people; the only value here that changes.
+
+    ``keys`` and ``bytes`` are those of the snapshot, ``changes`` those of the stream that were sent, ``by_value`` those
+    that could not be, ``mended`` what was refused or lost and carried anew; ``copied_s`` is 0 until the snapshot is in.
+    """
+
+    keys: int = 0
+    bytes: int = 0
+    changes: int = 0
+    by_value: int = 0
+    mended: int = 0
+    copied_s: float = 0.0

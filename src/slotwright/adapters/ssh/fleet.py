@@ -14,13 +14,14 @@ from slotwright.adapters.ssh.login import NewKeyError, Passwords, hang_up, log_i
 from slotwright.adapters.ssh.shell import SshShell, open_shell
 from slotwright.adapters.ssh.streams import open_stream, relay_stream
 from slotwright.adapters.ssh.trust import NewKey, believe, unknown_keys
+from slotwright.adapters.streams import SocketStreamDialer
 from slotwright.adapters.supervisors.remote import DetachedSupervisor, SystemdSupervisor
 from slotwright.errors import HostError
 from slotwright.model.events import Began, Ended, Report, Warned
 from slotwright.model.secret import Secret
 from slotwright.model.site import SERVICE_USER
 from slotwright.model.topology import Address, HostSpec, SshSpec, Topology, Via
-from slotwright.ports import Dialer, Host, LoginDialer
+from slotwright.ports import Dialer, Host, LoginDialer, StreamDialer
 
 _STRAIGHT_S = 1.0
 
@@ -86,6 +87,12 @@ class SshFleet:
             return await self._open(host, address)
 
         return lambda password, username: RespDialer(password, username, open_there)
+
+    def streams(self, password: Secret | None, username: str) -> StreamDialer:
+        """See :meth:`login`."""
+        if self._via is Via.DIRECT:
+            return SocketStreamDialer(password, username)
+        return SocketStreamDialer(password, username, self._through_own_host)
 
     async def reach(self, source: str, goal: Address, port: int, timeout_s: float) -> None:
         """Connect from ``source`` to ``port`` of ``goal`` and hang up. Raises OSError, TimeoutError or HostError."""

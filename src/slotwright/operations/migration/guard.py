@@ -1,0 +1,101 @@
+"""The source's clients come first: how fast we may take, from what a client of the source feels just now.
+
+A PING every few milliseconds tells how long the source lets a client wait. Above the limit each read is delayed a little
+more, below it a little less. What is not read yet waits in the source's memory: where too much does, delaying ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from slotwright.errors import ServerError
+from slotwright.model.topology import Address
+from slotwright.operations.roster import Roster
+from slotwright.ports import Clock, ReplyError
+from slotwright.wire.info import parse_info
+
+_BEAT_S = 0.05
+_MEMORY_BEATS = 20
+_WINDOW = 40
+_LEAST_DELAY_S = 0.0005
+_MOST_DELAY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``latency_ms``: what a PING to the source may take; ``pace_bytes``: bytes a second to take (0: as fast as it
+    goes); ``buffer_bytes``: what may wait in the source's memory for us before delaying ends."""
+
+    latency_ms: float = 10.0
+    pace_bytes: int = 0
+    buffer_bytes: int = 128 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Guard:
+    """``delay_s`` is how long to wait before the next read. ``latencies_ms`` are all that were seen, for the report."""
+
+    roster: Roster
+    address: Address
+    clock: Clock
+    limits: Limits
+    delay_s: float = 0.0
+    buffered_bytes: int = 0
+    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=200_000))
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    _allowance: float = 0.0
+    _at: float = 0.0
+
+    async def watch(self) -> None:
+        """Measure until cancelled; a source that doesn't answer is somebody else's matter."""
+        beats = 0
+        while True:
+            before = self.clock.now()
+            try:
+                connection = await self.roster.connection(self.address)
+                await connection.call("PING")
+                self._felt((self.clock.now() - before) * 1000)
+                beats += 1
+                if beats % _MEMORY_BEATS == 0:
+                    self.buffered_bytes = _buffered(await connection.call("INFO", "memory"))
+            except (ServerError, ReplyError):
+                await self.roster.drop(self.address)
+            await self.clock.sleep(_BEAT_S)
+
+    async def pass_on(self, taken: int) -> None:
+        """To be called after ``taken`` bytes were read: waits as long as they demand."""
+        delay = 0.0 if self.buffered_bytes > self.limits.buffer_bytes else self.delay_s
+        if self.limits.pace_bytes:
+            now = self.clock.now()
+            passed = now - (self._at or now)
+            self._at = now
+            self._allowance = min(self._allowance + passed * self.limits.pace_bytes, self.limits.pace_bytes) - taken
+            if self._allowance < 0:
+                delay = max(delay, -self._allowance / self.limits.pace_bytes)
+        if delay > 0:
+            await self.clock.sleep(delay)
+        else:
+            # Whoever waits for the loop gets a turn.
+            await asyncio.sleep(0)
+
+    def percentile(self, part: float) -> float:
+        """Of all latencies, in milliseconds; 0.0 when there is none."""
+        ordered = sorted(self.latencies_ms)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else 0.0
+
+    def _felt(self, latency_ms: float) -> None:
+        self.latencies_ms.append(latency_ms)
+        self._recent.append(latency_ms)
+        slow = sum(1 for each in self._recent if each > self.limits.latency_ms)
+        if slow > max(1, len(self._recent) // 20):
+            self.delay_s = min(_MOST_DELAY_S, max(_LEAST_DELAY_S, self.delay_s * 1.5))
+        else:
+            self.delay_s = self.delay_s * 0.8 if self.delay_s > _LEAST_DELAY_S else 0.0
+
+
+def _buffered(reply: object) -> int:
+    """Redis 7 and Valkey keep one buffer for all replicas (``mem_total_replication_buffers``), 6.2 one for each."""
+    info = parse_info(reply.decode(errors="replace") if isinstance(reply, bytes) else "")
+    return max(int(info.get(name, "0")) for name in ("mem_total_replication_buffers", "mem_clients_slaves"))

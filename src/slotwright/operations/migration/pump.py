@@ -1,0 +1,304 @@
+"""One source's data into the cluster: its snapshot, then each later change, in the order in which they happened.
+
+What always holds:
+
+- Changes of one key reach its primary in order and at the most once: one connection to each primary, nothing is resent.
+- A key whose change can't be replayed, or was refused, or may have been lost, is carried by value (holding.py). So every
+  trouble ends in the same state as none.
+- Nobody reads the target before the cutover, so a source's transactions are replayed command by command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from slotwright.errors import PartialError, ServerError
+from slotwright.model.migration import DatabaseMap, Named, Progress
+from slotwright.model.slots import SlotSet, key_slot
+from slotwright.model.topology import Address
+from slotwright.operations.migration.guard import Guard
+from slotwright.operations.migration.holding import Holding
+from slotwright.operations.migration.lanes import Lanes
+from slotwright.operations.migration.link import ReplicaLink
+from slotwright.operations.migration.values import Value, ValueReader
+from slotwright.planning.replay import Replayer
+from slotwright.planning.replay_actions import (
+    Acknowledge,
+    Action,
+    ByValue,
+    FlushDatabase,
+    Send,
+    SendToAll,
+    Skip,
+    Stop,
+    Unknowable,
+)
+from slotwright.ports import Clock, StreamDialer
+from slotwright.wire.dump import set_command
+from slotwright.wire.placing import Placing
+from slotwright.wire.rdb import RdbWalker
+from slotwright.wire.replication import CommandStream, pack
+
+Owners = Callable[[], Awaitable[Sequence[tuple[Address, SlotSet]]]]
+"""The target's primaries with their slots as they are now; waits for a failover to end. Raises ServerError."""
+
+_SLICE_BYTES = 64 * 1024
+_ACKNOWLEDGE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a pump stands on. ``skew_ms``: the source's clock minus ours."""
+
+    link: ReplicaLink
+    streams: StreamDialer
+    owners: Owners
+    values: ValueReader
+    guard: Guard
+    clock: Clock
+    databases: DatabaseMap
+    placing: Placing
+    make_replayer: Callable[[int], Replayer]
+    skew_ms: int = 0
+
+
+@dataclass(slots=True)
+class Pump:
+    """``offset`` is how far the source's history was taken: all of it up to there is sent, or held.
+
+    ``unproved``, where it is not None, gathers the keys that were changed since it was set: what was proved of them
+    before holds no more. ``is_shaken``: something may have lost what a primary had acknowledged, or changed the target as
+    a whole; only a comparison of everything tells. ``problems`` are for people.
+    """
+
+    ground: Ground
+    progress: Progress = field(default_factory=Progress)
+    offset: int = 0
+    database: int = 0
+    unproved: set[Named] | None = None
+    is_shaken: bool = False
+    problems: list[str] = field(default_factory=list)
+    holding: Holding = field(init=False)
+    lanes: Lanes = field(init=False)
+    _rest: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.lanes = Lanes(self.ground.streams, self._refused)
+        self.holding = Holding(self.ground.values, self._write, self.ground.clock)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether all that was taken is answered for."""
+        return not self.lanes.waiting and not self.holding.count and not self.lanes.trouble
+
+    async def open(self) -> None:
+        """Connect to the target's primaries."""
+        await self.lanes.open(await self.ground.owners())
+
+    async def close(self) -> None:
+        """Hang up everywhere."""
+        await self.ground.link.close()
+        await self.lanes.close()
+
+    async def copy(self) -> None:
+        """All keys of the snapshot that the link is about to give. Ends when every one is answered for, or held."""
+        link, guard, clock = self.ground.link, self.ground.guard, self.ground.clock
+        body = await link.snapshot()
+        began = clock.now()
+        walker = RdbWalker()
+        alive = asyncio.create_task(self._stay_alive())
+        try:
+            while not body.is_whole:
+                data, self._rest = body.feed(await link.read())
+                for at in range(0, len(data), _SLICE_BYTES):
+                    part = data[at : at + _SLICE_BYTES]
+                    self._place(walker, part)
+                    await self._send_out()
+                    self.progress.bytes += len(part)
+                    await guard.pass_on(len(part))
+        finally:
+            alive.cancel()
+        if not walker.is_complete:
+            raise ServerError("the snapshot ended in the middle", code="rdb-unreadable", where=str(link.address))
+        # With this the source begins to send what happened since.
+        link.acknowledge(self.offset)
+        self.database = int(walker.aux.get(b"repl-stream-db", b"0"))
+        await self.lanes.settle()
+        await self._send_out()
+        self.progress.copied_s = clock.now() - began
+
+    def _place(self, walker: RdbWalker, data: bytes) -> None:
+        """The inner loop: each key of the snapshot into the outbox of its slot's primary."""
+        entries = walker.feed(data)
+        version, place, target = walker.version, self.ground.placing.command, self.ground.databases.target
+        is_renamed = self.ground.databases.is_renaming
+        box_of = self.lanes.box_of
+        for database, key, expires_ms, kind, value, idle_s, frequency in entries:
+            named = (database, key)
+            to, name = target(named) if is_renamed else named
+            box = box_of[key_slot(name)]
+            if box.database != to:
+                box.select(to)
+            if kind < 0:
+                command = set_command(name, value, expires_ms)
+            else:
+                placed = place(name, kind, value, version, expires_ms, idle_s, frequency)
+                if placed is None:
+                    self.holding.failed[named] = "the target has no form for this value"
+                    continue
+                command = placed
+            box.data.append(command)
+            box.names.append(named)
+        self.progress.keys += len(entries)
+
+    async def follow(self) -> None:
+        """Each later change, until cancelled. Raises what ends the link (``source-lost``), PartialError
+        (``not-followed``) for what the source did that can't be followed, and what keeps the target from taking
+        anything."""
+        works = [asyncio.create_task(work) for work in (self._read_on(), self._stay_alive(), self.holding.work())]
+        try:
+            done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
+        finally:
+            for each in works:
+                each.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
+
+    async def _read_on(self) -> None:
+        ground = self.ground
+        stream, replayer = CommandStream(self.offset), ground.make_replayer(self.database)
+        data, self._rest = self._rest, b""
+        while True:
+            now_ms = int(ground.clock.wall() * 1000) + ground.skew_ms
+            for end, arguments in self._changes(stream, data):
+                database = replayer.database
+                for action in replayer.replay(arguments, now_ms):
+                    self._do(action, end, database)
+            self.offset, self.database = stream.offset, replayer.database
+            self.holding.passed(self.offset)
+            await self._send_out()
+            await ground.guard.pass_on(len(data))
+            data = await ground.link.read()
+
+    def _changes(self, stream: CommandStream, data: bytes) -> list[tuple[int, list[bytes]]]:
+        try:
+            return stream.feed(data)
+        except ValueError as error:
+            where = str(self.ground.link.address)
+            raise ServerError(
+                "the replication stream can't be read", code="stream-unreadable", where=where, seen=str(error)
+            ) from error
+
+    def _do(self, action: Action, offset: int, database: int) -> None:
+        match action:
+            case Send():
+                self._replay(action, offset, database)
+            case ByValue():
+                self.progress.by_value += len(action.keys)
+                for named in action.keys:
+                    self._note(named)
+                    self.holding.hold(named, offset)
+            case SendToAll():
+                self._tell_all(action, offset)
+            case Acknowledge():
+                self.ground.link.acknowledge(offset)
+            case Skip():
+                pass
+            case FlushDatabase():
+                raise self._not_followed(f"the source emptied its database {action.database}")
+            case Unknowable():
+                name = action.arguments[0].decode(errors="backslashreplace")
+                raise self._not_followed(f"the source did {name}: {action.why}")
+            case Stop():
+                raise self._not_followed(f"the source did {action.reason}")
+
+    def _replay(self, action: Send, offset: int, database: int) -> None:
+        slot, to, arguments, keys = action
+        self.progress.changes += 1
+        cut = len(self.ground.databases.prefix(database))
+        sources = [(database, key[cut:]) for key in keys]
+        for named in sources:
+            self._note(named)
+        if self.holding.is_ahead(sources, offset):
+            return
+        box = self.lanes.box_of[slot]
+        box.select(to)
+        box.data.append(pack(*arguments))
+        box.names.append(sources[0])
+
+    def _tell_all(self, action: SendToAll, offset: int) -> None:
+        if action.arguments[0].upper() in (b"FLUSHALL", b"FLUSHDB"):
+            self.is_shaken = True
+            self.holding.emptied(offset)
+        for box in self.lanes.boxes:
+            box.select(action.database)
+            box.data.append(pack(*action.arguments))
+            box.names.append(None)
+
+    def _write(self, value: Value) -> None:
+        to, name = self.ground.databases.target(value.named)
+        self._note(value.named)
+        if value.payload is None:
+            command: bytes | None = pack(b"DEL", name)
+        else:
+            command = self.ground.placing.dumped(name, value.payload, value.expire_ms)
+        if command is None:
+            self.holding.failed[value.named] = "the target has no form for this value"
+            return
+        box = self.lanes.box_of[key_slot(name)]
+        box.select(to)
+        box.data.append(command)
+        box.names.append(value.named)
+        self.lanes.flush()
+
+    def _note(self, named: Named) -> None:
+        if self.unproved is not None:
+            self.unproved.add(named)
+
+    def _refused(self, named: Named | None, line: str) -> None:
+        """A command failed, or a lost connection may have had it: the key's value is carried, which is right in any
+        case."""
+        if named is None:
+            if line:
+                self.problems.append(line)
+            self.is_shaken = True
+            return
+        self.progress.mended += 1
+        self._note(named)
+        self.holding.hold(named, self.offset, line)
+
+    async def _send_out(self) -> None:
+        """Everything on its way, and no primary too far behind. Where owners changed or were lost: new lanes."""
+        self.lanes.flush()
+        await self.lanes.room()
+        while self.lanes.trouble:
+            self.is_shaken = True
+            await self.lanes.close()
+            owners = await self.ground.owners()
+            try:
+                await self.lanes.open(owners)
+            except ServerError:
+                # It went away again just now; looking for owners waits for it.
+                await self.ground.clock.sleep(0.2)
+                self.lanes.doubt("an owner could not be reached")
+
+    async def _stay_alive(self) -> None:
+        """While a snapshot is loaded a replica says empty lines, later how far it is."""
+        while True:
+            await self.ground.clock.sleep(_ACKNOWLEDGE_S)
+            if self.progress.copied_s:
+                self.ground.link.acknowledge(self.offset)
+            else:
+                self.ground.link.keep_alive()
+
+    def _not_followed(self, what: str) -> PartialError:
+        return PartialError(
+            f"{what}, and that can't be followed key by key",
+            code="not-followed",
+            where=str(self.ground.link.address),
+            left="the source is as it was; the target has a copy that is not up to date any more",
+            hint="slotwright migrate --resume copies again; see that it is not done again meanwhile",
+        )

@@ -1,0 +1,273 @@
+"""What the target has to be told of each command in a source's stream, so that it comes to hold the same data.
+
+A source sends its replicas not what clients said but what came of it: SPOP arrives as SREM, XADD with its id, BLPOP as
+LPOP, a script as the writes that it did. So most of it can be said to a cluster as it is. What can't be is here:
+commands whose keys live in different slots there, times to live that count from now, databases, commands that the
+target does not have.
+
+What holds:
+
+- *Order.* Actions come in the stream's order. Commands for one key go to one primary, so a sender that keeps the order
+  of each connection keeps that of each key. MULTI and EXEC are dropped: what stood between them is done one after the
+  other, as nobody reads the target before the cutover.
+- *A command by value* is whole when the keys that it names have the value that they had in the source at its offset or
+  later, and what the stream says of these keys up to that later offset is not done any more.
+- *The target may not do what the source did.* An error reply to a :class:`~.replay_actions.Send`, and a reply 0 to
+  PEXPIREAT or PERSIST, mean that the target's keys are not what they were in the source (most likely one expired there
+  by its own clock before this was applied): give ``keys`` the source's value, as for ByValue.
+- *Expiry.* The source says DEL when a key expires. A target that is behind, or whose clock is ahead, expires it
+  earlier: if the source prolonged it meanwhile, it is missing, or INCR and its like made it anew. Whoever sends has to
+  know of keys that expired there by themselves (``import-mode`` of Valkey 8.1+, or the ``expired`` events) and give
+  them the source's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from slotwright.model.cluster import ServerVersion
+from slotwright.model.migration import DatabaseMap, DatabaseRule, Named
+from slotwright.model.slots import key_slot
+from slotwright.planning.replay_actions import (
+    Acknowledge,
+    Action,
+    ByValue,
+    FlushDatabase,
+    Send,
+    SendToAll,
+    Skip,
+    Stop,
+    Unknowable,
+)
+from slotwright.planning.replay_rewrites import REWRITES, SPLIT, one_by_one
+from slotwright.wire.command_table import CommandTable
+from slotwright.wire.flavor import can_read_data
+
+Actions = tuple[Action, ...]
+Handler = Callable[[Sequence[bytes], int], Actions]
+
+_SILENT: Final = {
+    b"PING": "the source shows that it is alive",
+    b"MULTI": "the commands of a transaction come one by one",
+    b"EXEC": "the commands of a transaction come one by one",
+    b"PUBLISH": "a message is no data",
+    b"SPUBLISH": "a message is no data",
+    b"SCRIPT": "clients load their scripts again where they miss them",
+}
+_RANDOM: Final = frozenset({b"SPOP", b"XAUTOCLAIM", b"XREADGROUP", b"EVAL", b"EVALSHA", b"FCALL", b"PFDEBUG"})
+"""What would do something else in the target, or what reads keys that it does not name."""
+_REMEMBERED_NAMES = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a migration: the server's version, and its commands as it tells them itself."""
+
+    version: ServerVersion
+    commands: CommandTable
+
+
+class Replayer:
+    """Commands in, actions out. Keeps nothing but the database that the stream is in.
+
+    ``database`` is that one at the start: for a full sync what the snapshot says (``repl-stream-db``, else 0), for a
+    stream that goes on, what :attr:`database` was at its offset.
+    """
+
+    def __init__(self, source: Side, target: Side, databases: DatabaseMap, database: int = 0) -> None:
+        self._source, self._target, self._databases = source, target, databases
+        self._handlers: dict[bytes, Handler] = {
+            b"COPY": self._copy,
+            b"FLUSHALL": self._flush_all,
+            b"FLUSHDB": self._flush_database,
+            b"FUNCTION": self._function,
+            b"MOVE": self._move,
+            b"PFCOUNT": self._count,
+            b"REPLCONF": self._replconf,
+            b"SELECT": self._select,
+            b"SORT": self._sort,
+            b"SWAPDB": self._swap,
+        }
+        self._plain: dict[bytes, int] = {}
+        self._skips = {name: (Skip(why),) for name, why in _SILENT.items()}
+        self._enter(database)
+
+    @property
+    def database(self) -> int:
+        """The source's database that the next command is for."""
+        return self._database
+
+    def replay(self, arguments: Sequence[bytes], received_ms: int) -> Actions:
+        """What to do about one command, in this order; always at least one action.
+
+        ``received_ms`` is the source's clock when the command came in, in milliseconds since 1970.
+        """
+        index = self._plain.get(arguments[0])
+        if index is not None and self._is_straight and len(arguments) > index:
+            key = arguments[index]
+            return (Send(key_slot(key), self._to_database, arguments, (key,)),)
+        return self._look(arguments, received_ms)
+
+    def _enter(self, database: int) -> None:
+        self._database = database
+        self._prefix = self._databases.prefix(database)
+        self._to_database = self._databases.target((database, b""))[0]
+        self._is_refused = database != 0 and self._databases.rule is DatabaseRule.REFUSE
+        self._is_straight = not self._prefix and not self._is_refused
+
+    def _look(self, arguments: Sequence[bytes], received_ms: int) -> Actions:
+        name = arguments[0].upper()
+        if name in self._skips:
+            return self._skips[name]
+        handler = self._handlers.get(name)
+        if handler is not None:
+            return handler(arguments, received_ms)
+        if self._is_refused:
+            return self._refuse(arguments)
+        if name == b"SET" and len(arguments) == 3:
+            return self._send(arguments, (1,))
+        if name in REWRITES:
+            return self._rewrite(name, arguments, received_ms)
+        if name in SPLIT:
+            return self._split(name, arguments, received_ms)
+        return self._generic(name, arguments)
+
+    def _generic(self, name: bytes, arguments: Sequence[bytes]) -> Actions:
+        entry = self._source.commands.get(name)
+        if entry is None:
+            return self._unknowable(arguments, "the source's COMMAND does not list it")
+        found = entry.find(arguments)
+        if found is None or not found.every:
+            return self._unknowable(arguments, "it does not tell its keys")
+        if name in _RANDOM:
+            return self._by_value(arguments, found.written, f"{_shown(name)} may do something else in the target")
+        if "module" in entry.flags or not self._target.commands.knows(arguments):
+            return self._by_value(arguments, found.written, f"the target may not know {_shown(name)}")
+        if entry.is_write and entry.has_one_key and not entry.subcommands and len(self._plain) < _REMEMBERED_NAMES:
+            self._plain[arguments[0]] = entry.first
+        return self._together(arguments, found.every, found.written)
+
+    def _together(self, arguments: Sequence[bytes], every: Sequence[int], written: Sequence[int]) -> Actions:
+        """As it is when all keys are in one slot, else by value."""
+        slots = {key_slot(self._prefix + arguments[index]) for index in every}
+        if len(slots) == 1:
+            return self._send(arguments, every)
+        return self._by_value(arguments, written, f"the keys of {_shown(arguments[0])} are in {len(slots)} slots")
+
+    def _rewrite(self, name: bytes, arguments: Sequence[bytes], received_ms: int) -> Actions:
+        said = REWRITES[name](arguments, received_ms)
+        if said is None or not self._target.commands.knows(said):
+            return self._by_value(arguments, (1,), f"{_shown(name)} can't be said to the target")
+        if said[0] == b"RESTORE" and not can_read_data(self._target.version, self._source.version):
+            return self._by_value(arguments, (1,), "the target can't read what the source restored")
+        return self._send(said, (1,))
+
+    def _split(self, name: bytes, arguments: Sequence[bytes], received_ms: int) -> Actions:
+        if name in (b"DEL", b"UNLINK") and len(arguments) == 2:
+            return self._send(arguments, (1,))
+        each = one_by_one(name, arguments, received_ms)
+        if each is None:
+            return self._unknowable(arguments, "its arguments are not those of any version that is known")
+        return tuple(action for one in each for action in self._send(one, (1,)))
+
+    def _send(self, arguments: Sequence[bytes], keys: Iterable[int]) -> tuple[Send]:
+        if self._prefix:
+            named = list(arguments)
+            for index in keys:
+                named[index] = self._prefix + named[index]
+            arguments = named
+        found = tuple(arguments[index] for index in keys)
+        return (Send(key_slot(found[0]), self._to_database, arguments, found),)
+
+    def _by_value(self, arguments: Sequence[bytes], written: Iterable[int], why: str) -> Actions:
+        return self._values(((self._database, arguments[index]) for index in written), why)
+
+    def _values(self, keys: Iterable[Named], why: str) -> Actions:
+        named = tuple(dict.fromkeys(keys))
+        return (ByValue(named, why),) if named else (Skip("no key was written"),)
+
+    def _unknowable(self, arguments: Sequence[bytes], why: str) -> Actions:
+        return (Unknowable(tuple(arguments), why),)
+
+    def _refuse(self, arguments: Sequence[bytes]) -> Actions:
+        return (Stop(f"{_shown(arguments[0])} in database {self._database}, which has no place in the target"),)
+
+    def _is_nowhere(self, database: int) -> bool:
+        return database != 0 and self._databases.rule is DatabaseRule.REFUSE
+
+    def _select(self, arguments: Sequence[bytes], _: int) -> Actions:
+        self._enter(int(arguments[1]))
+        return (Skip("the database of what follows"),)
+
+    def _replconf(self, arguments: Sequence[bytes], _: int) -> Actions:
+        is_asked = len(arguments) > 1 and arguments[1].upper() == b"GETACK"
+        return (Acknowledge() if is_asked else Skip("between the source and its replicas"),)
+
+    def _count(self, arguments: Sequence[bytes], _: int) -> Actions:
+        """PFCOUNT of one key keeps the number that it found in the value, and so is in the stream."""
+        if len(arguments) != 2:
+            return (Skip("only counts"),)
+        return self._refuse(arguments) if self._is_refused else self._send(arguments, (1,))
+
+    def _sort(self, arguments: Sequence[bytes], _: int) -> Actions:
+        if self._is_refused:
+            return self._refuse(arguments)
+        found = self._source.commands.find(arguments)
+        if found is None:
+            return self._unknowable(arguments, "it does not tell its keys")
+        if any(argument.upper() in (b"BY", b"GET") for argument in arguments[2:]):
+            return self._by_value(arguments, found.written, "a cluster does not SORT by other keys")
+        return self._together(arguments, found.every, found.written)
+
+    def _copy(self, arguments: Sequence[bytes], _: int) -> Actions:
+        to = self._database
+        for index in range(3, len(arguments) - 1):
+            if arguments[index].upper() in (b"DB", b"DESTINATION-DB"):
+                to = int(arguments[index + 1])
+        if self._is_nowhere(to):
+            return (Stop(f"COPY to database {to}, which has no place in the target"),)
+        if self._is_refused:
+            return self._values([(to, arguments[2])], "COPY from a database that has no place in the target")
+        if to == self._database:
+            # What was there before went when the source had REPLACE, and was not there when it had not.
+            return self._together([*arguments[:3], b"REPLACE"], (1, 2), (2,))
+        return self._values([(to, arguments[2])], "COPY between databases")
+
+    def _move(self, arguments: Sequence[bytes], _: int) -> Actions:
+        to = int(arguments[2])
+        if self._is_refused or self._is_nowhere(to):
+            return (Stop(f"MOVE from database {self._database} to {to}, one of which has no place in the target"),)
+        return self._values([(self._database, arguments[1]), (to, arguments[1])], "MOVE between databases")
+
+    def _swap(self, arguments: Sequence[bytes], _: int) -> Actions:
+        one, other = int(arguments[1]), int(arguments[2])
+        if one == other or (self._is_nowhere(one) and self._is_nowhere(other)):
+            return (Skip("SWAPDB of databases that are not moved"),)
+        return (Stop(f"SWAPDB {one} {other}: all keys of both databases changed at once"),)
+
+    def _flush_all(self, arguments: Sequence[bytes], _: int) -> Actions:
+        return (SendToAll(0, (b"FLUSHALL",)),)
+
+    def _flush_database(self, arguments: Sequence[bytes], _: int) -> Actions:
+        if self._is_refused:
+            return (Skip("FLUSHDB of a database that is not moved"),)
+        if self._databases.rule is DatabaseRule.PREFIX:
+            return (FlushDatabase(self._database),)
+        return (SendToAll(self._to_database, (b"FLUSHDB",)),)
+
+    def _function(self, arguments: Sequence[bytes], _: int) -> Actions:
+        what = arguments[1].upper() if len(arguments) > 1 else b""
+        if not self._target.commands.knows(arguments):
+            return (Stop(f"FUNCTION {_shown(what)}: the target has no functions"),)
+        if what == b"LOAD" and len(arguments) > 2:
+            return (SendToAll(0, (b"FUNCTION", b"LOAD", b"REPLACE", arguments[-1])),)
+        if what == b"RESTORE" and len(arguments) > 2:
+            has_flush = any(argument.upper() == b"FLUSH" for argument in arguments[3:])
+            return (SendToAll(0, (b"FUNCTION", b"RESTORE", arguments[2], b"FLUSH" if has_flush else b"REPLACE")),)
+        return (SendToAll(0, tuple(arguments)),)
+
+
+def _shown(name: bytes) -> str:
+    return name.decode(errors="backslashreplace").upper()

@@ -1,0 +1,198 @@
+"""Commands of a stream said in another way: with absolute times to live, and without what was only a condition.
+
+A command is in the stream because it took effect. So NX, XX, GT, IFEQ and their like have been decided by the source,
+and must not be decided again. Times to live that are relative (Redis before 7.0 sends EXPIRE and SET ... EX as the
+client wrote them, expire.c and t_string.c of 6.2) count from when the command came in by the source's clock, which is
+later than its execution by as long as it was under way.
+
+All functions give None where the arguments are not understood: then the key's value has to be carried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+Arguments = Sequence[bytes]
+Rewrite = Callable[[Arguments, int], Arguments | None]
+"""Arguments, and the source's clock in milliseconds since 1970 when they were received."""
+
+_SECOND_MS = 1000
+_RELATIVE = {b"EX": _SECOND_MS, b"PX": 1}
+_ABSOLUTE = {b"EXAT": _SECOND_MS, b"PXAT": 1}
+_CONDITIONS = frozenset({b"NX", b"XX", b"GET"})
+_COMPARISONS = frozenset({b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"})
+
+
+def deadline_ms(unit: bytes, number: bytes, received_ms: int) -> int | None:
+    """Milliseconds since 1970 for ``EX 10`` and its like; None for another unit, or no number."""
+    unit = unit.upper()
+    try:
+        if unit in _RELATIVE:
+            return received_ms + int(number) * _RELATIVE[unit]
+        return int(number) * _ABSOLUTE[unit] if unit in _ABSOLUTE else None
+    except ValueError:
+        return None
+
+
+def _expire(unit: bytes) -> Rewrite:
+    def rewrite(arguments: Arguments, received_ms: int) -> Arguments | None:
+        if len(arguments) < 3:
+            return None
+        deadline = deadline_ms(unit, arguments[2], received_ms)
+        return None if deadline is None else [b"PEXPIREAT", arguments[1], b"%d" % deadline]
+
+    return rewrite
+
+
+def _set_with_time(unit: bytes) -> Rewrite:
+    def rewrite(arguments: Arguments, received_ms: int) -> Arguments | None:
+        if len(arguments) != 4:
+            return None
+        deadline = deadline_ms(unit, arguments[2], received_ms)
+        return None if deadline is None else [b"SET", arguments[1], arguments[3], b"PXAT", b"%d" % deadline]
+
+    return rewrite
+
+
+def plain_set(arguments: Arguments, received_ms: int) -> Arguments | None:
+    """SET with nothing but a deadline or KEEPTTL."""
+    if len(arguments) <= 3:
+        return arguments
+    plain = [b"SET", arguments[1], arguments[2]]
+    options = iter(arguments[3:])
+    for option in options:
+        word = option.upper()
+        if word == b"KEEPTTL":
+            plain.append(word)
+        elif word in _COMPARISONS:
+            next(options, None)
+        elif word not in _CONDITIONS:
+            deadline = deadline_ms(word, next(options, b""), received_ms)
+            if deadline is None:
+                return None
+            plain += (b"PXAT", b"%d" % deadline)
+    return plain
+
+
+def _get_and_expire(arguments: Arguments, received_ms: int) -> Arguments | None:
+    if len(arguments) == 3 and arguments[2].upper() == b"PERSIST":
+        return [b"PERSIST", arguments[1]]
+    if len(arguments) != 4:
+        return None
+    deadline = deadline_ms(arguments[2], arguments[3], received_ms)
+    return None if deadline is None else [b"PEXPIREAT", arguments[1], b"%d" % deadline]
+
+
+def _hash_expire(unit: bytes) -> Rewrite:
+    """Only without a condition: of several fields some may have met it."""
+
+    def rewrite(arguments: Arguments, received_ms: int) -> Arguments | None:
+        if len(arguments) < 6 or arguments[3].upper() != b"FIELDS":
+            return None
+        deadline = deadline_ms(unit, arguments[2], received_ms)
+        return None if deadline is None else [b"HPEXPIREAT", arguments[1], b"%d" % deadline, *arguments[3:]]
+
+    return rewrite
+
+
+def _hash_set_with_time(arguments: Arguments, received_ms: int) -> Arguments | None:
+    plain = [b"HSETEX", arguments[1]]
+    options = iter(range(2, len(arguments)))
+    for index in options:
+        word = arguments[index].upper()
+        if word == b"FIELDS":
+            return [*plain, *arguments[index:]]
+        if word == b"KEEPTTL":
+            plain.append(word)
+        elif word not in (b"FNX", b"FXX"):
+            at = next(options, None)
+            deadline = None if at is None else deadline_ms(word, arguments[at], received_ms)
+            if deadline is None:
+                return None
+            plain += (b"PXAT", b"%d" % deadline)
+    return None
+
+
+def _restore(arguments: Arguments, received_ms: int) -> Arguments | None:
+    if len(arguments) < 4 or not arguments[2].isdigit():
+        return None
+    options = [option.upper() for option in arguments[4:]]
+    deadline = int(arguments[2])
+    if deadline and b"ABSTTL" not in options:
+        deadline += received_ms
+    return [b"RESTORE", arguments[1], b"%d" % deadline, arguments[3], b"REPLACE", b"ABSTTL"]
+
+
+def _added(arguments: Arguments, received_ms: int) -> Arguments | None:
+    """XADD is understood when its id is a whole one: with ``*`` each server would choose its own."""
+    index = 2
+    while index < len(arguments):
+        word = arguments[index].upper()
+        if word in (b"MAXLEN", b"MINID"):
+            if index + 1 < len(arguments) and arguments[index + 1] == b"~":
+                return None
+            index += 3 if index + 1 < len(arguments) and arguments[index + 1] == b"=" else 2
+        elif word in (b"NOMKSTREAM", b"KEEPREF", b"DELREF", b"ACKED"):
+            index += 1
+        elif word == b"LIMIT":
+            index += 2
+        else:
+            return None if b"*" in word else arguments
+    return None
+
+
+def _trimmed(arguments: Arguments, received_ms: int) -> Arguments | None:
+    """XTRIM is understood when it is exact: where ``~`` ends depends on how the stream is stored."""
+    return None if len(arguments) < 4 or arguments[3] == b"~" else arguments
+
+
+REWRITES: Mapping[bytes, Rewrite] = {
+    b"EXPIRE": _expire(b"EX"),
+    b"EXPIREAT": _expire(b"EXAT"),
+    b"GETEX": _get_and_expire,
+    b"HEXPIRE": _hash_expire(b"EX"),
+    b"HEXPIREAT": _hash_expire(b"EXAT"),
+    b"HPEXPIRE": _hash_expire(b"PX"),
+    b"HPEXPIREAT": _hash_expire(b"PXAT"),
+    b"HSETEX": _hash_set_with_time,
+    b"PEXPIRE": _expire(b"PX"),
+    b"PEXPIREAT": _expire(b"PXAT"),
+    b"PSETEX": _set_with_time(b"PX"),
+    b"RESTORE": _restore,
+    b"RESTORE-ASKING": _restore,
+    b"SET": plain_set,
+    b"SETEX": _set_with_time(b"EX"),
+    b"XADD": _added,
+    b"XTRIM": _trimmed,
+}
+"""Of commands with one key, which stands at 1 before and after. By name in capitals."""
+
+
+def one_by_one(name: bytes, arguments: Arguments, received_ms: int) -> list[Arguments] | None:
+    """A command of several keys (``name`` in :data:`SPLIT`) as commands of one key each, in its order; None where the
+    arguments are not understood."""
+    if name in (b"DEL", b"UNLINK"):
+        return [[name, key] for key in arguments[1:]]
+    if name == b"SMOVE":
+        return [[b"SREM", arguments[1], arguments[3]], [b"SADD", *arguments[2:]]] if len(arguments) == 4 else None
+    if name == b"MSETEX":
+        return _set_each(arguments, received_ms)
+    pairs = arguments[1:]
+    if len(pairs) % 2:
+        return None
+    return [[b"SET", pairs[i], pairs[i + 1]] for i in range(0, len(pairs), 2)]
+
+
+def _set_each(arguments: Arguments, received_ms: int) -> list[Arguments] | None:
+    if len(arguments) < 2 or not arguments[1].isdigit():
+        return None
+    end = 2 + 2 * int(arguments[1])
+    if end > len(arguments):
+        return None
+    each = [plain_set([b"SET", *arguments[i : i + 2], *arguments[end:]], received_ms) for i in range(2, end, 2)]
+    whole = [one for one in each if one is not None]
+    return whole if len(whole) == len(each) else None
+
+
+SPLIT = frozenset({b"DEL", b"MSET", b"MSETEX", b"MSETNX", b"SMOVE", b"UNLINK"})
+"""Commands of several keys that are the same as one command for each of them, once they have taken effect."""

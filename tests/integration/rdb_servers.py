@@ -1,0 +1,50 @@
+"""Stand-alone servers for the tests of snapshots: each in a folder of its own, reached by a socket in it."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tests.engines import TestEngine
+
+
+@contextmanager
+def server(engine: TestEngine, *settings: str) -> Iterator[Redis]:
+    """A client of a fresh server that answers; the server ends with the block."""
+    with tempfile.TemporaryDirectory(prefix="sw-rdb-") as folder:
+        path = f"{folder}/s"
+        words = ["--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--databases", "16", *settings]
+        with Path(folder, "log").open("wb") as log:
+            process = subprocess.Popen([str(engine.binary), *words], stdout=log, stderr=log)
+        try:
+            client = Redis(unix_socket_path=path, protocol=2)
+            _wait(client, process, Path(folder, "log"))
+            with client:
+                yield client
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def _wait(client: Redis, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        with suppress(RedisError):
+            client.ping()
+            return
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)
+
+
+def snapshot(client: Redis) -> bytes:
+    """The bytes of the server's snapshot as of now."""
+    client.save()
+    folder = client.config_get("dir")["dir"]
+    return Path(folder, client.config_get("dbfilename")["dbfilename"]).read_bytes()
