@@ -208,7 +208,7 @@ class KeyPair:
             odd |= {at for at, value in enumerate(values) if value != others[at] or isinstance(value, ReplyError)}
         long = [at for at, value in enumerate(values) if _length(value) > SHORT_STRING and at not in odd]
         if long:
-            differ = await self._in_pieces(batch, {at: "string" for at in long})
+            differ = await self._in_pieces(batch, dict.fromkeys(long, "string"))
             odd |= differ.keys()
         return odd
 
@@ -247,7 +247,7 @@ class KeyPair:
             if kind in READERS:
                 found |= await self._unlike_collections(batch, kind, indices)
             elif kind != "string":
-                found |= {at: _NO_READER for at in await self._unlike_dumps(batch, indices)}
+                found |= dict.fromkeys(await self._unlike_dumps(batch, indices), _NO_READER)
         return found
 
     async def _unlike_strings(self, batch: Batch, indices: Sequence[int]) -> dict[int, Unlike]:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from types import TracebackType
 from typing import Any, TypeVar
@@ -125,9 +126,10 @@ class Side:
         """Those that hold keys: the primaries of a cluster, or the one server."""
         return tuple(dict.fromkeys(owner for owner in self._owners if owner is not None))
 
-    def slots_of(self, server: Address) -> list[int]:
-        """The slots that ``server`` has."""
-        return [slot for slot, owner in enumerate(self._owners) if owner == server]
+    @property
+    def owners(self) -> tuple[Address | None, ...]:
+        """Who has each slot, as far as is known."""
+        return tuple(self._owners)
 
     async def facts(self) -> SideFacts:
         """Who this is, and how many keys there are."""
@@ -205,17 +207,21 @@ class Side:
             await self._learn_again()
             left = again
 
-    async def patiently(self, work: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
-        """``work``, tried again while its server is away, for :data:`PATIENCE_S`."""
+    async def patiently(self, work: Callable[[], Coroutine[Any, Any, Value]], server: Address | None = None) -> Value:
+        """``work``, tried again while its server is away, for :data:`PATIENCE_S`, or until ``server`` has no slot."""
         deadline = self.clock.now() + PATIENCE_S
         while True:
             try:
                 return await work()
             except NodeUnreachableError:
-                if self.clock.now() > deadline:
+                if self.clock.now() > deadline or (server is not None and server not in self.servers):
                     raise
                 await self.clock.sleep(0.1)
                 await self._learn_again()
+
+    async def refresh(self) -> None:
+        """Learn anew who has which slots."""
+        await self.patiently(self._learn)
 
     async def _read_all(self, database: int, count: int, columns: Sequence[Sequence[bytes]]) -> Answers:
         data = b"".join((_TIME, *chain.from_iterable(columns), _TIME))
@@ -223,7 +229,7 @@ class Side:
         deadline = self.clock.now() + PATIENCE_S
         while True:
             server = self.servers[0]
-            replies = await self.patiently(lambda server=server: self.ask(server, database, data, expected))  # type: ignore[misc]
+            replies = await self.patiently(partial(self.ask, server, database, data, expected))
             passing = _fault(server, replies)
             if passing is None:
                 break
