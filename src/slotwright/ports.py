@@ -48,6 +48,13 @@ class Connection(Protocol):
         which tells a server that hangs from one that has a lot to say."""
         ...
 
+    async def exchange(
+        self, request: bytes, replies: int, *, timeout_s: float | None = None
+    ) -> list[Reply | ReplyError]:
+        """As :meth:`pipeline`, for commands that are bytes already (``wire/requests.py``) and have ``replies`` replies:
+        for what goes by the million. ``timeout_s``: the longest silence."""
+        ...
+
     async def close(self) -> None:
         """Hang up; never raises."""
         ...

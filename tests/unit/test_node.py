@@ -110,6 +110,32 @@ def test_a_pipeline_keeps_errors_in_their_places() -> None:
     assert [str(reply) if isinstance(reply, ReplyError) else reply for reply in found] == [b"OK", "ERR no", 1]
 
 
+def test_an_exchange_of_bytes_gives_replies_as_a_pipeline_does() -> None:
+    replies = (b"+OK\r\n-ERR no\r\n:0\r\n*2\r\n$-1\r\n$2\r\n\xff\x00\r\n",)
+    found = talk(replies, lambda connection: connection.exchange(b"four commands", 4))
+    assert [str(reply) if isinstance(reply, ReplyError) else reply for reply in found] == [
+        b"OK",
+        "ERR no",
+        0,
+        [None, b"\xff\x00"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"), [(b"+OK\r\n", "closed"), (b"HTTP/1.1 400 Bad Request\r\n", "not-a-server"), (b"", "timeout")]
+)
+def test_an_exchange_that_fails_leaves_no_connection(reply: bytes, code: str) -> None:
+    async def twice(connection: Connection) -> list[str]:
+        codes = []
+        for _ in range(2):
+            with pytest.raises(NodeUnreachableError) as caught:
+                await connection.exchange(b"two commands", 2, timeout_s=0.05 if not reply else None)
+            codes.append(caught.value.code)
+        return codes
+
+    assert talk((reply,), twice) == [code, "closed"]
+
+
 def test_an_error_reply_does_not_cost_the_connection() -> None:
     async def twice(connection: Connection) -> object:
         with pytest.raises(ReplyError):

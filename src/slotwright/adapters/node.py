@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
+import hiredis
 import redis.exceptions as wire_errors
 from redis.asyncio.connection import Connection as WireConnection
 from redis.asyncio.retry import Retry
@@ -22,6 +23,9 @@ from slotwright.model.topology import Address
 from slotwright.ports import Argument, Connection, Reply, ReplyError
 
 ANSWER_TIMEOUT_S = 5.0
+
+_CHUNK_BYTES = 256 * 1024
+_NO_MORE = object()
 
 
 class RespConnection:
@@ -51,31 +55,79 @@ class RespConnection:
         """All commands in one write, all replies in order; the first within ``timeout_s``."""
         return await self._exchange(commands, timeout_s or ANSWER_TIMEOUT_S)
 
+    async def exchange(
+        self, request: bytes, replies: int, *, timeout_s: float | None = None
+    ) -> list[Reply | ReplyError]:
+        """All in one write. The replies are parsed in C, all that have come at once: redis-py awaits each one."""
+        return await self._in_turn(lambda: self._flow(request, replies, timeout_s or ANSWER_TIMEOUT_S), timeout_s)
+
     async def close(self) -> None:
         """Hang up without waiting for anybody. The transport would dial again by itself; this connection won't."""
         self._is_closed = True
         await self._wire.disconnect(nowait=True)
 
     async def _exchange(self, commands: Sequence[Sequence[Argument]], timeout_s: float) -> list[Reply | ReplyError]:
+        async def talk() -> list[Reply | ReplyError]:
+            async with asyncio.timeout(timeout_s) as patience:
+                await self._wire.send_packed_command(self._packed(commands), check_health=False)
+                replies = [await self._read()]
+                if len(commands) > 1:
+                    patience.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT_S)
+                    replies += [await self._read() for _ in commands[1:]]
+                return replies
+
+        return await self._in_turn(talk, timeout_s)
+
+    async def _flow(self, request: bytes, replies: int, timeout_s: float) -> list[Reply | ReplyError]:
+        reader, writer = self._wire._reader, self._wire._writer
+        assert reader is not None
+        assert writer is not None
+        now = asyncio.get_running_loop().time
+        parser = hiredis.Reader(
+            protocolError=wire_errors.InvalidResponse, replyError=ReplyError, notEnoughData=_NO_MORE
+        )
+        found: list[Reply | ReplyError] = []
+        try:
+            async with asyncio.timeout(timeout_s) as patience:
+                writer.write(request)
+                while len(found) < replies:
+                    data = await reader.read(_CHUNK_BYTES)
+                    if not data:
+                        raise ConnectionResetError("it hung up")
+                    patience.reschedule(now() + timeout_s)
+                    parser.feed(data)
+                    found.extend(iter(parser.gets, _NO_MORE))
+        except asyncio.CancelledError:
+            # The rest of the replies would be taken for those of the next one.
+            self._is_closed = True
+            raise
+        return found
+
+    async def _in_turn(
+        self, talk: Callable[[], Awaitable[list[Reply | ReplyError]]], timeout_s: float | None
+    ) -> list[Reply | ReplyError]:
+        """One dialogue after the other. What failed leaves the connection closed: nobody knows what is still to come."""
         async with self._turn:
             if self._is_closed:
                 raise NodeUnreachableError(
                     f"the connection to {self._address} is closed", code="closed", where=str(self._address)
                 )
             try:
-                async with asyncio.timeout(timeout_s) as patience:
-                    await self._wire.send_packed_command(self._packed(commands), check_health=False)
-                    replies = [await self._read()]
-                    if len(commands) > 1:
-                        patience.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT_S)
-                        replies += [await self._read() for _ in commands[1:]]
-                    return replies
+                return await talk()
             except TimeoutError as error:
                 await self.close()
                 raise NodeUnreachableError(
-                    f"{self._address} did not answer within {timeout_s:g} s",
+                    f"{self._address} did not answer within {timeout_s or ANSWER_TIMEOUT_S:g} s",
                     code="timeout",
                     where=str(self._address),
+                ) from error
+            except wire_errors.InvalidResponse as error:
+                await self.close()
+                raise NodeUnreachableError(
+                    f"{self._address} does not speak the protocol of Redis",
+                    code="not-a-server",
+                    where=str(self._address),
+                    seen=str(error),
                 ) from error
             except (wire_errors.ConnectionError, OSError) as error:
                 await self.close()
@@ -92,14 +144,8 @@ class RespConnection:
     async def _read(self) -> Reply | ReplyError:
         try:
             return cast("Reply", await self._wire.read_response(disconnect_on_error=False))
-        except wire_errors.InvalidResponse as error:
-            await self.close()
-            raise NodeUnreachableError(
-                f"{self._address} does not speak the protocol of Redis",
-                code="not-a-server",
-                where=str(self._address),
-                seen=str(error),
-            ) from error
+        except wire_errors.InvalidResponse:
+            raise
         except wire_errors.RedisError as error:
             # To redis-py some error replies are connection errors, though the server said them on a sound connection.
             if error.status_code is None and not isinstance(error, wire_errors.ResponseError):

@@ -133,9 +133,7 @@ async def fences(ways: Ways) -> list[Fence]:
     return [Fence(ways.source_roster, address, version, clock) for address in ways.source_side.servers]
 
 
-async def _line(
-    ways: Ways, migration: Migration, cluster: TargetCluster, address: Address, target: ReplaySide
-) -> Line:
+async def _line(ways: Ways, migration: Migration, cluster: TargetCluster, address: Address, target: ReplaySide) -> Line:
     context, version = ways.context, ways.source_side.version
     source = await _replay_side(ways.source_roster, address, ways.source_side)
     databases: DatabaseMap = migration.databases
@@ -152,7 +150,9 @@ async def _line(
         await _skew_ms(ways, address),
     )
     position = next((each for each in migration.positions if each.address == str(address)), None)
-    return Line(Pump(ground), Fence(ways.source_roster, address, version, context.clock), position, migration.source_keys)
+    return Line(
+        Pump(ground), Fence(ways.source_roster, address, version, context.clock), position, migration.source_keys
+    )
 
 
 async def _replay_side(roster: Roster, address: Address, side: Side) -> ReplaySide:

@@ -169,5 +169,5 @@ def mended(comparison: Comparison, keys: Iterable[Compared]) -> Comparison:
 
 
 def shown_kind(kind: str) -> str:
-    """As it is counted."""
-    return kind if kind in KINDS else OTHER_KIND
+    """As it is counted; "none" is what was gone before its type was read."""
+    return kind if kind in KINDS or kind == "none" else OTHER_KIND

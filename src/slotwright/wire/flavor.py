@@ -87,6 +87,16 @@ def checks_replicas_in_scripts(version: ServerVersion) -> bool:
     return version.kind is EngineKind.VALKEY or version.numbers >= (7, 0)
 
 
+def has_field_expiry(version: ServerVersion) -> bool:
+    """Fields of a hash can expire, and HPEXPIRETIME says when: Redis since 7.4, Valkey since 9.0 (its command page)."""
+    return version.numbers >= ((9, 0) if version.kind is EngineKind.VALKEY else (7, 4))
+
+
+def has_no_touch(version: ServerVersion) -> bool:
+    """CLIENT NO-TOUCH is there: reads don't make keys look used. Redis since 7.2 (its command page), every Valkey."""
+    return version.kind is EngineKind.VALKEY or version.numbers >= (7, 2)
+
+
 def is_supported(version: ServerVersion) -> bool:
     """The oldest server that is tested is 6.2."""
     return version.numbers >= OLDEST

@@ -1,0 +1,439 @@
+"""Keys on two sides, by the batch: first a quick look that proves most of them equal, then a close one at the others.
+
+The quick look reads strings, and serialisations (DUMP) of everything else where equal ones are likely; what it can't prove
+equal is left to the close look, which reads everything and says what differs. Big values are never read whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from slotwright.model.comparison import Aspect, Compared, Verdict
+from slotwright.model.migration import DatabaseMap
+from slotwright.model.slots import key_slot
+from slotwright.operations.brake import Brake
+from slotwright.operations.compare_pieces import BigKey, unlike_in_pieces
+from slotwright.operations.side import Answers, Side, together
+from slotwright.planning.canonical import READERS, Unlike, canonical, unlike
+from slotwright.planning.verdict import (
+    ABSENT,
+    NEVER,
+    NONE,
+    Reading,
+    expire_alike,
+    expiry_words,
+    is_same_dump,
+    judge_presence,
+)
+from slotwright.ports import Reply, ReplyError
+from slotwright.wire.flavor import has_expire_time, has_field_expiry
+from slotwright.wire.requests import for_each_key
+
+SHORT_STRING = 16 * 1024
+"""Strings up to this many bytes are read at once with others."""
+
+BIG_BYTES, BIG_COUNT = 1024 * 1024, 5000
+"""What is larger, by MEMORY USAGE or by elements, is compared in pieces."""
+
+TOLERANCE_MS = 5
+"""Without PEXPIRETIME (before Redis 7.0) an expiry is known as well as the server's clock was read around it."""
+
+_SIZES: Mapping[str, str] = {"list": "LLEN", "set": "SCARD", "hash": "HLEN", "zset": "ZCARD", "stream": "XLEN"}
+_GROUP_BYTES, _GROUP_KEYS = 1024 * 1024, 200
+_TRIES = 64
+
+Cells = list[Reply | ReplyError]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Keys of one database of the source, and what they are called in the target."""
+
+    database: int
+    keys: Sequence[bytes]
+    slots: Sequence[int]
+    target_database: int
+    target_keys: Sequence[bytes]
+    target_slots: Sequence[int]
+
+    @classmethod
+    def of(cls, databases: DatabaseMap, database: int, keys: Sequence[bytes]) -> Batch:
+        """All ``keys`` are of ``database``."""
+        slots = [key_slot(key) for key in keys]
+        target_database, _ = databases.target((database, b""))
+        prefix = databases.prefix(database)
+        if not prefix:
+            return cls(database, keys, slots, target_database, keys, slots)
+        names = [prefix + key for key in keys]
+        return cls(database, keys, slots, target_database, names, [key_slot(name) for name in names])
+
+    def pick(self, indices: Sequence[int]) -> Batch:
+        """Some of them, in that order."""
+        if len(indices) == len(self.keys):
+            return self
+        keys, slots = [self.keys[at] for at in indices], [self.slots[at] for at in indices]
+        if self.target_keys is self.keys:
+            return Batch(self.database, keys, slots, self.target_database, keys, slots)
+        names, places = [self.target_keys[at] for at in indices], [self.target_slots[at] for at in indices]
+        return Batch(self.database, keys, slots, self.target_database, names, places)
+
+
+@dataclass(slots=True)
+class _Hits:
+    """How often serialisations of a type were equal: where versions encode it otherwise, they are not worth asking."""
+
+    tries: int = 0
+    hits: int = 0
+
+    @property
+    def is_worth_it(self) -> bool:
+        return self.tries < _TRIES or self.hits * 5 > self.tries
+
+
+@dataclass(slots=True)
+class KeyPair:
+    """Two sides and what leads from a name in one to the name in the other."""
+
+    source: Side
+    target: Side
+    databases: DatabaseMap
+    brake: Brake
+    _hits: dict[str, _Hits] = field(default_factory=dict)
+
+    async def look(self, batch: Batch) -> tuple[list[str], set[int]]:
+        """The types in the source ("none" for what is gone), and the indices of those that were not proved equal."""
+        await self.brake.before(len(batch.keys))
+        kinds = await self._kinds(batch)
+        if not await self.target.has_database(batch.target_database):
+            return kinds, set(range(len(kinds)))
+        strings = [at for at, kind in enumerate(kinds) if kind == "string"]
+        others = [at for at, kind in enumerate(kinds) if kind not in ("string", NONE)]
+        odd = {at for at, kind in enumerate(kinds) if kind == NONE}
+        if strings:
+            odd |= {strings[at] for at in await self._odd_strings(batch.pick(strings))}
+        if others:
+            part = batch.pick(others)
+            odd |= {others[at] for at in await self._odd_others(part, [kinds[at] for at in others])}
+        return kinds, odd
+
+    async def closely(self, batch: Batch) -> list[Compared]:
+        """The verdict on each key as it is now."""
+        if not batch.keys:
+            return []
+        await self.brake.before(len(batch.keys))
+        ours, theirs = await self._readings(batch)
+        found: dict[int, Compared] = {}
+        open_kinds: dict[int, str] = {}
+        for at, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+            presence = judge_presence(mine, other)
+            if presence is not None:
+                kind = mine.type if mine.is_there else other.type
+                found[at] = self._compared(batch, at, kind, *presence)
+            elif mine.type != other.type:
+                words = f"a {mine.type}, a {other.type} in the target"
+                found[at] = self._compared(batch, at, mine.type, Verdict.DIFFERENT, (Aspect.TYPE,), words)
+            else:
+                open_kinds[at] = mine.type
+        unlikes = await self._values(batch, open_kinds)
+        for at, kind in open_kinds.items():
+            found[at] = self._judge(batch, at, kind, (ours[at], theirs[at]), unlikes.get(at))
+        return [found[at] for at in range(len(batch.keys))]
+
+    def _judge(
+        self, batch: Batch, at: int, kind: str, readings: tuple[Reading, Reading], difference: Unlike | None
+    ) -> Compared:
+        aspects: tuple[Aspect, ...] = ()
+        words: list[str] = []
+        is_open = False
+        if difference is not None:
+            is_open = not difference.aspects
+            aspects, words = difference.aspects, [difference.words]
+        if not expire_alike(*readings):
+            aspects += (Aspect.EXPIRY,)
+            words.append(expiry_words(*readings))
+        if aspects:
+            return self._compared(batch, at, kind, Verdict.DIFFERENT, aspects, "; ".join(words))
+        return self._compared(batch, at, kind, Verdict.NOT_COMPARABLE if is_open else Verdict.EQUAL)
+
+    def _compared(
+        self,
+        batch: Batch,
+        at: int,
+        kind: str,
+        verdict: Verdict,
+        aspects: tuple[Aspect, ...] = (),
+        words: str = "",
+    ) -> Compared:
+        named = (batch.database, batch.keys[at])
+        return Compared(named, batch.target_slots[at], kind, verdict, aspects, words)
+
+    async def _kinds(self, batch: Batch) -> list[str]:
+        answers = await self.source.read(batch.database, batch.slots, [for_each_key(batch.keys, "TYPE")])
+        self.brake.held(answers.longest_ms)
+        return _as_kinds(answers.columns[0])
+
+    async def _readings(self, batch: Batch) -> tuple[list[Reading], list[Reading]]:
+        """Type and expiry on both sides."""
+        if await self.target.has_database(batch.target_database):
+            ours, theirs = await self._both(batch, lambda side, keys: [for_each_key(keys, "TYPE"), _expiry(side, keys)])
+            return _as_readings(self.source, ours), _as_readings(self.target, theirs)
+        columns = [for_each_key(batch.keys, "TYPE"), _expiry(self.source, batch.keys)]
+        mine = _as_readings(self.source, await self.source.read(batch.database, batch.slots, columns))
+        return mine, [Reading(NONE, ABSENT, each.now_ms) for each in mine]
+
+    async def _both(
+        self, batch: Batch, columns: Callable[[Side, Sequence[bytes]], Sequence[Sequence[bytes]]]
+    ) -> tuple[Answers, Answers]:
+        """The same commands on both sides, at the same time."""
+        ours = columns(self.source, batch.keys)
+        is_shared = batch.target_keys is batch.keys and has_expire_time(self.source.version) == has_expire_time(
+            self.target.version
+        )
+        theirs = ours if is_shared else columns(self.target, batch.target_keys)
+        one, other = await together(
+            [
+                self.source.read(batch.database, batch.slots, ours),
+                self.target.read(batch.target_database, batch.target_slots, theirs),
+            ]
+        )
+        self.brake.held(one.longest_ms)
+        return one, other
+
+    async def _odd_strings(self, batch: Batch) -> set[int]:
+        ours, theirs = await self._both(batch, lambda side, keys: [_start(keys), _expiry(side, keys)])
+        values, others = ours.columns[0], theirs.columns[0]
+        odd = self._odd_expiries(ours, theirs, 1)
+        if values != others or ReplyError in map(type, values):
+            odd |= {at for at, value in enumerate(values) if value != others[at] or isinstance(value, ReplyError)}
+        long = [at for at, value in enumerate(values) if _length(value) > SHORT_STRING and at not in odd]
+        if long:
+            differ = await self._in_pieces(batch, dict.fromkeys(long, "string"))
+            odd |= differ.keys()
+        return odd
+
+    async def _odd_others(self, batch: Batch, kinds: Sequence[str]) -> set[int]:
+        """Those that are no strings."""
+        ours, theirs = await self._both(batch, lambda side, keys: [_expiry(side, keys)])
+        odd = self._odd_expiries(ours, theirs, 0)
+        left = {at: kind for at, kind in enumerate(kinds) if at not in odd}
+        return odd | (await self._values(batch, left)).keys()
+
+    def _odd_expiries(self, ours: Answers, theirs: Answers, column: int) -> set[int]:
+        """Indices where they are not the same, or the key is on no side. Where one side's clock had to be read around
+        them, everything that expires within more than :data:`TOLERANCE_MS` is left to the close look."""
+        mine, other = ours.columns[column], theirs.columns[column]
+        if has_expire_time(self.source.version) and has_expire_time(self.target.version):
+            if mine == other and ABSENT not in mine:
+                return set()
+            return {at for at, value in enumerate(mine) if value != other[at] or value == ABSENT}
+        if mine == other and set(mine) == {NEVER}:
+            return set()
+        one, two = _as_expiries(self.source, ours, column), _as_expiries(self.target, theirs, column)
+        return {
+            at
+            for at, (a, b) in enumerate(zip(one, two, strict=True))
+            if not expire_alike(a, b) or a.expires_ms == ABSENT or a.slack_ms + b.slack_ms > TOLERANCE_MS
+        }
+
+    async def _values(self, batch: Batch, kinds: Mapping[int, str]) -> dict[int, Unlike]:
+        """How the values of those keys differ; only of those that do."""
+        found: dict[int, Unlike] = {}
+        strings = [at for at, kind in kinds.items() if kind == "string"]
+        if strings:
+            found |= await self._unlike_strings(batch, strings)
+        for kind in dict.fromkeys(kinds.values()):
+            indices = [at for at, each in kinds.items() if each == kind]
+            if kind in READERS:
+                found |= await self._unlike_collections(batch, kind, indices)
+            elif kind != "string":
+                found |= dict.fromkeys(await self._unlike_dumps(batch, indices), _NO_READER)
+        return found
+
+    async def _unlike_strings(self, batch: Batch, indices: Sequence[int]) -> dict[int, Unlike]:
+        part = batch.pick(indices)
+        ours, theirs = await self._both(part, lambda side, keys: [_start(keys)])
+        found: dict[int, Unlike] = {}
+        long: dict[int, str] = {}
+        for at, mine, other in zip(indices, ours.columns[0], theirs.columns[0], strict=True):
+            if _length(mine) > SHORT_STRING or _length(other) > SHORT_STRING:
+                long[at] = "string"
+            elif mine != other or isinstance(mine, ReplyError):
+                found[at] = Unlike((Aspect.VALUE,), _string_words(mine, other))
+        return found | await self._in_pieces(batch, long)
+
+    async def _unlike_collections(self, batch: Batch, kind: str, indices: Sequence[int]) -> dict[int, Unlike]:
+        """Their sizes tell which are big, and which differ already."""
+        part = batch.pick(indices)
+        sizes = await self.source.read(
+            part.database,
+            part.slots,
+            [for_each_key(part.keys, _SIZES[kind]), for_each_key(part.keys, "MEMORY", "USAGE", after=("SAMPLES", 3))],
+        )
+        self.brake.held(sizes.longest_ms)
+        counts, memory = (dict(zip(indices, map(_count, column), strict=True)) for column in sizes.columns)
+        big = {at: kind for at in indices if counts[at] > BIG_COUNT or memory[at] > BIG_BYTES}
+        found = await self._in_pieces(batch, big, memory)
+        for group in _groups([at for at in indices if at not in big], memory):
+            found |= await self._unlike_small(batch, kind, group)
+        return found
+
+    async def _unlike_small(self, batch: Batch, kind: str, indices: Sequence[int]) -> dict[int, Unlike]:
+        hits = self._hits.setdefault(kind, _Hits())
+        left = await self._unlike_dumps(batch, indices) if hits.is_worth_it else list(indices)
+        if not left:
+            return {}
+        part = batch.pick(left)
+        before, after = READERS[kind]
+        ours, theirs = await self._both(part, lambda side, keys: [for_each_key(keys, *before, after=after)])
+        found: dict[int, Unlike] = {}
+        hashes: dict[int, tuple[bytes, ...]] = {}
+        for at, mine, other in zip(left, ours.columns[0], theirs.columns[0], strict=True):
+            value = canonical(kind, mine)
+            difference = unlike(value, canonical(kind, other))
+            if difference is not None:
+                found[at] = difference
+            elif isinstance(value, dict) and value:
+                hashes[at] = tuple(value)
+        return found | await self._unlike_fields(batch, hashes)
+
+    async def _unlike_dumps(self, batch: Batch, indices: Sequence[int]) -> list[int]:
+        """Those whose serialisations don't prove them equal."""
+        ours, theirs = await self._both(batch.pick(indices), lambda side, keys: [for_each_key(keys, "DUMP")])
+        left = []
+        for at, mine, other in zip(indices, ours.columns[0], theirs.columns[0], strict=True):
+            if not (isinstance(mine, bytes) and isinstance(other, bytes) and is_same_dump(mine, other)):
+                left.append(at)
+        return left
+
+    async def _unlike_fields(self, batch: Batch, hashes: Mapping[int, tuple[bytes, ...]]) -> dict[int, Unlike]:
+        """When fields expire; on a server that doesn't know such a thing, never."""
+        sides = [side for side in (self.source, self.target) if has_field_expiry(side.version)]
+        if not sides or not hashes:
+            return {}
+        part = batch.pick(list(hashes))
+        names = list(hashes.values())
+        times: list[list[object]] = []
+        for side in (self.source, self.target):
+            if side not in sides:
+                times.append([[NEVER] * len(each) for each in names])
+                continue
+            is_source = side is self.source
+            keys, slots = (part.keys, part.slots) if is_source else (part.target_keys, part.target_slots)
+            commands = [
+                for_each_key([key], "HPEXPIRETIME", after=("FIELDS", len(fields), *fields))[0]
+                for key, fields in zip(keys, names, strict=True)
+            ]
+            database = part.database if is_source else part.target_database
+            times.append(list((await side.read(database, slots, [commands])).columns[0]))
+        return {
+            at: Unlike((Aspect.FIELD_EXPIRY,), _field_words(fields, mine, other))
+            for (at, fields), mine, other in zip(hashes.items(), *times, strict=True)
+            if mine != other or isinstance(mine, ReplyError)
+        }
+
+    async def _in_pieces(
+        self, batch: Batch, kinds: Mapping[int, str], memory: Mapping[int, int] | None = None
+    ) -> dict[int, Unlike]:
+        """One after the other."""
+        found: dict[int, Unlike] = {}
+        for at, kind in kinds.items():
+            key = BigKey(
+                kind,
+                (batch.database, batch.keys[at], batch.slots[at]),
+                (batch.target_database, batch.target_keys[at], batch.target_slots[at]),
+                (memory or {}).get(at, 0),
+            )
+            difference = await unlike_in_pieces(self.source, self.target, key, self.brake)
+            if difference is not None:
+                found[at] = difference
+        return found
+
+
+_NO_READER = Unlike((), "its type can't be read, and its serialisations differ")
+"""Without an aspect: it can't be said that they differ."""
+
+
+def _start(keys: Sequence[bytes]) -> list[bytes]:
+    """One byte more than a short string has."""
+    return for_each_key(keys, "GETRANGE", after=(0, SHORT_STRING))
+
+
+def _expiry(side: Side, keys: Sequence[bytes]) -> list[bytes]:
+    return for_each_key(keys, "PEXPIRETIME" if has_expire_time(side.version) else "PTTL")
+
+
+def _as_kinds(replies: Cells) -> list[str]:
+    known = {reply: reply.decode(errors="replace") for reply in set(_bytes_of(replies))}
+    return [known.get(reply, NONE) if isinstance(reply, bytes) else NONE for reply in replies]
+
+
+def _bytes_of(replies: Cells) -> Iterator[bytes]:
+    return (reply for reply in replies if isinstance(reply, bytes))
+
+
+def _as_readings(side: Side, answers: Answers) -> list[Reading]:
+    """Of a column of types and one of expiries."""
+    kinds = _as_kinds(answers.columns[0])
+    found = []
+    for kind, each in zip(kinds, _as_expiries(side, answers, 1), strict=True):
+        # A key that went away between the two is not there.
+        is_there = kind != NONE and each.expires_ms != ABSENT
+        found.append(Reading(kind if is_there else NONE, each.expires_ms, each.now_ms, each.slack_ms))
+    return found
+
+
+def _as_expiries(side: Side, answers: Answers, column: int) -> list[Reading]:
+    """Without PEXPIRETIME the time left is added to the server's clock, which was read before and after."""
+    values = answers.columns[column]
+    is_exact = has_expire_time(side.version)
+    found: list[Reading | None] = [None] * len(values)
+    for stretch in answers.stretches:
+        began, ended = stretch.began_ms, stretch.ended_ms
+        slack = 0 if is_exact else ended - began + 1
+        for at in stretch.indices:
+            value = values[at]
+            left = value if isinstance(value, int) else ABSENT
+            expires = left if is_exact or left < 0 else began + left
+            found[at] = Reading(NONE, expires, ended, slack)
+    return [each if each is not None else Reading(NONE, ABSENT, 0) for each in found]
+
+
+def _groups(indices: Sequence[int], memory: Mapping[int, int]) -> Iterator[list[int]]:
+    """So many that they are not too much at once."""
+    group: list[int] = []
+    size = 0
+    for at in indices:
+        if group and (size + memory[at] > _GROUP_BYTES or len(group) >= _GROUP_KEYS):
+            yield group
+            group, size = [], 0
+        group.append(at)
+        size += memory[at]
+    if group:
+        yield group
+
+
+def _length(reply: Reply | ReplyError) -> int:
+    return len(reply) if isinstance(reply, bytes) else 0
+
+
+def _count(reply: Reply | ReplyError) -> int:
+    return reply if isinstance(reply, int) else 0
+
+
+def _string_words(mine: Reply | ReplyError, other: Reply | ReplyError) -> str:
+    if not isinstance(mine, bytes) or not isinstance(other, bytes):
+        return "it can't be read on both sides"
+    if len(mine) != len(other):
+        return f"{len(mine)} bytes, {len(other)} in the target"
+    at = next((at for at, (a, b) in enumerate(zip(mine, other, strict=True)) if a != b), 0)
+    return f"byte {at} of {len(mine)} is another"
+
+
+def _field_words(fields: Sequence[bytes], mine: object, other: object) -> str:
+    if isinstance(mine, list) and isinstance(other, list):
+        for name, ours, theirs in zip(fields, mine, other, strict=False):
+            if ours != theirs:
+                one, two = Reading(NONE, _count(ours), 0), Reading(NONE, _count(theirs), 0)
+                return f"field {repr(name)[2:-1]} {expiry_words(one, two)}"
+    return "fields expire at other times"

@@ -1,0 +1,450 @@
+"""One side of a comparison: its keys by database, however many servers hold them.
+
+A stand-alone server is one that has all slots. In a cluster each key is asked for where its slot is; when that changes
+(MOVED, a failover), the map is learnt anew and only what was not answered is asked again. Everything here only reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from types import TracebackType
+from typing import Any, TypeVar
+
+from slotwright.errors import AuthenticationError, NodeUnreachableError, ServerError
+from slotwright.model.cluster import Role, ServerVersion
+from slotwright.model.comparison import SideFacts
+from slotwright.model.slots import SLOT_COUNT
+from slotwright.model.topology import Address
+from slotwright.ports import Clock, Connection, Dialer, Reply, ReplyError
+from slotwright.wire.cluster_nodes import parse_cluster_nodes
+from slotwright.wire.flavor import has_no_touch, version_from_info
+from slotwright.wire.info import parse_info
+from slotwright.wire.requests import request
+
+PATIENCE_S = 30.0
+"""How long a side may be without an owner of a slot, or not answer, before that is an error: longer than a failover."""
+
+LINES = 4
+"""Connections to each server at the most."""
+
+_SILENCE_S = 10.0
+_PASSING = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "BUSY"})
+_TIME = request("TIME")
+_ASKING = request("ASKING")
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The answers of one server: which of the keys asked for (``indices``), and its own time in ms before and after."""
+
+    indices: Sequence[int]
+    began_ms: int
+    ended_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """``columns`` has, for each command, a reply a key. ``stretches`` say when."""
+
+    columns: list[list[Reply | ReplyError]]
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def longest_ms(self) -> int:
+        """The longest time that a server was held."""
+        return max((each.ended_ms - each.began_ms for each in self.stretches), default=0)
+
+    def clock_of(self, index: int) -> tuple[int, int]:
+        """The server's time before and after it answered for the key at ``index``."""
+        for each in reversed(self.stretches):
+            if index in each.indices:
+                return each.began_ms, each.ended_ms
+        raise IndexError(index)
+
+
+class _Lines:
+    """Up to :data:`LINES` connections to one server, each used by one at a time."""
+
+    def __init__(self) -> None:
+        self.room = asyncio.Semaphore(LINES)
+        self.free: list[tuple[Connection, int]] = []
+
+
+class Side:
+    """An async context manager. ``name`` is for people, ``seeds`` are servers to ask first."""
+
+    def __init__(self, name: str, dialer: Dialer, seeds: Sequence[Address], clock: Clock) -> None:
+        self.name = name
+        self.clock = clock
+        self._dialer = dialer
+        self._seeds = tuple(seeds)
+        self._lines: dict[tuple[Address, bool], _Lines] = {}
+        self._owners: list[Address | None] = []
+        self._known: tuple[Address, ...] = tuple(seeds)
+        self._learning = asyncio.Lock()
+        self._learnt_at = float("-inf")
+        self._version: ServerVersion | None = None
+        self._databases: dict[int, bool] = {0: True}
+        self._away: set[Address] = set()
+        self.is_cluster = False
+
+    async def __aenter__(self) -> Side:
+        """Raises what dialling raises, and AuthenticationError."""
+        try:
+            await self._learn()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Hang up."""
+        lines = [connection for each in self._lines.values() for connection, _ in each.free]
+        self._lines.clear()
+        await asyncio.gather(*(connection.close() for connection in lines))
+
+    @property
+    def version(self) -> ServerVersion:
+        """Of the server that was asked first."""
+        assert self._version is not None
+        return self._version
+
+    @property
+    def servers(self) -> tuple[Address, ...]:
+        """Those that hold keys: the primaries of a cluster, or the one server."""
+        return tuple(dict.fromkeys(owner for owner in self._owners if owner is not None))
+
+    @property
+    def owners(self) -> tuple[Address | None, ...]:
+        """Who has each slot, as far as is known."""
+        return tuple(self._owners)
+
+    async def facts(self) -> SideFacts:
+        """Who this is, and how many keys there are."""
+        keys: dict[int, int] = {}
+        for server in self.servers:
+            for name, value in (await self.info(server, "keyspace")).items():
+                if name.startswith("db") and name[2:].isdigit():
+                    fields = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+                    keys[int(name[2:])] = keys.get(int(name[2:]), 0) + int(fields.get("keys", "0"))
+        return SideFacts(self.name, self.version, self.servers, self.is_cluster, dict(sorted(keys.items())))
+
+    async def info(self, server: Address, section: str) -> dict[str, str]:
+        """INFO of one section; waits for a server that is away."""
+        (text,) = await self.patiently(lambda: self.ask(server, 0, request("INFO", section), 1))
+        if isinstance(text, ReplyError):
+            raise refused(server, text)
+        return parse_info(text.decode(errors="replace") if isinstance(text, bytes) else "")
+
+    async def has_database(self, database: int) -> bool:
+        """Whether there is such a database: in a cluster only where there are several (Valkey 9)."""
+        if database not in self._databases:
+            try:
+                await self.patiently(lambda: self.ask(self.servers[0], database, _TIME, 1))
+                self._databases[database] = True
+            except ReplyError:
+                self._databases[database] = False
+        return self._databases[database]
+
+    async def ask(
+        self, server: Address, database: int, data: bytes, replies: int, *, is_apart: bool = False
+    ) -> list[Reply | ReplyError]:
+        """``replies`` replies of ``server`` to the commands in ``data``. ``is_apart``: on a connection that no other
+        work has to wait for.
+
+        Raises NodeUnreachableError, and ReplyError where there is no such database.
+        """
+        try:
+            async with self._line(server, database, is_apart) as connection:
+                found = await connection.exchange(data, replies, timeout_s=_SILENCE_S)
+        except NodeUnreachableError:
+            self._away.add(server)
+            raise
+        self._away.discard(server)
+        return found
+
+    async def read(self, database: int, slots: Sequence[int], columns: Sequence[Sequence[bytes]]) -> Answers:
+        """Each column is a command for every key, whose slots are ``slots``. A command that was not answered is asked
+        again, as reads may be.
+
+        Raises ServerError where a server refuses to tell, or where nobody has a slot for :data:`PATIENCE_S`.
+        """
+        if not self.is_cluster:
+            return await self._read_all(database, len(slots), columns)
+        table: list[list[Reply | ReplyError]] = [[None] * len(slots) for _ in columns]
+        stretches: list[Stretch] = []
+        left: Sequence[int] = range(len(slots))
+        deadline = self.clock.now() + PATIENCE_S
+        while True:
+            parts, lost = self._by_owner(left, slots)
+            results = await together(
+                [self._read_part(database, server, part, columns, table) for server, part in parts]
+            )
+            stretches += [stretch for stretch, _ in results if stretch is not None]
+            again = sorted({*lost, *chain.from_iterable(missed for _, missed in results)})
+            if not again:
+                return Answers(table, tuple(stretches))
+            if self.clock.now() > deadline:
+                raise ServerError(
+                    f"nobody of {self.name} answers for slot {slots[again[0]]}",
+                    code="slot-unserved",
+                    where=self.name,
+                    hint="slotwright check tells why",
+                )
+            await self.clock.sleep(0.05)
+            await self._learn_again()
+            left = again
+
+    async def patiently(self, work: Callable[[], Coroutine[Any, Any, Value]], server: Address | None = None) -> Value:
+        """``work``, tried again while its server is away, for :data:`PATIENCE_S`, or until ``server`` has no slot."""
+        deadline = self.clock.now() + PATIENCE_S
+        while True:
+            try:
+                return await work()
+            except NodeUnreachableError:
+                if self.clock.now() > deadline or (server is not None and server not in self.servers):
+                    raise
+                await self.clock.sleep(0.1)
+                await self._learn_again()
+
+    async def refresh(self) -> None:
+        """Learn anew who has which slots."""
+        await self.patiently(self._learn)
+
+    async def _read_all(self, database: int, count: int, columns: Sequence[Sequence[bytes]]) -> Answers:
+        data = b"".join((_TIME, *chain.from_iterable(columns), _TIME))
+        expected = count * len(columns) + 2
+        deadline = self.clock.now() + PATIENCE_S
+        while True:
+            server = self.servers[0]
+            replies = await self.patiently(partial(self.ask, server, database, data, expected))
+            passing = _fault(server, replies)
+            if passing is None:
+                break
+            if self.clock.now() > deadline:
+                raise refused(server, passing)
+            await self.clock.sleep(0.1)
+        table = [replies[1 + at * count : 1 + (at + 1) * count] for at in range(len(columns))]
+        return Answers(table, (Stretch(range(count), _ms(replies[0]), _ms(replies[-1])),))
+
+    def _by_owner(self, left: Iterable[int], slots: Sequence[int]) -> tuple[list[tuple[Address, list[int]]], list[int]]:
+        parts: dict[Address | None, list[int]] = {}
+        owners = self._owners
+        for index in left:
+            parts.setdefault(owners[slots[index]], []).append(index)
+        lost = parts.pop(None, [])
+        return [(server, part) for server, part in parts.items() if server is not None], lost
+
+    async def _read_part(
+        self,
+        database: int,
+        server: Address,
+        part: list[int],
+        columns: Sequence[Sequence[bytes]],
+        table: list[list[Reply | ReplyError]],
+    ) -> tuple[Stretch | None, list[int]]:
+        """Fills ``table``; returns the indices that have to be asked for elsewhere or later."""
+        data = b"".join((_TIME, *(column[index] for column in columns for index in part), _TIME))
+        try:
+            replies = await self.ask(server, database, data, len(part) * len(columns) + 2)
+        except NodeUnreachableError:
+            return None, part
+        answers = iter(replies[1:-1])
+        stretch = Stretch(part, _ms(replies[0]), _ms(replies[-1]))
+        # zip takes the index first: no reply is lost at its end.
+        if _fault(server, replies) is None:
+            for column in table:
+                for index, reply in zip(part, answers, strict=False):
+                    column[index] = reply
+            return stretch, []
+        missed: set[int] = set()
+        for at, reply in enumerate(replies[1:-1]):
+            if isinstance(reply, ReplyError) and reply.code in _PASSING:
+                index = part[at % len(part)]
+                if reply.code != "ASK" or not await self._read_asking(database, server, index, reply, columns, table):
+                    missed.add(index)
+                self._take_hint(server, reply)
+        for column in table:
+            for index, reply in zip(part, answers, strict=False):
+                if not (isinstance(reply, ReplyError) and reply.code in _PASSING):
+                    column[index] = reply
+        return stretch, sorted(missed)
+
+    async def _read_asking(
+        self,
+        database: int,
+        server: Address,
+        index: int,
+        redirection: ReplyError,
+        columns: Sequence[Sequence[bytes]],
+        table: list[list[Reply | ReplyError]],
+    ) -> bool:
+        """A key whose slot is on its way, and that has arrived already: asked for where the slot goes."""
+        goal = _redirected(server, redirection)
+        if goal is None:
+            return False
+        data = b"".join(_ASKING + column[index] for column in columns)
+        try:
+            replies = (await self.ask(goal, database, data, 2 * len(columns)))[1::2]
+        except NodeUnreachableError:
+            return False
+        if any(isinstance(reply, ReplyError) and reply.code in _PASSING for reply in replies):
+            return False
+        for column, reply in zip(table, replies, strict=True):
+            column[index] = reply
+        return True
+
+    def _take_hint(self, server: Address, error: ReplyError) -> None:
+        """MOVED says who has the slot now."""
+        words = str(error).split()
+        goal = _redirected(server, error)
+        if error.code == "MOVED" and goal is not None and words[1].isdigit() and int(words[1]) < SLOT_COUNT:
+            self._owners[int(words[1])] = goal
+
+    @asynccontextmanager
+    async def _line(self, server: Address, database: int, is_apart: bool) -> AsyncIterator[Connection]:
+        lines = self._lines.setdefault((server, is_apart), _Lines())
+        async with lines.room:
+            connection, selected = lines.free.pop() if lines.free else (await self._dial(server), 0)
+            try:
+                if selected != database:
+                    await connection.call("SELECT", database)
+                    selected = database
+                yield connection
+            except BaseException as error:
+                if isinstance(error, ReplyError):
+                    lines.free.append((connection, selected))
+                else:
+                    await connection.close()
+                raise
+            lines.free.append((connection, selected))
+
+    async def _dial(self, server: Address) -> Connection:
+        connection = await self._dialer.dial(server, timeout_s=5.0)
+        if self._version is not None and has_no_touch(self._version):
+            # What is read for us must not look used to an eviction.
+            await connection.pipeline([("CLIENT", "NO-TOUCH", "ON")])
+        return connection
+
+    async def _learn_again(self) -> None:
+        """At most some times a second, however many ask for it; who can't be asked is passed over."""
+        async with self._learning:
+            if self.clock.now() - self._learnt_at < 0.2:
+                return
+            try:
+                await self._learn()
+            except NodeUnreachableError:
+                self._learnt_at = self.clock.now()
+
+    async def _learn(self) -> None:
+        """Who has which slots, from the first server that answers. Raises the last error where none does."""
+        failure: ServerError | None = None
+        for server in sorted(dict.fromkeys((*self.servers, *self._known, *self._seeds)), key=self._away.__contains__):
+            try:
+                info, nodes = await self.ask(server, 0, request("INFO", "server") + request("CLUSTER", "NODES"), 2)
+            except AuthenticationError:
+                raise
+            except ServerError as error:
+                failure = error
+                continue
+            if isinstance(info, ReplyError):
+                if info.code in _PASSING:
+                    failure = NodeUnreachableError(f"{server} is not ready", code="loading", seen=str(info))
+                    continue
+                raise refused(server, info)
+            assert isinstance(info, bytes)
+            facts = parse_info(info.decode(errors="replace"))
+            if facts.get("redis_mode") == "cluster" and isinstance(nodes, ReplyError):
+                raise refused(server, nodes)
+            self._version = self._version or version_from_info(facts)
+            self._take(server, nodes)
+            self._learnt_at = self.clock.now()
+            return
+        assert failure is not None
+        raise failure
+
+    def _take(self, server: Address, nodes: Reply | ReplyError) -> None:
+        self.is_cluster = isinstance(nodes, bytes)
+        if not isinstance(nodes, bytes):
+            self._owners = [server] * SLOT_COUNT
+            return
+        peers = parse_cluster_nodes(nodes.decode(errors="replace"), server)
+        owners: list[Address | None] = [None] * SLOT_COUNT
+        for peer in peers:
+            if peer.role is Role.PRIMARY:
+                for slot in peer.slots:
+                    owners[slot] = server if "myself" in peer.flags else peer.address
+        self._owners = owners
+        self._known = tuple(peer.address for peer in peers if peer.address is not None)
+
+
+async def together(works: Sequence[Coroutine[Any, Any, Value]]) -> list[Value]:
+    """All side by side; when one fails, the others are ended, and its error is raised."""
+    if len(works) == 1:
+        return [await works[0]]
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def refused(server: Address, error: ReplyError) -> ServerError:
+    """An error reply that no waiting mends."""
+    where = str(server)
+    if error.code in ("NOAUTH", "WRONGPASS"):
+        return AuthenticationError(f"{where} wants a password", where=where, seen=str(error))
+    if error.code == "NOPERM":
+        return ServerError(
+            f"the user that we are on {where} may not read everything",
+            code="not-permitted",
+            where=where,
+            seen=str(error),
+            hint="allow it ~* +@read +@keyspace +@connection +info +cluster (ACL SETUSER), or name another user",
+        )
+    return ServerError(f"{where} refuses to tell", code="refused-reply", where=where, seen=str(error))
+
+
+def _fault(server: Address, replies: Sequence[Reply | ReplyError]) -> ReplyError | None:
+    """An error that passes; raises for one that says that we may not read."""
+    if ReplyError not in map(type, replies):
+        return None
+    passing = None
+    for reply in replies:
+        if isinstance(reply, ReplyError):
+            if reply.code in ("NOPERM", "NOAUTH"):
+                raise refused(server, reply)
+            if reply.code in _PASSING:
+                passing = reply
+    return passing
+
+
+def _redirected(server: Address, error: ReplyError) -> Address | None:
+    """``MOVED 866 10.0.0.1:7002``; without a host it is the one that was asked (Redis 7, unknown endpoint)."""
+    words = str(error).split()
+    if len(words) < 3:
+        return None
+    host, _, port = words[2].rpartition(":")
+    return Address(host or server.host, int(port)) if port.isdigit() else None
+
+
+def _ms(reply: Reply | ReplyError) -> int:
+    """Of TIME: seconds and microseconds."""
+    if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes) and isinstance(reply[1], bytes):
+        return int(reply[0]) * 1000 + int(reply[1]) // 1000
+    return 0
