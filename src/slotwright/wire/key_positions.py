@@ -74,9 +74,9 @@ def parse_command_table(reply: object) -> dict[str, CommandShape]:
         if not isinstance(entry, list) or len(entry) < 6 or not isinstance(entry[0], bytes):
             continue
         flags = {flag for flag in entry[2] if isinstance(flag, bytes)} if isinstance(entry[2], list) else set()
-        numbers = [part if isinstance(part, int) else 0 for part in entry[3:6]]
+        first, last, step = (part if isinstance(part, int) else 0 for part in entry[3:6])
         found[entry[0].decode(errors="replace").lower()] = CommandShape(
-            *numbers, is_movable=b"movablekeys" in flags, is_write=b"write" in flags
+            first, last, step, is_movable=b"movablekeys" in flags, is_write=b"write" in flags
         )
         if len(entry) >= 10:
             found |= parse_command_table(entry[9])
