@@ -87,7 +87,8 @@ class OddCommand:
 @dataclass(frozen=True, slots=True)
 class CommandSample:
     """``span_s`` is how long was listened, ``commands`` how many were heard of clients (scripts' own not counted).
-    ``cut`` says why it ended before its time, "" where it didn't. ``unread`` counts lines that could not be read."""
+    ``cut`` says why it ended before its time, "" where it didn't. ``heard`` counts them by name,
+    ``unread`` counts lines that could not be read."""
 
     span_s: float
     commands: int
@@ -96,6 +97,7 @@ class CommandSample:
     advice: tuple[TagAdvice, ...] = ()
     odd: tuple[OddCommand, ...] = ()
     databases: tuple[tuple[int, int], ...] = ()
+    heard: tuple[tuple[str, int], ...] = ()
     transactions: int = 0
     scripts: int = 0
     several_keys: int = 0

@@ -183,8 +183,8 @@ CommandTable = Mapping[str, CommandShape]
 class SourceSurvey:
     """Everything a plan is made from on the side of the source.
 
-    ``calls`` are the command statistics since the start (or since CONFIG RESETSTAT). ``unread`` says what couldn't be
-    read, and why.
+    ``calls`` are the command statistics since the start (or since CONFIG RESETSTAT), ``commands`` the server's own
+    table of commands. ``unread`` says what couldn't be read, and why.
     """
 
     address: Address
@@ -204,6 +204,7 @@ class SourceSurvey:
     feeding: Feeding = field(default_factory=Feeding)
     traffic: Traffic = field(default_factory=Traffic)
     calls: tuple[tuple[str, int], ...] = ()
+    commands: CommandTable = field(default_factory=dict, repr=False)
     rights: Rights = field(default_factory=Rights)
     notifications: str = ""
     has_password: bool | None = None

@@ -38,8 +38,6 @@ BROADCAST = frozenset({"publish"})
 SPLIT_BY_CLIENTS = frozenset({"del", "exists", "mget", "mset", "touch", "unlink"})
 """What some clients cut by slot on their own; it is then no longer one atomic command."""
 
-TRANSACTIONS = frozenset({"multi", "exec"})
-
 SORTS = frozenset({"sort", "sort_ro"})
 SORT_PATTERN = "sort … by/get"
 """SORT with a BY or GET pattern reads other keys than it names (sort.c: refused in a cluster)."""

@@ -91,7 +91,7 @@ class _Judge:
         self._odd_calls: Counter[str] = Counter()
         self._databases: Counter[int] = Counter()
         self._keys: set[bytes] = set()
-        self._commands = 0
+        self._names: Counter[str] = Counter()
 
     def hear(self, command: HeardCommand) -> None:
         """The next one, in the server's order."""
@@ -101,7 +101,7 @@ class _Judge:
             return
         self.end_script()
         name = command_name(command.words)
-        self._commands += 1
+        self._names[name] += 1
         self._databases[command.database] += 1
         odd = odd_name(command.words)
         if odd:
@@ -170,7 +170,7 @@ class _Judge:
         )
         return CommandSample(
             span_s=span_s,
-            commands=self._commands,
+            commands=self._names.total(),
             crossings=tuple(_crossing(name, tally) for name, tally in across),
             undeclared=tuple(
                 UndeclaredKeys(name, one.calls, one.undeclared, tuple(map(shown_key, sorted(one.examples))))
@@ -182,6 +182,7 @@ class _Judge:
                 OddCommand(name, self._odd_calls[name], tuple(sorted(self._odd[name]))) for name in sorted(self._odd)
             ),
             databases=tuple(sorted(self._databases.items())),
+            heard=tuple(sorted(self._names.items())),
             transactions=self._calls(Crosser.TRANSACTION),
             scripts=self._calls(Crosser.SCRIPT),
             several_keys=self._calls(Crosser.COMMAND),

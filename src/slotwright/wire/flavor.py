@@ -68,6 +68,11 @@ def has_functions(version: ServerVersion) -> bool:
     return version.kind is EngineKind.VALKEY or version.numbers >= (7, 0)
 
 
+def has_field_ttls(version: ServerVersion) -> bool:
+    """Fields of a hash can expire (HEXPIRE): Redis since 7.4, Valkey since 9.0."""
+    return version.numbers >= ((9,) if version.kind is EngineKind.VALKEY else (7, 4))
+
+
 def is_supported(version: ServerVersion) -> bool:
     """The oldest server that is tested is 6.2."""
     return version.numbers >= OLDEST

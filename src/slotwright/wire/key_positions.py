@@ -62,6 +62,16 @@ def keys_of(words: Sequence[bytes], table: CommandTable) -> tuple[bytes, ...]:
     return tuple(words[shape.first : last + 1 : shape.step])
 
 
+def may_have_several_keys(name: str, shape: CommandShape) -> bool:
+    """A call of it may name more than one key. Not told of scripts, which are judged apart."""
+    if name in SCRIPTS or name in _NOT_OF_CLIENTS:
+        return False
+    return shape.is_movable or (shape.first > 0 and (shape.last < 0 or shape.last > shape.first))
+
+
+_NOT_OF_CLIENTS = frozenset({"debug", "memory", "migrate"})
+
+
 def command_name(words: Sequence[bytes]) -> str:
     """Lower case; "" for no command."""
     return words[0].decode(errors="replace").lower() if words else ""
