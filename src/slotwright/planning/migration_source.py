@@ -1,0 +1,305 @@
+"""What of the source stands in the way of moving it, or would be felt by its clients meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slotwright.model.cluster import Role
+from slotwright.model.findings import Finding, Severity
+from slotwright.model.migration import DatabaseMap, DatabaseRule
+from slotwright.model.source_survey import PLAIN_TYPES, Right, SourceSurvey
+from slotwright.model.topology import Mode
+from slotwright.planning.big_keys import BASIS, NOTED_S, WARNED_S, blocking_of
+from slotwright.planning.hash_tags import shown_key
+from slotwright.planning.sizes import COPY_SHARE, shown_bytes
+from slotwright.wire.flavor import is_supported
+
+NEEDED = ("psync", "replconf", "info", "scan", "type", "pttl", "dump", "client|pause")
+"""Without these nothing can be copied, compared or cut over."""
+WANTED = ("config|get", "memory|usage")
+"""Without these the plan knows less."""
+
+_BACKLOG_S = 60
+"""A connection that is lost for so long should find what it missed."""
+_NEAR = 0.5
+
+
+def judge_source(source: SourceSurvey, databases: DatabaseMap, copy_s: float) -> Iterator[Finding]:
+    """``copy_s`` is how long the copy will take, by estimate."""
+    yield from _server(source)
+    yield from _databases(source, databases)
+    yield from _rights(source)
+    yield from _memory(source)
+    yield from _feeding(source, copy_s)
+    yield from _keys(source)
+    if source.unread:
+        yield Finding(
+            "facts-unread",
+            Severity.NOTE,
+            str(source.address),
+            "not everything could be read",
+            "see what it is; what depends on it is not judged",
+            seen="; ".join(source.unread),
+        )
+
+
+def _server(source: SourceSurvey) -> Iterator[Finding]:
+    where = str(source.address)
+    if source.mode is Mode.CLUSTER:
+        yield Finding(
+            "source-in-cluster",
+            Severity.SERIOUS,
+            where,
+            "the source is a member of a cluster: it has a part of the data only, and what it has moves with its slots",
+            "give a stand-alone server; a cluster is brought into another shape by: slotwright rebuild",
+        )
+    if not is_supported(source.version):
+        yield Finding(
+            "source-version-untested",
+            Severity.WARNING,
+            where,
+            f"nothing older than Redis 6.2 was tried as a source; this is {source.version.title}",
+            "try it with a copy of the data first",
+        )
+    if source.role is Role.REPLICA:
+        yield _replica(source, where)
+    if not source.saving.last_save_ok:
+        yield Finding(
+            "persistence-failing",
+            Severity.SERIOUS,
+            where,
+            "its last snapshot failed, and a copy begins with one",
+            "see the end of its log for the cause, then try BGSAVE",
+            seen="rdb_last_bgsave_status:err",
+        )
+    if source.notifications:
+        yield Finding(
+            "keyspace-notifications",
+            Severity.WARNING,
+            where,
+            "it sends keyspace notifications; in a cluster each node tells those of its own keys alone",
+            "set notify-keyspace-events in the topology file, and let who listens subscribe on every primary",
+            seen=f"notify-keyspace-events {source.notifications}",
+        )
+
+
+def _replica(source: SourceSurvey, where: str) -> Finding:
+    primary = str(source.primary) if source.primary else "unknown"
+    if not source.link_is_up:
+        return Finding(
+            "source-is-replica",
+            Severity.SERIOUS,
+            where,
+            f"the source is a replica whose link to its primary {primary} is down: its data is old",
+            f"give the primary: slotwright migrate {primary}",
+        )
+    return Finding(
+        "source-is-replica",
+        Severity.WARNING,
+        where,
+        f"the source is a replica of {primary}: the copy spares the primary, but it is there that writes have to stop",
+        f"stop the writers before the cutover, or give the primary: slotwright migrate {primary}",
+    )
+
+
+def _databases(source: SourceSurvey, databases: DatabaseMap) -> Iterator[Finding]:
+    others = [found for found in source.databases if found.number and found.keys]
+    if not others:
+        return
+    seen = ", ".join(f"db{found.number}: {found.keys:,}" for found in others)
+    if databases.rule is DatabaseRule.REFUSE:
+        prefix = databases.template.replace("{db}", str(others[0].number))
+        yield Finding(
+            "databases-in-use",
+            Severity.SERIOUS,
+            str(source.address),
+            "keys are in databases other than 0, which a cluster does not have",
+            f"choose what becomes of them: a prefix for each ({prefix}KEY), or the same databases where the target is "
+            "Valkey 9 with cluster-databases",
+            seen=seen,
+        )
+    elif databases.rule is DatabaseRule.PREFIX:
+        names = ", ".join(databases.prefix(found.number).decode(errors="replace") for found in others)
+        yield Finding(
+            "databases-in-use",
+            Severity.WARNING,
+            str(source.address),
+            "keys of databases other than 0 get a prefix, by which clients have to ask for them afterwards",
+            f"give the clients the prefixes: {names}",
+            seen=seen,
+            risk="a key of database 0 that has such a name already would be taken for one of them",
+        )
+
+
+def _rights(source: SourceSurvey) -> Iterator[Finding]:
+    rights, where = source.rights, str(source.address)
+    for names, severity in ((NEEDED, Severity.SERIOUS), (WANTED, Severity.WARNING)):
+        denied = [name for name in names if rights.of(name) is Right.DENIED]
+        if denied:
+            yield Finding(
+                "right-missing",
+                severity,
+                where,
+                f"the user {rights.user} may not do: {', '.join(map(_spoken, denied))}",
+                f"ACL SETUSER {rights.user} {' '.join(f'+{name}' for name in denied)}"
+                "   (then ACL SAVE or CONFIG REWRITE, to outlive a restart)",
+                seen=rights.denial,
+            )
+        absent = [name for name in names if rights.of(name) is Right.ABSENT]
+        if absent:
+            yield Finding(
+                "command-renamed",
+                severity,
+                where,
+                f"the server does not know: {', '.join(map(_spoken, absent))}",
+                "restart it without rename-command for these; or give a replica of it that has them as the source",
+            )
+    if rights.all_keys is False:
+        yield Finding(
+            "keys-forbidden",
+            Severity.SERIOUS,
+            where,
+            f"the user {rights.user} may not read every key",
+            f"ACL SETUSER {rights.user} allkeys",
+        )
+
+
+def _spoken(name: str) -> str:
+    return name.replace("|", " ").upper()
+
+
+def _memory(source: SourceSurvey) -> Iterator[Finding]:
+    memory, where = source.memory, str(source.address)
+    is_full = memory.maxmemory_bytes and memory.used_bytes > 0.95 * memory.maxmemory_bytes
+    if memory.policy not in ("", "noeviction") and memory.maxmemory_bytes and (memory.evicted_keys or is_full):
+        yield Finding(
+            "source-evicting",
+            Severity.WARNING if is_full else Severity.NOTE,
+            where,
+            "it evicts keys to stay below its maxmemory" if is_full else "it has evicted keys since it was started",
+            "nothing for the copy: an eviction reaches the target as a deletion. To keep keys: CONFIG SET maxmemory",
+            seen=f"{memory.evicted_keys:,} evicted, {shown_bytes(memory.used_bytes)} of "
+            f"{shown_bytes(memory.maxmemory_bytes)}, {memory.policy}",
+        )
+    free = memory.system_bytes - max(memory.used_bytes, memory.rss_bytes)
+    if memory.system_bytes and free < COPY_SHARE * memory.used_bytes:
+        yield Finding(
+            "source-memory-short",
+            Severity.WARNING,
+            where,
+            "while the snapshot is made, pages that clients change are copied, and its host has little room for that",
+            "copy when few writes come, or give a replica on another host as the source",
+            seen=f"{shown_bytes(memory.used_bytes)} used on a host with {shown_bytes(memory.system_bytes)}",
+            risk="the kernel ends the server when memory runs out. Other programs there make it worse",
+        )
+
+
+def _feeding(source: SourceSurvey, copy_s: float) -> Iterator[Finding]:
+    feeding, where = source.feeding, str(source.address)
+    rate = stream_rate(source)
+    waiting = rate * copy_s
+    limits = [
+        limit
+        for limit in (feeding.limit_bytes, feeding.soft_limit_bytes if copy_s > feeding.soft_limit_s else 0)
+        if limit
+    ]
+    if limits and waiting > _NEAR * min(limits):
+        yield Finding(
+            "replica-limit",
+            Severity.SERIOUS if waiting > min(limits) else Severity.WARNING,
+            where,
+            "more changes may come during the copy than the source keeps for a replica before it hangs up",
+            f'CONFIG SET client-output-buffer-limit "replica {_room(waiting)} 0 0" until the move is done',
+            seen=f"{shown_bytes(round(rate))}/s for {copy_s:.0f} s; the limit is {shown_bytes(min(limits))}",
+            risk="the copy begins anew, over and over",
+        )
+    if feeding.backlog_bytes is not None and rate * _BACKLOG_S > feeding.backlog_bytes:
+        yield Finding(
+            "backlog-small",
+            Severity.WARNING,
+            where,
+            f"the source's backlog has less than {_BACKLOG_S} s of changes",
+            f"CONFIG SET repl-backlog-size {_room(rate * _BACKLOG_S)}",
+            seen=f"{shown_bytes(round(rate))}/s; repl-backlog-size {shown_bytes(feeding.backlog_bytes)}",
+            risk="a connection that is lost for longer than that makes the copy begin anew",
+        )
+    if feeding.maxclients and feeding.clients + _OUR_CONNECTIONS > feeding.maxclients:
+        yield Finding(
+            "maxclients-reached",
+            Severity.SERIOUS,
+            where,
+            f"the source has no room for {_OUR_CONNECTIONS} more connections",
+            f"CONFIG SET maxclients {feeding.clients + 100}, or end some clients",
+            seen=f"{feeding.clients:,} of {feeding.maxclients:,}",
+        )
+    if feeding.min_replicas_to_write:
+        yield Finding(
+            "min-replicas",
+            Severity.NOTE,
+            where,
+            "the source counts its replicas before it takes a write, and counts slotwright as one of them meanwhile",
+            "see that it has enough others when the move is over, if it shall go on",
+            seen=f"min-replicas-to-write {feeding.min_replicas_to_write}, {feeding.replicas} replicas",
+        )
+
+
+_OUR_CONNECTIONS = 4
+
+
+def stream_rate(source: SourceSurvey) -> float:
+    """Bytes of changes a second; where the source doesn't count them, the part of its input that its writes may be."""
+    traffic = source.traffic
+    if traffic.stream_bytes_per_s is not None:
+        return traffic.stream_bytes_per_s
+    if not traffic.commands_per_s:
+        return 0.0
+    return traffic.input_bytes_per_s * min(1.0, traffic.writes_per_s / traffic.commands_per_s)
+
+
+def _room(count: float) -> str:
+    """Twice as much, in whole megabytes, at least 64."""
+    return f"{max(64, round(2 * count / 2**20) + 1)}mb"
+
+
+def _keys(source: SourceSurvey) -> Iterator[Finding]:
+    sample, where = source.keys, str(source.address)
+    if not sample.is_complete:
+        yield Finding(
+            "keys-sampled",
+            Severity.NOTE,
+            where,
+            f"{sample.looked_at:,} of {sample.total:,} keys were looked at: sizes are estimates, and a rare big key or "
+            "type may have been missed",
+            "look at all of them: --full",
+        )
+    slow = [
+        (blocking.restore_s, key, blocking)
+        for key in sample.biggest
+        if (blocking := blocking_of(key)) is not None and blocking.restore_s >= NOTED_S
+    ]
+    if slow:
+        worst = max(seconds for seconds, _, _ in slow)
+        shown = [
+            f"{shown_key(key.named[1])} ({key.type}, {shown_bytes(key.bytes)}, {blocking.restore_s * 1e3:,.0f} ms)"
+            for _, key, blocking in sorted(slow, key=lambda found: -found[0])[:3]
+        ]
+        yield Finding(
+            "big-keys",
+            Severity.WARNING if worst >= WARNED_S else Severity.NOTE,
+            where,
+            f"{len(slow)} big {'key holds' if len(slow) == 1 else 'keys hold'} a primary of the target up for "
+            f"{worst * 1e3:,.0f} ms at the most when they arrive",
+            "split them where the data allows it; before the cutover nobody waits for the target",
+            seen="; ".join(shown),
+            risk=f"a change that has to be carried by its value does the same after the copy ({BASIS})",
+        )
+    strange = sorted({kind.type for kind in sample.kinds} - set(PLAIN_TYPES))
+    if source.modules and not strange and not sample.is_complete:
+        yield Finding(
+            "modules-loaded",
+            Severity.WARNING,
+            where,
+            "modules are loaded, and not all keys were looked at for theirs",
+            "look at all of them: --full",
+            seen=", ".join(source.modules),
+        )
