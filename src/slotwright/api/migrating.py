@@ -1,22 +1,28 @@
-"""migrate: a running server's data into a cluster, live; followed until the cutover, or given up."""
+"""migrate: a running server's data into a cluster, live; followed until the cutover, or given up.
+
+One process copies and follows, and holds the migration's lock. Other terminals read its status and leave it a request.
+What was cut is gone on with: from the offset that was kept where the source still has that history, else with a new copy.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slotwright.adapters import lock
 from slotwright.adapters.migration_store import MigrationStore, known_migrations, migration_name
-from slotwright.api.comparing import open_comparer
 from slotwright.api.context import Context
-from slotwright.api.migration_ground import Grounds, open_grounds
-from slotwright.api.migration_planning import refuse_unfit
-from slotwright.errors import InputError, PartialError, RefusedError
+from slotwright.api.migration_ground import Ways, build_migrator, fences, open_ways
+from slotwright.api.migration_planning import make_plan, refuse_unfit
+from slotwright.api.source import find_source
+from slotwright.api.targets import find_target
+from slotwright.errors import InputError, PartialError, RefusedError, SlotwrightError
 from slotwright.model.comparison import Comparison
-from slotwright.model.events import Began, Ended
+from slotwright.model.events import Began, Ended, Moved
 from slotwright.model.migration import (
     DatabaseMap,
     Limits,
@@ -33,8 +39,8 @@ from slotwright.operations.migration.migrator import Migrator, Outcome
 AgreeToMigrate = Callable[[MigrationPlan], bool]
 
 _TELL_S = 0.5
-_KEEP_S = 1.0
 _ASK_S = 0.2
+_TIDY_UNPROVED = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +82,288 @@ class Migrated:
     def is_ok(self) -> bool:
         """Nothing differs."""
         return self.comparison.is_equal and not (self.outcome and self.outcome.wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A migration as it is kept, and as its process told last. ``is_running``: such a process is there."""
+
+    name: str
+    migration: Migration
+    status: Status | None
+    is_running: bool
+
+
+async def plan_move(context: Context, wish: MigrateWish) -> MigrationPlan:
+    """What stands in the way, and what would be done. Nothing is changed."""
+    source = find_source(context, wish.source, wish.user, wish.password_file)
+    async with open_ways(context, source, find_target(context, wish.target)) as ways:
+        return await make_plan(ways, wish)
+
+
+async def migrate(context: Context, wish: MigrateWish, agree: AgreeToMigrate | None = None) -> Migrated:
+    """Begin a migration and go on until it is cut over or stopped.
+
+    Raises RefusedError (migration-unfit, migration-begun, declined, locked): nothing was changed then; PartialError for
+    what can be gone on with by :func:`resume_migration`.
+    """
+    source = find_source(context, wish.source, wish.user, wish.password_file)
+    target = find_target(context, wish.target)
+    store = MigrationStore(context.state_root, migration_name(wish.source, target.name))
+    known = store.read()
+    if known is not None and not known.is_over:
+        raise _begun(store, known)
+    async with open_ways(context, source, target) as ways:
+        plan = await make_plan(ways, wish)
+        refuse_unfit(plan)
+        if agree is not None and not agree(plan):
+            raise RefusedError("not confirmed", code="declined", left="nothing was changed")
+        migration = Migration(
+            wish.source,
+            wish.target or target.name,
+            target.name,
+            wish.user,
+            str(wish.password_file or ""),
+            wish.databases,
+            wish.limits,
+            Phase.COPY,
+            context.clock.wall(),
+        )
+        with lock.hold(store.lock_path, "migrate", store.name):
+            store.write(migration)
+            return await _Run(context, ways, store, migration, plan, wish.cuts_over).go()
+
+
+async def resume_migration(context: Context, name: str | None, *, cuts_over: bool = False) -> Migrated:
+    """Go on with a migration that was cut or stopped; ``cuts_over``: as soon as it is ready.
+
+    Raises InputError where there is none to go on with, RefusedError (locked) where a process does it already.
+    """
+    store, migration = find_migration(context, name)
+    if migration.phase is Phase.MOVED:
+        raise InputError(
+            f"{migration.name} is done: the source was cut over",
+            code="migration-done",
+            where=store.name,
+            hint="slotwright migrate --abort gives the source back, and says what that would lose",
+        )
+    with lock.hold(store.lock_path, "migrate --resume", store.name):
+        async with _ways_of(context, migration) as ways:
+            return await _Run(context, ways, store, migration, None, cuts_over).go()
+
+
+def migrations(context: Context) -> tuple[Seen, ...]:
+    """All that are kept, the newest first."""
+    return tuple(_seen(context, name) for name in known_migrations(context.state_root))
+
+
+def migration_status(context: Context, name: str | None) -> Seen:
+    """One of them; None: the only one, or the newest that is not over."""
+    store, _ = find_migration(context, name)
+    return _seen(context, store.name)
+
+
+async def cut_over(context: Context, name: str | None) -> Seen | Migrated:
+    """Ask the process that follows to cut over, and wait until it has; where there is none, go on and do it here.
+
+    Raises PartialError (not-cut-over) where that process ended otherwise.
+    """
+    store, migration = find_migration(context, name)
+    if not lock.is_held(store.lock_path):
+        return await resume_migration(context, store.name, cuts_over=True)
+    store.ask(Request.CUTOVER)
+    text = f"cut over {migration.name}"
+    context.report(Began("ask", text))
+    while lock.is_held(store.lock_path):
+        status = store.read_status()
+        context.report(Moved("ask", status.words if status else ""))
+        await context.clock.sleep(_ASK_S)
+    seen = _seen(context, store.name)
+    is_moved = seen.migration.phase is Phase.MOVED
+    context.report(Ended("ask", text, is_moved))
+    if not is_moved:
+        raise PartialError(
+            f"{migration.name} was not cut over",
+            code="not-cut-over",
+            where=store.name,
+            seen=seen.status.words if seen.status else "",
+            left="the source is as it was",
+            hint="the other terminal says why; slotwright migrate --resume goes on",
+        )
+    return seen
+
+
+def find_migration(context: Context, name: str | None) -> tuple[MigrationStore, Migration]:
+    """By its name or by its source; None: the only one that is not over. Raises InputError."""
+    known = [(store, found) for store in _stores(context) if (found := store.read()) is not None]
+    open_ones = [(store, found) for store, found in known if not found.is_over]
+    if name is None:
+        if len(open_ones) == 1:
+            return open_ones[0]
+        what = "there is no migration" if not open_ones else "there are several migrations"
+    else:
+        chosen = [(store, found) for store, found in known if name in (store.name, found.source, found.name)]
+        if chosen:
+            return chosen[0]
+        what = f"there is no migration {name}"
+    names = ", ".join(store.name for store, _ in open_ones or known)
+    raise InputError(
+        what, code="no-migration", hint=f"name one of: {names}" if names else "slotwright migrate SOURCE TARGET"
+    )
+
+
+@asynccontextmanager
+async def _ways_of(context: Context, migration: Migration) -> AsyncIterator[Ways]:
+    password_file = Path(migration.password_file) if migration.password_file else None
+    source = find_source(context, migration.source, migration.user, password_file)
+    async with open_ways(context, source, find_target(context, migration.target)) as ways:
+        yield ways
+
+
+def _stores(context: Context) -> list[MigrationStore]:
+    return [MigrationStore(context.state_root, name) for name in known_migrations(context.state_root)]
+
+
+def _seen(context: Context, name: str) -> Seen:
+    store = MigrationStore(context.state_root, name)
+    migration = store.read()
+    assert migration is not None
+    return Seen(name, migration, store.read_status(), lock.is_held(store.lock_path))
+
+
+def _begun(store: MigrationStore, known: Migration) -> RefusedError:
+    is_moved = known.phase is Phase.MOVED
+    return RefusedError(
+        f"{known.name} was {'cut over' if is_moved else 'begun'} already",
+        code="migration-begun",
+        where=store.name,
+        left="nothing was changed",
+        hint="slotwright migrate --abort gives the source back"
+        if is_moved
+        else "slotwright migrate --resume goes on with it, --abort gives it up",
+    )
+
+
+@dataclass
+class _Run:
+    """One process of a migration, from attaching to the cutover or the stop."""
+
+    context: Context
+    ways: Ways
+    store: MigrationStore
+    migration: Migration
+    plan: MigrationPlan | None
+    cuts_over: bool
+
+    async def go(self) -> Migrated:
+        began = self.context.clock.now()
+        journal = self.context.open_journal(self.store.journal_path)
+        journal.write({"phase": "intent", "step": "migrate", "source": self.migration.source})
+        self.store.take_request()
+        migrator = await build_migrator(self.ways, self.migration)
+        telling = asyncio.create_task(self._tell(migrator))
+        outcome: Outcome | None = None
+        try:
+            async with migrator.running():
+                self._keep(migrator, Phase.FOLLOW)
+                comparison = await migrator.prove()
+                outcome = await self._follow(migrator)
+                comparison = migrator.comparison or comparison
+        finally:
+            telling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await telling
+            with contextlib.suppress(SlotwrightError):
+                self._keep(migrator, self.migration.phase)
+        if outcome is not None and not outcome.wrong:
+            self.migration = replace(self.migration, phase=Phase.MOVED, moved_at=self.context.clock.wall())
+            self.store.write(self.migration)
+        journal.write({"phase": "done", "step": "migrate", "now": self.migration.phase.value})
+        migrator.words = "moved" if self.migration.phase is Phase.MOVED else "stopped"
+        await self._tell_once(migrator, lag=0)
+        guards = [line.pump.ground.guard for line in migrator.lines]
+        return Migrated(
+            self.store.name,
+            self.migration,
+            self.plan,
+            comparison,
+            tuple(line.pump.progress for line in migrator.lines),
+            outcome,
+            max(guard.percentile(0.5) for guard in guards),
+            max(guard.percentile(0.99) for guard in guards),
+            self.context.clock.now() - began,
+        )
+
+    async def _follow(self, migrator: Migrator) -> Outcome | None:
+        """Until somebody wants the cutover (its outcome) or the stop (None)."""
+        text = "ready: the target follows"
+        self.context.report(Began("ready", text))
+        if not self.cuts_over:
+            self.context.report(Moved("ready", "slotwright migrate --cutover in another terminal; Ctrl-C stops"))
+        while not self.cuts_over:
+            await migrator.watch(_ASK_S)
+            request = self.store.take_request()
+            if request is Request.STOP:
+                self.context.report(Ended("ready", "stopped"))
+                return None
+            self.cuts_over = request is Request.CUTOVER
+            if migrator.is_shaken:
+                await migrator.prove()
+            elif migrator.unproved > _TIDY_UNPROVED:
+                await migrator.recheck()
+        self.context.report(Ended("ready", text))
+        if migrator.is_shaken:
+            await migrator.prove()
+
+        def intend(before: tuple[ReadOnly, ...]) -> None:
+            self.migration = replace(self.migration, phase=Phase.CLOSING, read_only=before)
+            self.store.write(self.migration)
+
+        outcome = await migrator.cut_over(intend)
+        if outcome.wrong:
+            self.migration = replace(self.migration, phase=Phase.FOLLOW, read_only=())
+            self.store.write(self.migration)
+        return outcome
+
+    def _keep(self, migrator: Migrator, phase: Phase) -> None:
+        keys = sum(line.expected_keys for line in migrator.lines)
+        phase = self.migration.phase if self.migration.phase is Phase.CLOSING else phase
+        self.migration = replace(
+            self.migration,
+            phase=phase,
+            positions=migrator.positions or self.migration.positions,
+            source_keys=keys or self.migration.source_keys,
+        )
+        self.store.write(self.migration)
+
+    async def _tell(self, migrator: Migrator) -> None:
+        """Status for other terminals, and the position on disk."""
+        while True:
+            await self.context.clock.sleep(_TELL_S)
+            try:
+                await self._tell_once(migrator, await asyncio.wait_for(migrator.lag(), 2.0))
+            except (SlotwrightError, TimeoutError):
+                continue
+            if self.migration.phase is Phase.FOLLOW:
+                self._keep(migrator, Phase.FOLLOW)
+
+    async def _tell_once(self, migrator: Migrator, lag: int) -> None:
+        done = [line.pump.progress for line in migrator.lines]
+        guards = [line.pump.ground.guard for line in migrator.lines]
+        self.store.write_status(
+            Status(
+                self.context.clock.wall(),
+                migrator.words,
+                sum(each.keys for each in done),
+                sum(line.expected_keys for line in migrator.lines),
+                sum(each.changes for each in done),
+                sum(each.by_value for each in done),
+                sum(each.mended for each in done),
+                lag,
+                migrator.held,
+                migrator.unproved,
+                max(guard.percentile(0.5) for guard in guards),
+                max(guard.percentile(0.99) for guard in guards),
+                migrator.comparison is not None,
+            )
+        )

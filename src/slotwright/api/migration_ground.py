@@ -103,7 +103,7 @@ async def build_migrator(ways: Ways, migration: Migration) -> Migrator:
     target = await _replay_side(ways.target_roster, cluster.owners[0][0], ways.target_side)
     lines = [await _line(ways, migration, cluster, address, target) for address in ways.source_side.servers]
     by_address = {line.address: line for line in lines}
-    owner = {slot: by_address[server] for server in by_address for slot in ways.source_side.slots_of(server)}
+    owners = [by_address[owner] if owner is not None else lines[0] for owner in ways.source_side.owners]
 
     def make_prover(tell: Callable[[Compared], None]) -> Comparer:
         brake = Brake(context.clock, limit_ms=migration.limits.latency_ms)
@@ -116,7 +116,7 @@ async def build_migrator(ways: Ways, migration: Migration) -> Migrator:
 
     return Migrator(
         lines,
-        lambda named: owner[key_slot(named[1])],
+        lambda named: owners[key_slot(named[1])],
         make_prover,
         cluster.count,
         sync_functions,
@@ -166,7 +166,8 @@ async def _skew_ms(ways: Ways, address: Address) -> int:
     before = ways.context.clock.wall()
     said = await connection.call("TIME")
     assert isinstance(said, list)
-    theirs = int(said[0] or 0) * 1000 + int(said[1] or 0) // 1000  # type: ignore[call-overload]
+    seconds, micros = (int(part) for part in said if isinstance(part, bytes))
+    theirs = seconds * 1000 + micros // 1000
     return int(theirs - (before + ways.context.clock.wall()) / 2 * 1000)
 
 

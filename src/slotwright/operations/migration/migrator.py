@@ -136,6 +136,11 @@ class Migrator:
         )
 
     @property
+    def is_shaken(self) -> bool:
+        """Whether something happened after which only a comparison of everything tells."""
+        return any(line.pump.is_shaken for line in self.lines)
+
+    @property
     def held(self) -> int:
         """Keys that wait to be carried by value."""
         return sum(line.pump.holding.count for line in self.lines)
@@ -177,7 +182,7 @@ class Migrator:
             found = await self._watched(self._prover.every_key())
             wrong = {each.named for each in await self.recheck()}
             self.comparison = mended(found, [each for each in self._suspects.values() if each.named not in wrong])
-            if not any(line.pump.is_shaken for line in self.lines):
+            if not self.is_shaken:
                 break
         else:
             raise PartialError(
