@@ -138,3 +138,14 @@ def value_layouts(version: int) -> dict[int, Layout]:
 def skipped_layouts(version: int) -> dict[int, Layout]:
     """What follows the opcodes that say nothing which has to be carried over."""
     return _COMMON_OPCODES | (_VALKEY_OPCODES if version >= FIRST_VALKEY_VERSION else {})
+
+
+def quick_layouts(version: int) -> dict[int, Layout]:
+    """The types that are one string (for these, nothing), or a length and that many rows of what is said here."""
+    quick: dict[int, Layout] = {}
+    for kind, layout in value_layouts(version).items():
+        if layout == (STRING,):
+            quick[kind] = ()
+        elif len(layout) == 1 and isinstance(layout[0], tuple):
+            quick[kind] = layout[0]
+    return quick
