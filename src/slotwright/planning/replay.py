@@ -12,9 +12,9 @@ What holds:
   other, as nobody reads the target before the cutover.
 - *A command by value* is whole when the keys that it names have the value that they had in the source at its offset or
   later, and what the stream says of these keys up to that later offset is not done any more.
-- *The target may not do what the source did.* An error reply to a :class:`~.replay_actions.Send`, and a reply 0 to
-  PEXPIREAT or PERSIST, mean that the target's keys are not what they were in the source (most likely one expired there
-  by its own clock before this was applied): give ``keys`` the source's value, as for ByValue.
+- *The target may not do what the source did.* Replies tell (:func:`~.replay_replies.is_doubtful`): then ``keys`` of the
+  Send are to be given the source's value, as for ByValue. This also catches options that only the source knows, so
+  these are not listed here. The same is due when some of a Send's keys wait for their value: then all of them have to.
 - *Expiry.* The source says DEL when a key expires. A target that is behind, or whose clock is ahead, expires it
   earlier: if the source prolonged it meanwhile, it is missing, or INCR and its like made it anew. Whoever sends has to
   know of keys that expired there by themselves (``import-mode`` of Valkey 8.1+, or the ``expired`` events) and give
@@ -34,6 +34,7 @@ from slotwright.planning.replay_actions import (
     Acknowledge,
     Action,
     ByValue,
+    CopyFunctions,
     FlushDatabase,
     Send,
     SendToAll,
@@ -41,7 +42,7 @@ from slotwright.planning.replay_actions import (
     Stop,
     Unknowable,
 )
-from slotwright.planning.replay_rewrites import REWRITES, SPLIT, one_by_one
+from slotwright.planning.replay_rewrites import REWRITES, SPLIT, one_by_one, without_field_times
 from slotwright.wire.command_table import CommandTable
 from slotwright.wire.flavor import can_read_data
 
@@ -158,6 +159,8 @@ class Replayer:
 
     def _rewrite(self, name: bytes, arguments: Sequence[bytes], received_ms: int) -> Actions:
         said = REWRITES[name](arguments, received_ms)
+        if said is not None and said[0] == b"HSETEX" and not self._target.commands.knows(said):
+            said = without_field_times(said)
         if said is None or not self._target.commands.knows(said):
             return self._by_value(arguments, (1,), f"{_shown(name)} can't be said to the target")
         if said[0] == b"RESTORE" and not can_read_data(self._target.version, self._source.version):
@@ -264,6 +267,8 @@ class Replayer:
         if what == b"LOAD" and len(arguments) > 2:
             return (SendToAll(0, (b"FUNCTION", b"LOAD", b"REPLACE", arguments[-1])),)
         if what == b"RESTORE" and len(arguments) > 2:
+            if not can_read_data(self._target.version, self._source.version):
+                return (CopyFunctions(),)
             has_flush = any(argument.upper() == b"FLUSH" for argument in arguments[3:])
             return (SendToAll(0, (b"FUNCTION", b"RESTORE", arguments[2], b"FLUSH" if has_flush else b"REPLACE")),)
         return (SendToAll(0, tuple(arguments)),)

@@ -35,6 +35,11 @@ class FlushDatabase:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyFunctions:
+    """Make the functions of every primary those that the source has now (FUNCTION LIST WITHCODE, FLUSH, LOAD)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ByValue:
     """The command changed or removed ``keys`` (named as in the source), and can't be done in the target: give each the
     value that it has in the source at this command's offset or at a later one, or remove it where it has none. ``why``
@@ -72,4 +77,4 @@ class Stop:
     reason: str
 
 
-Action = Send | SendToAll | FlushDatabase | ByValue | Unknowable | Acknowledge | Skip | Stop
+Action = Send | SendToAll | FlushDatabase | CopyFunctions | ByValue | Unknowable | Acknowledge | Skip | Stop

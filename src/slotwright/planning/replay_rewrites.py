@@ -20,6 +20,7 @@ _SECOND_MS = 1000
 _RELATIVE = {b"EX": _SECOND_MS, b"PX": 1}
 _ABSOLUTE = {b"EXAT": _SECOND_MS, b"PXAT": 1}
 _CONDITIONS = frozenset({b"NX", b"XX", b"GET"})
+_STREAM_WORDS = frozenset({b"NOMKSTREAM", b"KEEPREF", b"DELREF", b"ACKED"})
 _COMPARISONS = frozenset({b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"})
 
 
@@ -84,15 +85,21 @@ def _get_and_expire(arguments: Arguments, received_ms: int) -> Arguments | None:
 
 
 def _hash_expire(unit: bytes) -> Rewrite:
-    """Only without a condition: of several fields some may have met it."""
+    """The condition stays: of several fields some may have met it, and the same ones meet it in the target."""
 
     def rewrite(arguments: Arguments, received_ms: int) -> Arguments | None:
-        if len(arguments) < 6 or arguments[3].upper() != b"FIELDS":
+        if len(arguments) < 6:
             return None
         deadline = deadline_ms(unit, arguments[2], received_ms)
         return None if deadline is None else [b"HPEXPIREAT", arguments[1], b"%d" % deadline, *arguments[3:]]
 
     return rewrite
+
+
+def _hash_get_and_delete(arguments: Arguments, _: int) -> Arguments | None:
+    if len(arguments) < 5 or arguments[2].upper() != b"FIELDS":
+        return None
+    return [b"HDEL", arguments[1], *arguments[4:]]
 
 
 def _hash_set_with_time(arguments: Arguments, received_ms: int) -> Arguments | None:
@@ -113,6 +120,16 @@ def _hash_set_with_time(arguments: Arguments, received_ms: int) -> Arguments | N
     return None
 
 
+def without_field_times(arguments: Arguments) -> Arguments | None:
+    """HSETEX (as rewritten) for a server that has no times to live of fields: the same when it sets none. Redis 8 says
+    HINCRBYFLOAT in this way."""
+    words = [argument.upper() for argument in arguments[2:5]]
+    at = 2 + words.index(b"FIELDS") if b"FIELDS" in words else 0
+    if not at or (at == 3 and words[0] != b"KEEPTTL") or at > 3:
+        return None
+    return [b"HSET", arguments[1], *arguments[at + 2 :]]
+
+
 def _restore(arguments: Arguments, received_ms: int) -> Arguments | None:
     if len(arguments) < 4 or not arguments[2].isdigit():
         return None
@@ -123,33 +140,56 @@ def _restore(arguments: Arguments, received_ms: int) -> Arguments | None:
     return [b"RESTORE", arguments[1], b"%d" % deadline, arguments[3], b"REPLACE", b"ABSTTL"]
 
 
-def _added(arguments: Arguments, received_ms: int) -> Arguments | None:
+def _added(arguments: Arguments, _: int) -> Arguments | None:
     """XADD is understood when its id is a whole one: with ``*`` each server would choose its own."""
+    trimmed = _without_limit(arguments)
+    if trimmed is None:
+        return None
     index = 2
-    while index < len(arguments):
-        word = arguments[index].upper()
+    while index < len(trimmed):
+        word = trimmed[index].upper()
         if word in (b"MAXLEN", b"MINID"):
-            if index + 1 < len(arguments) and arguments[index + 1] == b"~":
-                return None
-            index += 3 if index + 1 < len(arguments) and arguments[index + 1] == b"=" else 2
-        elif word in (b"NOMKSTREAM", b"KEEPREF", b"DELREF", b"ACKED"):
+            index += 3 if trimmed[index + 1 : index + 2] == [b"="] else 2
+        elif word in _STREAM_WORDS:
             index += 1
-        elif word == b"LIMIT":
-            index += 2
         else:
-            return None if b"*" in word else arguments
+            time_ms, _dash, sequence = word.partition(b"-")
+            return trimmed if time_ms.isdigit() and (not _dash or sequence.isdigit()) else None
     return None
 
 
-def _trimmed(arguments: Arguments, received_ms: int) -> Arguments | None:
-    """XTRIM is understood when it is exact: where ``~`` ends depends on how the stream is stored."""
-    return None if len(arguments) < 4 or arguments[3] == b"~" else arguments
+def _trimmed(arguments: Arguments, _: int) -> Arguments | None:
+    """XTRIM is understood when it is exact."""
+    return _without_limit(arguments)
+
+
+def _without_limit(arguments: Arguments) -> Arguments | None:
+    """XADD or XTRIM without LIMIT, None where the trimming is not exact: where ``~`` ends depends on how a stream is
+    stored.
+
+    A source says in the stream where its ``~`` ended: it writes ``=`` in its place and that number, but leaves LIMIT,
+    which clients (other than a primary) may only say beside ``~`` (t_stream.c, streamParseAddOrTrimArgsOrReply).
+    """
+    kept = list(arguments)
+    for index in range(2, len(kept) - 1):
+        word = kept[index].upper()
+        if word in (b"MAXLEN", b"MINID"):
+            if kept[index + 1] == b"~":
+                return None
+            at = index + (3 if kept[index + 1] == b"=" else 2)
+            if at + 1 < len(kept) and kept[at].upper() == b"LIMIT":
+                del kept[at : at + 2]
+            return kept
+        if word not in _STREAM_WORDS:
+            break
+    return kept
 
 
 REWRITES: Mapping[bytes, Rewrite] = {
     b"EXPIRE": _expire(b"EX"),
     b"EXPIREAT": _expire(b"EXAT"),
     b"GETEX": _get_and_expire,
+    b"HGETDEL": _hash_get_and_delete,
     b"HEXPIRE": _hash_expire(b"EX"),
     b"HEXPIREAT": _hash_expire(b"EXAT"),
     b"HPEXPIRE": _hash_expire(b"PX"),
