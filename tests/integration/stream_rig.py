@@ -66,21 +66,24 @@ def library(name: str, body: str) -> bytes:
 class Follower:
     """A replica by its own socket: the snapshot is thrown away, the stream is kept as commands."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, replication_id: str = "", offset: int = 0) -> None:
+        """From a snapshot on; or, with ``replication_id``, from ``offset`` of that history on."""
         host, port = address.rsplit(":", 1)
         self._socket = socket.create_connection((host, int(port)), timeout=20)
         self._received = b""
+        self._changes: list[replication.Change] = []
         for words in replication.greeting(1):
             self._socket.sendall(words)
             line = self._line()
             assert line in (b"+PONG", b"+OK"), line
-        self._socket.sendall(replication.sync_request())
-        reply = replication.parse_sync_reply(self._line())
-        assert isinstance(reply, replication.FullSync), reply
-        self.started_at = reply
-        self.snapshot = self._snapshot(replication.SnapshotBody(self._line()))
-        self.stream = replication.CommandStream(reply.offset)
-        self._changes = self.stream.feed(self._received)
+        self._socket.sendall(replication.sync_request(replication_id, offset))
+        self.answer = replication.parse_sync_reply(self._line())
+        self.snapshot = b""
+        if isinstance(self.answer, replication.FullSync):
+            self.replication_id, offset = self.answer.replication_id, self.answer.offset
+            self.snapshot = self._snapshot(replication.SnapshotBody(self._line()))
+        self.stream = replication.CommandStream(offset)
+        self._changes += self.stream.feed(self._received)
 
     def _line(self) -> bytes:
         while True:
@@ -126,6 +129,7 @@ class Source:
     """A stand-alone server, its follower, and a second server that keys can be sent to."""
 
     def __init__(self, lab: Lab, engine: TestEngine, database: int = 0, *options: str) -> None:
+        """``database`` is the one that :meth:`say` speaks to."""
         self.engine = engine
         self.address = f"{lab.hosts[0]}:{lab.free_port()}"
         self.sink = f"{lab.hosts[1]}:{lab.free_port()}"
@@ -155,10 +159,18 @@ class Source:
         return found
 
     def say(self, sample: str) -> list[replication.Change]:
-        """The sample's lines; what of them came by the stream. A MULTI block goes over the same connection."""
-        with _one_connection(self.client) as said:
+        """The sample's lines; what of them came by the stream."""
+        self.only_say(sample)
+        return self.rest()
+
+    def only_say(self, sample: str) -> None:
+        """The sample's lines, over one connection."""
+        with one_connection(self.client) as said:
             for line in filter(None, (line.strip() for line in sample.splitlines())):
                 self._say(said, line)
+
+    def rest(self) -> list[replication.Change]:
+        """What has come by the stream since, up to where the source is now."""
         return self.follower.until(lambda: self.offset)
 
     def _say(self, said: Redis, line: str) -> None:
@@ -184,13 +196,15 @@ class Source:
             return [library(*text.split(":")[1:])]
         if text.startswith("@dump:"):
             return [self.client.execute_command("DUMP", text.removeprefix("@dump:"))]
+        if text == "@gone":
+            return [b"@gone"]
         found = re.fullmatch(r"@now(ms)?(?:\+(\d+))?", text)
         if found:
             return [b"%d" % (int(time.time() * (1000 if found[1] else 1)) + int(found[2] or 0))]
         return [text.encode().decode("unicode_escape").encode("latin-1")]
 
 
-def _one_connection(client: Redis) -> Redis:
+def one_connection(client: Redis) -> Redis:
     arguments = dict(client.connection_pool.connection_kwargs)
     single = Redis(
         arguments["host"],
@@ -233,6 +247,12 @@ class Cluster:
     def at(self, slot: int, database: int = 0) -> Redis:
         return self._node(self._owner[slot], database)
 
+    def import_source(self) -> None:
+        """From now on the connections that write are those of an import."""
+        for index, node in enumerate(self.nodes):
+            self._databases[index, 0] = one_connection(node)
+            self._databases[index, 0].execute_command("CLIENT", "IMPORT-SOURCE", "ON")
+
     def everywhere(self, database: int = 0) -> list[Redis]:
         return [self._node(index, database) for index in range(len(self.nodes))]
 
@@ -250,11 +270,12 @@ class Pump:
     cluster: Cluster
     databases: DatabaseMap
     done: list[tuple[Sequence[bytes], Action]] = field(default_factory=list)
+    later_ms: int = 0
     doubtful: set[bytes] = field(default_factory=set)
     ends: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.replayer = Replayer(self.source.side, self.cluster.side, self.databases)
+        self.replayer = Replayer(self.source.side, self.cluster.side, self.databases, later_ms=self.later_ms)
 
     def take(self, changes: Iterable[replication.Change]) -> None:
         """All of ``changes``; the source is at the offset of the last."""

@@ -11,12 +11,19 @@ from slotwright.model.migration import Named
 
 class Send(NamedTuple):
     """Send ``arguments`` to the owner of ``slot``, in its database ``database``. ``keys`` are those of the arguments,
-    all in that slot, as they are called in the target. (A plain tuple, as there is one for nearly every change.)"""
+    all in that slot, as they are called in the target. (A plain tuple, as there is one for nearly every change.)
+
+    ``is_deadline_late``: the source said a time to live that counts from now, so the deadline in ``arguments`` is later
+    than the source's, by as long as the command was under way. While the source prepares or sends its snapshot, that
+    can be minutes. The source's own DEL still comes in time; what outlives the migration has to be given the source's
+    deadline before its end.
+    """
 
     slot: int
     database: int
     arguments: Sequence[bytes]
     keys: tuple[bytes, ...]
+    is_deadline_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
