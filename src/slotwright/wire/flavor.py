@@ -97,6 +97,17 @@ def has_no_touch(version: ServerVersion) -> bool:
     return version.kind is EngineKind.VALKEY or version.numbers >= (7, 2)
 
 
+def has_relative_deadlines(version: ServerVersion) -> bool:
+    """Replicas are told EXPIRE and SET ... PX as times from now: Redis before 7.0 (expire.c and t_string.c of 6.2)."""
+    return version.kind is EngineKind.REDIS and version.numbers < (7,)
+
+
+def has_import_mode(version: ServerVersion) -> bool:
+    """A primary can be told to expire nothing by itself (``import-mode``), and to show clients that import
+    (``CLIENT IMPORT-SOURCE ON``) what has expired: Valkey since 8.1 (expireIfNeeded in db.c)."""
+    return version.kind is EngineKind.VALKEY and version.numbers >= (8, 1)
+
+
 def is_supported(version: ServerVersion) -> bool:
     """The oldest server that is tested is 6.2."""
     return version.numbers >= OLDEST

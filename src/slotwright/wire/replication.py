@@ -185,6 +185,10 @@ def sync_request(replication_id: str = "", offset: int = 0) -> bytes:
 
 
 def acknowledgement(offset: int) -> bytes:
-    """REPLCONF ACK: the stream was taken up to ``offset``. It has no answer. A source drops a replica that says
-    nothing for ``repl-timeout``."""
+    """REPLCONF ACK: the stream was taken up to ``offset``. It has no answer.
+
+    It has to be said again every second, from the end of the snapshot on. The stream of a diskless sync begins with the
+    first one that comes after the source saw its own child end (replication.c, replicaStartCommandStream; an earlier
+    one is not remembered), and a replica that says nothing for ``repl-timeout`` is dropped.
+    """
     return pack(b"REPLCONF", b"ACK", b"%d" % offset)
