@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slotwright.api.adoption import Adopted, AdoptWish, adopt, forget
     from slotwright.api.archiving import Archived, archive
+    from slotwright.api.comparing import CompareWish, compare
     from slotwright.api.context import Context
     from slotwright.api.deploy import PlanRefusedError, UpResult, plan, up
     from slotwright.api.everywhere import Ran, execute
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from slotwright.api.rebuilding import LastResort, Rebuilt, rebuild
     from slotwright.api.removal import Destroyed, destroy
     from slotwright.api.repairing import Repaired, abort, plan_repair, repair, what_was_cut
+    from slotwright.api.source import Source, find_source
     from slotwright.api.targets import Target, find_target, is_target, topology_file
     from slotwright.api.trial import DemoWish, demo
     from slotwright.api.watching import Moment, watch
@@ -35,6 +37,10 @@ _HOMES = {
     "Adopted": "adoption",
     "adopt": "adoption",
     "forget": "adoption",
+    "CompareWish": "comparing",
+    "compare": "comparing",
+    "Source": "source",
+    "find_source": "source",
     "Context": "context",
     "DemoWish": "trial",
     "demo": "trial",
@@ -87,6 +93,7 @@ __all__ = [
     "AdoptWish",
     "Adopted",
     "Archived",
+    "CompareWish",
     "Context",
     "DemoWish",
     "Destroyed",
@@ -102,12 +109,14 @@ __all__ = [
     "Rebuilt",
     "Repaired",
     "SlotOfKey",
+    "Source",
     "Target",
     "UpResult",
     "abort",
     "adopt",
     "archive",
     "check",
+    "compare",
     "demo",
     "destroy",
     "drill",
@@ -116,6 +125,7 @@ __all__ = [
     "failover",
     "find_node",
     "find_slots",
+    "find_source",
     "find_target",
     "follow_log",
     "forget",

@@ -165,8 +165,8 @@ class _Run:
         )
 
     async def _forward(self, databases: Collection[int]) -> None:
-        """Every key of the source; all of them again when slots changed hands meanwhile, since a key that moves from one
-        server to another may be passed over."""
+        """Every key of the source; all of them again when slots changed hands meanwhile, since a key that moves from
+        one server to another may be passed over."""
         source = self._is.source
         for _ in range(_SCANS):
             before = source.owners

@@ -1,7 +1,7 @@
 """Keys on two sides, by the batch: first a quick look that proves most of them equal, then a close one at the others.
 
-The quick look reads strings, and serialisations (DUMP) of everything else where equal ones are likely; what it can't prove
-equal is left to the close look, which reads everything and says what differs. Big values are never read whole.
+The quick look reads strings, and serialisations (DUMP) of everything else where equal ones are likely; what it can't
+prove equal is left to the close look, which reads everything and says what differs. Big values are never read whole.
 """
 
 from __future__ import annotations
@@ -107,6 +107,8 @@ class KeyPair:
         kinds = await self._kinds(batch)
         if not await self.target.has_database(batch.target_database):
             return kinds, set(range(len(kinds)))
+        if kinds.count("string") == len(kinds):
+            return kinds, await self._odd_strings(batch)
         strings = [at for at, kind in enumerate(kinds) if kind == "string"]
         others = [at for at, kind in enumerate(kinds) if kind not in ("string", NONE)]
         odd = {at for at, kind in enumerate(kinds) if kind == NONE}
@@ -206,8 +208,8 @@ class KeyPair:
         odd = self._odd_expiries(ours, theirs, 1)
         if values != others or ReplyError in map(type, values):
             odd |= {at for at, value in enumerate(values) if value != others[at] or isinstance(value, ReplyError)}
-        long = [at for at, value in enumerate(values) if _length(value) > SHORT_STRING and at not in odd]
-        if long:
+        if max(map(_length, values)) > SHORT_STRING:
+            long = [at for at, value in enumerate(values) if _length(value) > SHORT_STRING and at not in odd]
             differ = await self._in_pieces(batch, dict.fromkeys(long, "string"))
             odd |= differ.keys()
         return odd
@@ -364,6 +366,8 @@ def _expiry(side: Side, keys: Sequence[bytes]) -> list[bytes]:
 
 
 def _as_kinds(replies: Cells) -> list[str]:
+    if replies.count(b"string") == len(replies):
+        return ["string"] * len(replies)
     known = {reply: reply.decode(errors="replace") for reply in set(_bytes_of(replies))}
     return [known.get(reply, NONE) if isinstance(reply, bytes) else NONE for reply in replies]
 

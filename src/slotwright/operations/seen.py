@@ -32,8 +32,9 @@ class Seen:
         marks = self._marks.get(database)
         if marks is None:
             marks = self._marks[database] = [array("q") for _ in range(SLOT_COUNT)]
-        for key, slot, kind in zip(keys, slots, kinds, strict=True):
-            marks[slot].append((hash(key) & ~_KIND_BITS) | _NUMBERS.get(kind, _KIND_BITS))
+        numbers = [_NUMBERS.get(kind, _KIND_BITS) for kind in kinds]
+        for name, slot, number in zip(map(hash, keys), slots, numbers, strict=True):
+            marks[slot].append(name & ~7 | number)
 
     def judge(self, database: int, key: bytes, kind: str, found: Compared) -> bool:
         """The verdict on a key that was added as a ``kind``; all others are equal. False where it had one already."""

@@ -87,6 +87,8 @@ class Side:
         self._seeds = tuple(seeds)
         self._lines: dict[tuple[Address, bool], _Lines] = {}
         self._owners: list[Address | None] = []
+        self._numbers: list[int] = []
+        self._servers: tuple[Address, ...] = ()
         self._known: tuple[Address, ...] = tuple(seeds)
         self._learning = asyncio.Lock()
         self._learnt_at = float("-inf")
@@ -124,7 +126,7 @@ class Side:
     @property
     def servers(self) -> tuple[Address, ...]:
         """Those that hold keys: the primaries of a cluster, or the one server."""
-        return tuple(dict.fromkeys(owner for owner in self._owners if owner is not None))
+        return self._servers
 
     @property
     def owners(self) -> tuple[Address | None, ...]:
@@ -240,12 +242,13 @@ class Side:
         return Answers(table, (Stretch(range(count), _ms(replies[0]), _ms(replies[-1])),))
 
     def _by_owner(self, left: Iterable[int], slots: Sequence[int]) -> tuple[list[tuple[Address, list[int]]], list[int]]:
-        parts: dict[Address | None, list[int]] = {}
-        owners = self._owners
+        """Which of them each server is asked for, and those that nobody has."""
+        numbers, servers = self._numbers, self._servers
+        parts: list[list[int]] = [[] for _ in range(len(servers) + 1)]
         for index in left:
-            parts.setdefault(owners[slots[index]], []).append(index)
-        lost = parts.pop(None, [])
-        return [(server, part) for server, part in parts.items() if server is not None], lost
+            parts[numbers[slots[index]]].append(index)
+        lost = parts.pop()
+        return [(server, part) for server, part in zip(servers, parts, strict=True) if part], lost
 
     async def _read_part(
         self,
@@ -311,7 +314,9 @@ class Side:
         words = str(error).split()
         goal = _redirected(server, error)
         if error.code == "MOVED" and goal is not None and words[1].isdigit() and int(words[1]) < SLOT_COUNT:
-            self._owners[int(words[1])] = goal
+            owners = list(self._owners)
+            owners[int(words[1])] = goal
+            self._own(owners)
 
     @asynccontextmanager
     async def _line(self, server: Address, database: int, is_apart: bool) -> AsyncIterator[Connection]:
@@ -378,7 +383,7 @@ class Side:
     def _take(self, server: Address, nodes: Reply | ReplyError) -> None:
         self.is_cluster = isinstance(nodes, bytes)
         if not isinstance(nodes, bytes):
-            self._owners = [server] * SLOT_COUNT
+            self._own([server] * SLOT_COUNT)
             return
         peers = parse_cluster_nodes(nodes.decode(errors="replace"), server)
         owners: list[Address | None] = [None] * SLOT_COUNT
@@ -386,8 +391,15 @@ class Side:
             if peer.role is Role.PRIMARY:
                 for slot in peer.slots:
                     owners[slot] = server if "myself" in peer.flags else peer.address
-        self._owners = owners
+        self._own(owners)
         self._known = tuple(peer.address for peer in peers if peer.address is not None)
+
+    def _own(self, owners: list[Address | None]) -> None:
+        self._owners = owners
+        self._servers = tuple(dict.fromkeys(owner for owner in owners if owner is not None))
+        numbers: dict[Address | None, int] = {server: number for number, server in enumerate(self._servers)}
+        # The last of the parts that keys are put into is for slots without an owner.
+        self._numbers = [numbers.get(owner, -1) for owner in owners]
 
 
 async def together(works: Sequence[Coroutine[Any, Any, Value]]) -> list[Value]:

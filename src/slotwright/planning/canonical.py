@@ -1,7 +1,7 @@
-"""What a server replies when a value is read -> the value itself, so that two servers of any versions can be compared.
+"""What a server replies when a value is read -> the value itself, so that servers of any versions can be compared.
 
-Lists, sorted sets and streams have an order that means something; sets and hashes have none. Scores are floats: versions
-print one and the same number in several ways (3.1400000000000001 until Redis 7.0, 3.14 later).
+Lists, sorted sets and streams have an order that means something; sets and hashes have none. Scores are floats:
+versions print one and the same number in several ways (3.1400000000000001 until Redis 7.0, 3.14 later).
 """
 
 from __future__ import annotations
