@@ -52,7 +52,8 @@ def _headline(plan: MigrationPlan) -> str:
         stand = "thing stands" if serious == 1 else "things stand"
         return f"{title}: {paint(f'{serious} {stand} in the way', 'bad')}"
     if warnings:
-        return f"{title}: {paint(f'possible, with {counted(warnings, "warning")}', 'warn')}"
+        possible = f"possible, with {counted(warnings, 'warning')}"
+        return f"{title}: {paint(possible, 'warn')}"
     return f"{title}: {paint('nothing stands in the way', 'good')}"
 
 
