@@ -9,7 +9,7 @@ from slotwright.errors import AuthenticationError, NodeUnreachableError, ServerE
 from slotwright.model.migration import DatabaseMap
 from slotwright.model.source_survey import CommandTable, KeySample, Right, SourceSurvey
 from slotwright.model.topology import Address, Mode
-from slotwright.operations.key_sampling import Pace, Watcher, ping_ms, sample_keys
+from slotwright.operations.key_sampling import Pace, Watcher, pings_ms, sample_keys
 from slotwright.operations.observe import setting_value
 from slotwright.operations.source_rights import find_rights
 from slotwright.ports import Clock, Connection, Dialer, Reply, ReplyError
@@ -57,13 +57,13 @@ class _Survey:
             raise NodeUnreachableError(f"{where} is still loading its data", code="loading", where=where)
         table = parse_command_table(await self._read("COMMAND"))
         survey = await self._standing(before, table)
-        ping = await ping_ms(self._connection, self._clock, _PINGS)
+        pings = await pings_ms(self._connection, self._clock, _PINGS)
         await self._clock.sleep(max(0.0, pace.span_s - (self._clock.now() - began)))
         after, span_s = await self._info(), self._clock.now() - began
         survey = replace(
             survey,
             databases=source_info.databases(after),
-            traffic=source_info.traffic(before, after, span_s, table, ping),
+            traffic=source_info.traffic(before, after, span_s, table, pings[_PINGS // 2]),
         )
         keys = await self._keys(survey, names, pace, watch)
         return replace(survey, keys=keys, unread=tuple(self._unread))

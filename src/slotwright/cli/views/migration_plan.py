@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from slotwright.cli.views.human import counted, show_finding_list
@@ -10,7 +11,7 @@ from slotwright.cli.views.json import finding_json
 from slotwright.cli.views.screen import folded, out, paint, size, table, wrapped
 from slotwright.model.cluster import Role
 from slotwright.model.command_sample import CommandSample, Crossing
-from slotwright.model.findings import Severity
+from slotwright.model.findings import Finding, Severity
 from slotwright.model.migration_plan import MigrationPlan, PlannedStep
 from slotwright.model.source_survey import SourceSurvey, TargetSurvey
 from slotwright.model.topology import Mode
@@ -32,7 +33,7 @@ def show_migration_plan(plan: MigrationPlan) -> None:
         out("", *_sample_lines(plan.sample))
     if plan.findings:
         out("")
-        show_finding_list(plan.findings)
+        show_finding_list([_placed(found, plan) for found in plan.findings])
     out("", "  what will be done")
     for number, step in enumerate(plan.steps, 1):
         _show_step(number, step)
@@ -42,6 +43,12 @@ def show_migration_plan(plan: MigrationPlan) -> None:
         out(*folded(f"{command} will refuse this, and change nothing"))
     else:
         out(f"  begin with: {command}")
+
+
+def _placed(found: Finding, plan: MigrationPlan) -> Finding:
+    """The two addresses stand in the head already."""
+    names = {str(plan.source.address): "source", plan.target.name: "target"}
+    return replace(found, where=names.get(found.where, found.where))
 
 
 def _headline(plan: MigrationPlan) -> str:
