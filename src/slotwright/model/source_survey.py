@@ -53,7 +53,8 @@ class KeySample:
     ``total`` is how many there were when it began. A server gives its keys in the order of a seeded hash, so the first
     ones of a SCAN are a fair sample, but rare big keys are missed. ``bytes_by_slot`` has 16384 numbers: what the keys
     looked at take, by their slot in the target; empty where memory can't be asked. ``keys_per_s`` is what was reached,
-    ``slowed`` how often the pace was lowered because the source answered late.
+    ``slowed`` how often the pace was lowered because the source answered late. ``prefixed`` counts keys of
+    database 0 that begin with what is to be put before the keys of another one.
     """
 
     looked_at: int = 0
@@ -64,6 +65,7 @@ class KeySample:
     bytes_by_slot: tuple[int, ...] = ()
     keys_per_s: float = 0.0
     slowed: int = 0
+    prefixed: int = 0
 
     @property
     def bytes(self) -> int:

@@ -40,14 +40,13 @@ def judge_sample(
     *,
     span_s: float,
     cut: str = "",
-    unread: int = 0,
 ) -> CommandSample:
     """``table`` says where commands have their keys, ``databases`` under which names they will live."""
     judge = _Judge(table, databases)
     for command in heard:
         judge.hear(command)
     judge.end_script()
-    return judge.sample(span_s, cut, unread)
+    return judge.sample(span_s, cut)
 
 
 @dataclass(slots=True)
@@ -162,7 +161,7 @@ class _Judge:
             return keys
         return tuple(self._map.target((command.database, key))[1] for key in keys)
 
-    def sample(self, span_s: float, cut: str, unread: int) -> CommandSample:
+    def sample(self, span_s: float, cut: str) -> CommandSample:
         """What it came to; crossings with most calls across first."""
         across = sorted(
             ((name, tally) for (_, name), tally in self._tallies.items() if tally.across),
@@ -187,7 +186,6 @@ class _Judge:
             scripts=self._calls(Crosser.SCRIPT),
             several_keys=self._calls(Crosser.COMMAND),
             cut=cut,
-            unread=unread,
         )
 
     def _advice(self, name: str, tally: _Tally) -> TagAdvice | None:

@@ -13,6 +13,7 @@ from slotwright.model.findings import Finding, Severity
 from slotwright.model.source_survey import SourceSurvey
 from slotwright.planning.cluster_habits import (
     BROADCAST,
+    COPY_TO_DATABASE,
     ONE_NODE,
     REFUSED,
     SPLIT_BY_CLIENTS,
@@ -24,17 +25,20 @@ from slotwright.wire.key_positions import SCRIPTS, may_have_several_keys
 
 _SAMPLE = "let slotwright listen for a while: --sample 60"
 _HUGE_SHARE = 0.1
+_OF_DATABASES = frozenset({"select", "move", COPY_TO_DATABASE})
 _SHOWN = 6
 _TAG = "give keys that are used together the same hash tag"
 
 
-def judge_commands(source: SourceSurvey, sample: CommandSample | None) -> Iterator[Finding]:
-    """Both."""
+def judge_commands(
+    source: SourceSurvey, sample: CommandSample | None, *, keeps_databases: bool = False
+) -> Iterator[Finding]:
+    """Both. ``keeps_databases``: the target has several, so that SELECT and MOVE go on working."""
     yield from _statistics(source, sample)
     if sample is not None:
         yield from _crossings(source, sample)
         yield from _undeclared(source, sample)
-    yield from _habits(source, sample)
+    yield from _habits(source, sample, _OF_DATABASES if keeps_databases else frozenset())
 
 
 def _statistics(source: SourceSurvey, sample: CommandSample | None) -> Iterator[Finding]:
@@ -116,9 +120,9 @@ def _undeclared(source: SourceSurvey, sample: CommandSample) -> Iterator[Finding
         )
 
 
-def _habits(source: SourceSurvey, sample: CommandSample | None) -> Iterator[Finding]:
+def _habits(source: SourceSurvey, sample: CommandSample | None, allowed: frozenset[str]) -> Iterator[Finding]:
     where = str(source.address)
-    refused = _of(Habit.REFUSED, REFUSED, source, sample)
+    refused = [found for found in _of(Habit.REFUSED, REFUSED, source, sample) if found[0] not in allowed]
     if refused:
         yield Finding(
             "commands-refused",
@@ -162,5 +166,5 @@ def _of(
 
 
 def _called(calls: Sequence[tuple[str, int]]) -> str:
-    shown = [f"{name.replace('|', ' ').upper()} {count:,} times" for name, count in calls[:_SHOWN]]
+    shown = [f"{name.replace('|', ' ').upper()} {count:,}×" for name, count in calls[:_SHOWN]]
     return ", ".join(shown) + (f" and {len(calls) - _SHOWN} more" if len(calls) > _SHOWN else "")

@@ -8,6 +8,7 @@ from itertools import chain
 
 from slotwright.model.command_sample import CommandSample
 from slotwright.model.findings import Finding, Severity, by_gravity
+from slotwright.model.migration import DatabaseRule
 from slotwright.model.migration_plan import MigrationPlan, MigrationRates, MigrationWish, PlannedStep
 from slotwright.model.source_survey import SourceSurvey, TargetSurvey
 from slotwright.planning.big_keys import blocking_of
@@ -42,7 +43,7 @@ def plan_migration(
     found = chain(
         judge_source(source, wish.databases, copy_s),
         judge_target(source, target, wish, shares),
-        judge_commands(source, sample),
+        judge_commands(source, sample, keeps_databases=wish.databases.rule is DatabaseRule.KEEP),
         _clients(source, target),
     )
     return MigrationPlan(

@@ -22,6 +22,8 @@ WANTED = ("config|get", "memory|usage")
 _BACKLOG_S = 60
 """A connection that is lost for so long should find what it missed."""
 _NEAR = 0.5
+_OF_THE_SERVER = frozenset({"vectorset"})
+"""Modules that Redis 8 brings with it."""
 
 
 def judge_source(source: SourceSurvey, databases: DatabaseMap, copy_s: float) -> Iterator[Finding]:
@@ -127,8 +129,16 @@ def _databases(source: SourceSurvey, databases: DatabaseMap) -> Iterator[Finding
             "keys of databases other than 0 get a prefix, by which clients have to ask for them afterwards",
             f"give the clients the prefixes: {names}",
             seen=seen,
-            risk="a key of database 0 that has such a name already would be taken for one of them",
         )
+        if source.keys.prefixed:
+            yield Finding(
+                "prefix-taken",
+                Severity.WARNING,
+                str(source.address),
+                f"{source.keys.prefixed:,} of the keys looked at in database 0 begin with one of these prefixes",
+                "choose another template for the prefix",
+                risk="a key of another database takes the place of a key of database 0 that has its new name",
+            )
 
 
 def _rights(source: SourceSurvey) -> Iterator[Finding]:
@@ -154,6 +164,15 @@ def _rights(source: SourceSurvey) -> Iterator[Finding]:
                 f"the server does not know: {', '.join(map(_spoken, absent))}",
                 "restart it without rename-command for these; or give a replica of it that has them as the source",
             )
+    untold = [name for name in NEEDED if rights.of(name) is Right.UNKNOWN]
+    if rights.rights and untold:
+        yield Finding(
+            "right-untold",
+            Severity.NOTE,
+            where,
+            f"whether the user {rights.user} may {', '.join(map(_spoken, untold))} shows only when it is tried",
+            f"ACL SETUSER {rights.user} {' '.join(f'+{name}' for name in untold)}, if it is refused",
+        )
     if rights.all_keys is False:
         yield Finding(
             "keys-forbidden",
@@ -287,19 +306,20 @@ def _keys(source: SourceSurvey) -> Iterator[Finding]:
             "big-keys",
             Severity.WARNING if worst >= WARNED_S else Severity.NOTE,
             where,
-            f"{len(slow)} big {'key holds' if len(slow) == 1 else 'keys hold'} a primary of the target up for "
-            f"{worst * 1e3:,.0f} ms at the most when they arrive",
-            "split them where the data allows it; before the cutover nobody waits for the target",
+            f"{'a big key holds' if len(slow) == 1 else f'{len(slow)} big keys hold'} a primary of the target up, "
+            f"for {worst * 1e3:,.0f} ms at the most",
+            "split what the data allows to be split; before the cutover nobody waits for the target",
             seen="; ".join(shown),
             risk=f"a change that has to be carried by its value does the same after the copy ({BASIS})",
         )
     strange = sorted({kind.type for kind in sample.kinds} - set(PLAIN_TYPES))
-    if source.modules and not strange and not sample.is_complete:
+    loaded = [name for name in source.modules if name not in _OF_THE_SERVER]
+    if loaded and not strange and not sample.is_complete:
         yield Finding(
             "modules-loaded",
             Severity.WARNING,
             where,
             "modules are loaded, and not all keys were looked at for theirs",
             "look at all of them: --full",
-            seen=", ".join(source.modules),
+            seen=", ".join(loaded),
         )
