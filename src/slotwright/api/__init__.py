@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slotwright.api.adoption import Adopted, AdoptWish, adopt, forget
     from slotwright.api.archiving import Archived, archive
+    from slotwright.api.clients import client_config, write_config
     from slotwright.api.context import Context
     from slotwright.api.deploy import PlanRefusedError, UpResult, plan, up
     from slotwright.api.everywhere import Ran, execute
@@ -35,6 +36,8 @@ _HOMES = {
     "Adopted": "adoption",
     "adopt": "adoption",
     "forget": "adoption",
+    "client_config": "clients",
+    "write_config": "clients",
     "Context": "context",
     "DemoWish": "trial",
     "demo": "trial",
@@ -108,6 +111,7 @@ __all__ = [
     "adopt",
     "archive",
     "check",
+    "client_config",
     "demo",
     "destroy",
     "drill",
@@ -134,6 +138,7 @@ __all__ = [
     "up",
     "watch",
     "what_was_cut",
+    "write_config",
 ]
 
 
