@@ -65,7 +65,7 @@ def generate(kind: Kind, facts: ClientFacts) -> ClientConfig:
     more = {
         "pause_ms": str(times.patience_ms // _PAUSES),
         "scan_ms": str(min(2000, times.refresh_ms)),
-        "features": '"cluster", "tls-rustls"' if facts.is_tls else '"cluster"',
+        "features": '"cluster-async", "tokio-comp"' + (', "tokio-rustls-comp"' if facts.is_tls else ""),
     }
     dependency = fill(kind.dependency_line, facts, more).strip()
     text = "\n".join(filter(None, (kind.first, _header(kind, facts, dependency), fill(kind.template, facts, more))))

@@ -119,7 +119,7 @@ public static class ClusterConnection
 REDIS_RS = Kind(
     name="redis-rs",
     title="redis-rs",
-    tried="1.0.0",
+    tried="1.8.1",
     dependency='redis = { version = "{tried}", features = [<<features>>] }',
     file="src/cluster.rs",
     language="rust",
@@ -127,10 +127,12 @@ REDIS_RS = Kind(
     template="""
 use std::time::Duration;
 
-use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
 
-/// One for the whole process; each thread takes a connection of its own from it.
-pub fn client() -> redis::RedisResult<ClusterClient> {
+/// One for the whole process; a clone of it is cheap. The asynchronous connection is meant: the other one does not ask
+/// anew who serves a shard whose primary refuses connections.
+pub async fn connect() -> redis::RedisResult<ClusterConnection> {
     ClusterClientBuilder::new(vec![
         // A primary and a replica of every shard: any one that answers is enough.
 ?tls|*|        "rediss://<<seed>>",
@@ -145,7 +147,9 @@ pub fn client() -> redis::RedisResult<ClusterClient> {
     .min_retry_wait(50)
     .max_retry_wait(<<connect_ms>>)
     // Reads may go to replicas, and be a moment old: .read_from_replicas()
-    .build()
+    .build()?
+    .get_async_connection()
+    .await
 }
 """,
 )

@@ -91,7 +91,7 @@ def connect() -> ValkeyCluster:
 VALKEY_GLIDE = Kind(
     name="valkey-glide",
     title="Valkey GLIDE (Python)",
-    tried="2.5.3",
+    tried="2.6.0",
     dependency="valkey-glide=={tried}",
     file="glide_cluster.py",
     language="python",
