@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slotwright.api.adoption import Adopted, AdoptWish, adopt, forget
     from slotwright.api.archiving import Archived, archive
+    from slotwright.api.clients import client_config, write_config
     from slotwright.api.comparing import CompareWish, compare
     from slotwright.api.context import Context
     from slotwright.api.deploy import PlanRefusedError, UpResult, plan, up
@@ -41,6 +42,8 @@ _HOMES = {
     "compare": "comparing",
     "Source": "source",
     "find_source": "source",
+    "client_config": "clients",
+    "write_config": "clients",
     "Context": "context",
     "DemoWish": "trial",
     "demo": "trial",
@@ -116,6 +119,7 @@ __all__ = [
     "adopt",
     "archive",
     "check",
+    "client_config",
     "compare",
     "demo",
     "destroy",
@@ -144,6 +148,7 @@ __all__ = [
     "up",
     "watch",
     "what_was_cut",
+    "write_config",
 ]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from slotwright.adapters import lock
 from slotwright.adapters.migration_store import MigrationStore, known_migrations, migration_name
 from slotwright.api.context import Context
-from slotwright.api.migration_ground import Ways, build_migrator, fences, open_ways
+from slotwright.api.migration_ground import Ways, build_migrator, open_ways
 from slotwright.api.migration_planning import make_plan, refuse_unfit
 from slotwright.api.source import find_source
 from slotwright.api.targets import find_target

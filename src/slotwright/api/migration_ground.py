@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from slotwright.api.context import Context
 from slotwright.api.source import Source, open_source
 from slotwright.api.targets import Target, open_verifier
-from slotwright.errors import InputError, ServerError
+from slotwright.errors import InputError
 from slotwright.model.comparison import Compared
-from slotwright.model.migration import DatabaseMap, Limits, Migration, Named, ReadOnly
+from slotwright.model.migration import DatabaseMap, Migration
 from slotwright.model.slots import key_slot
 from slotwright.model.topology import Address
 from slotwright.operations.brake import Brake
@@ -28,10 +28,9 @@ from slotwright.operations.side import Side
 from slotwright.operations.verify import Verifier
 from slotwright.planning.replay import Replayer
 from slotwright.planning.replay import Side as ReplaySide
-from slotwright.ports import Connection, Dialer, Fleet, ReplyError
+from slotwright.ports import Dialer, Fleet
 from slotwright.wire.command_table import parse_command_table
 from slotwright.wire.flavor import has_expire_time, has_functions
-from slotwright.wire.info import parse_info
 from slotwright.wire.placing import Placing
 
 

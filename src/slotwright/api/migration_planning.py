@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from slotwright.api.migration_ground import Ways
-from slotwright.errors import Problem, RefusedError
-from slotwright.model.findings import Severity
 from slotwright.model.migration_plan import MigrationPlan
 
 

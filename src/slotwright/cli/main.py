@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "abort": "Give up work that was cut, and take its moves back.",
     "failover": "Make a replica the primary, or bring primaries back.",
     "watch": "Show the cluster live, and what happens.",
+    "client": "Print a client's configuration, or walk the way of a client.",
     "slot": "Show the slot of a key, and which node serves it.",
     "logs": "Show a node's log.",
     "start": "Start nodes that don't run.",
