@@ -1,5 +1,5 @@
-"""The proof, against real servers of several versions: equal data is equal whatever its encoding, and one change of each
-kind is found and named, and nothing else is."""
+"""The proof, against real servers of several versions: equal data is equal whatever its encoding, and one change of
+each kind is found and named, and nothing else is."""
 
 from __future__ import annotations
 

@@ -106,7 +106,8 @@ class RespConnection:
     async def _in_turn(
         self, talk: Callable[[], Awaitable[list[Reply | ReplyError]]], timeout_s: float | None
     ) -> list[Reply | ReplyError]:
-        """One dialogue after the other. What failed leaves the connection closed: nobody knows what is still to come."""
+        """One dialogue after the other. What failed leaves the connection closed: nobody knows what is still to
+        come."""
         async with self._turn:
             if self._is_closed:
                 raise NodeUnreachableError(

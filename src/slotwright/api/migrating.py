@@ -1,7 +1,8 @@
 """migrate: a running server's data into a cluster, live; followed until the cutover, or given up.
 
 One process copies and follows, and holds the migration's lock. Other terminals read its status and leave it a request.
-What was cut is gone on with: from the offset that was kept where the source still has that history, else with a new copy.
+What was cut is gone on with: from the offset that was kept where the source still has that history, else with a new
+copy.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from pathlib import Path
 from slotwright.adapters import lock
 from slotwright.adapters.migration_store import MigrationStore, known_migrations, migration_name
 from slotwright.api.context import Context
-from slotwright.api.migration_ground import Ways, build_migrator, open_ways
+from slotwright.api.migration_ground import Ways, build_migrator, fences, open_ways
 from slotwright.api.migration_planning import make_plan, refuse_unfit
 from slotwright.api.source import find_source
 from slotwright.api.targets import find_target
-from slotwright.errors import InputError, PartialError, RefusedError, SlotwrightError
-from slotwright.model.comparison import Comparison
+from slotwright.errors import InputError, OperatorInterruptError, PartialError, RefusedError, SlotwrightError
+from slotwright.model.comparison import Comparison, Verdict
 from slotwright.model.events import Began, Ended, Moved
 from slotwright.model.migration import (
     DatabaseMap,
@@ -33,14 +34,18 @@ from slotwright.model.migration import (
     Request,
     Status,
 )
-from slotwright.model.migration_plan import MigrationPlan
+from slotwright.model.migration_plan import MigrationPlan, MigrationWish
+from slotwright.operations.brake import Brake
+from slotwright.operations.compare import Comparer
 from slotwright.operations.migration.migrator import Migrator, Outcome
 
 AgreeToMigrate = Callable[[MigrationPlan], bool]
+AgreeToAbort = Callable[["Giving"], bool]
 
 _TELL_S = 0.5
 _ASK_S = 0.2
 _TIDY_UNPROVED = 2000
+_STOP_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,33 @@ class Migrated:
 
 
 @dataclass(frozen=True, slots=True)
+class Giving:
+    """What an abort is about to do. ``target_keys`` are all that the target has now; ``written``: how it differs from
+    the source since the cutover, None before it."""
+
+    migration: Migration
+    target_keys: int
+    written: Comparison | None
+    removes_copy: bool
+
+    @property
+    def loses(self) -> int:
+        """Keys of the target that the source does not have like that."""
+        return self.written.count(Verdict.DIFFERENT) if self.written is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """``was_fenced``: the source had refused writes; ``migration`` is as it was before."""
+
+    migration: Migration
+    was_fenced: bool
+    target_keys: int
+    written: Comparison | None
+    removed_copy: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A migration as it is kept, and as its process told last. ``is_running``: such a process is there."""
 
@@ -98,7 +130,7 @@ async def plan_move(context: Context, wish: MigrateWish) -> MigrationPlan:
     """What stands in the way, and what would be done. Nothing is changed."""
     source = find_source(context, wish.source, wish.user, wish.password_file)
     async with open_ways(context, source, find_target(context, wish.target)) as ways:
-        return await make_plan(ways, wish)
+        return await make_plan(ways, MigrationWish(wish.databases, wish.accepted), wish.sample_s)
 
 
 async def migrate(context: Context, wish: MigrateWish, agree: AgreeToMigrate | None = None) -> Migrated:
@@ -114,7 +146,7 @@ async def migrate(context: Context, wish: MigrateWish, agree: AgreeToMigrate | N
     if known is not None and not known.is_over:
         raise _begun(store, known)
     async with open_ways(context, source, target) as ways:
-        plan = await make_plan(ways, wish)
+        plan = await make_plan(ways, MigrationWish(wish.databases, wish.accepted), wish.sample_s)
         refuse_unfit(plan)
         if agree is not None and not agree(plan):
             raise RefusedError("not confirmed", code="declined", left="nothing was changed")
@@ -193,6 +225,72 @@ async def cut_over(context: Context, name: str | None) -> Seen | Migrated:
     return seen
 
 
+async def abort_migration(
+    context: Context, name: str | None, agree: AgreeToAbort | None = None, *, removes_copy: bool = False
+) -> Aborted:
+    """Give a migration up: the source takes writes again, as it was. The copy stays in the target, unless
+    ``removes_copy``.
+
+    After the cutover both sides are compared first: keys that were written to the target since are not in the source,
+    and ``agree`` is told of them. Raises RefusedError (declined, target-written, locked).
+    """
+    store, migration = find_migration(context, name)
+    await _end_running(context, store)
+    with lock.hold(store.lock_path, "migrate --abort", store.name):
+        async with _ways_of(context, migration) as ways:
+            was_fenced = bool(migration.read_only)
+            written = await _written_since(ways, migration) if migration.phase is Phase.MOVED else None
+            keys = sum((await ways.target_side.facts()).keys.values())
+            asked = Giving(migration, keys, written, removes_copy)
+            if agree is None and asked.loses:
+                raise RefusedError(
+                    f"{asked.loses:,} keys of {migration.target_name} are not in the source as they are there",
+                    code="target-written",
+                    where=migration.target_name,
+                    left="nothing was changed",
+                    hint="on a terminal the question names what is lost; without one: --accept lose-writes",
+                )
+            if agree is not None and not agree(asked):
+                raise RefusedError("not confirmed", code="declined", left="nothing was changed")
+            journal = context.open_journal(store.journal_path)
+            journal.write({"phase": "intent", "step": "abort", "was": migration.phase.value})
+            text = f"give {migration.source} back"
+            context.report(Began("abort", text))
+            for fence in await fences(ways):
+                before = next((each for each in migration.read_only if each.address == str(fence.address)), None)
+                if before is not None:
+                    await fence.allow(before)
+            if removes_copy:
+                await _remove_copy(ways)
+            store.write(replace(migration, phase=Phase.ABORTED, read_only=()))
+            journal.write({"phase": "done", "step": "abort"})
+            context.report(Ended("abort", text))
+            return Aborted(migration, was_fenced, keys, written, removes_copy)
+
+
+async def _end_running(context: Context, store: MigrationStore) -> None:
+    """Ask the process that follows to end, and wait until it has."""
+    deadline = context.clock.now() + _STOP_S
+    if lock.is_held(store.lock_path):
+        store.ask(Request.STOP)
+    while lock.is_held(store.lock_path) and context.clock.now() < deadline:
+        await context.clock.sleep(_ASK_S)
+
+
+async def _written_since(ways: Ways, migration: Migration) -> Comparison:
+    """The source takes no writes since the cutover: what differs now was written to the target."""
+    brake = Brake(ways.context.clock)
+    return await Comparer(
+        ways.source_side, ways.target_side, migration.databases, ways.context.clock, ways.context.report, brake
+    ).every_key()
+
+
+async def _remove_copy(ways: Ways) -> None:
+    for address in ways.target_side.servers:
+        connection = await ways.target_roster.connection(address)
+        await connection.call("FLUSHALL", timeout_s=120)
+
+
 def find_migration(context: Context, name: str | None) -> tuple[MigrationStore, Migration]:
     """By its name or by its source; None: the only one that is not over. Raises InputError."""
     known = [(store, found) for store in _stores(context) if (found := store.read()) is not None]
@@ -269,6 +367,8 @@ class _Run:
                 comparison = await migrator.prove()
                 outcome = await self._follow(migrator)
                 comparison = migrator.comparison or comparison
+        except asyncio.CancelledError:
+            raise self._interrupted(migrator) from None
         finally:
             telling.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -294,12 +394,22 @@ class _Run:
             self.context.clock.now() - began,
         )
 
+    def _interrupted(self, migrator: Migrator) -> OperatorInterruptError:
+        is_closing = self.migration.phase is Phase.CLOSING
+        left = (
+            "the source may refuse writes already; everything is in the target"
+            if is_closing
+            else "the source is as it was; the copy stays in the target and is not followed any more"
+        )
+        hint = "slotwright migrate --cutover ends it" if is_closing else "slotwright migrate --resume goes on"
+        return OperatorInterruptError(
+            "interrupted", where=self.store.name, seen=migrator.words, left=left, hint=f"{hint}; --abort gives it up"
+        )
+
     async def _follow(self, migrator: Migrator) -> Outcome | None:
         """Until somebody wants the cutover (its outcome) or the stop (None)."""
         text = "ready: the target follows"
         self.context.report(Began("ready", text))
-        if not self.cuts_over:
-            self.context.report(Moved("ready", "slotwright migrate --cutover in another terminal; Ctrl-C stops"))
         while not self.cuts_over:
             await migrator.watch(_ASK_S)
             request = self.store.take_request()
@@ -307,6 +417,7 @@ class _Run:
                 self.context.report(Ended("ready", "stopped"))
                 return None
             self.cuts_over = request is Request.CUTOVER
+            self.context.report(Moved("ready", self._words(migrator)))
             if migrator.is_shaken:
                 await migrator.prove()
             elif migrator.unproved > _TIDY_UNPROVED:
@@ -324,6 +435,13 @@ class _Run:
             self.migration = replace(self.migration, phase=Phase.FOLLOW, read_only=())
             self.store.write(self.migration)
         return outcome
+
+    def _words(self, migrator: Migrator) -> str:
+        changes = sum(line.pump.progress.changes for line in migrator.lines)
+        return (
+            f"ready: {changes:,} changes followed, {migrator.unproved:,} keys to prove again. "
+            "slotwright migrate --cutover (another terminal) ends it; Ctrl-C stops following"
+        )
 
     def _keep(self, migrator: Migrator, phase: Phase) -> None:
         keys = sum(line.expected_keys for line in migrator.lines)

@@ -97,7 +97,7 @@ async def open_ways(context: Context, source: Source, target: Target) -> AsyncIt
 async def build_migrator(ways: Ways, migration: Migration) -> Migrator:
     """Everything for one run of ``migration``, from where it is."""
     context = ways.context
-    cluster = TargetCluster(ways.verifier, context.clock, context.report)
+    cluster = TargetCluster(ways.verifier, ways.target_side.version, context.clock, context.report)
     await cluster.look()
     target = await _replay_side(ways.target_roster, cluster.owners[0][0], ways.target_side)
     lines = [await _line(ways, migration, cluster, address, target) for address in ways.source_side.servers]
@@ -111,7 +111,8 @@ async def build_migrator(ways: Ways, migration: Migration) -> Migrator:
         )
 
     async def sync_functions() -> int:
-        return await _take_functions(ways, cluster)
+        is_exact = any(line.pump.has_new_functions for line in lines)
+        return await _take_functions(ways, cluster, is_exact=is_exact)
 
     return Migrator(
         lines,
@@ -170,13 +171,11 @@ async def _skew_ms(ways: Ways, address: Address) -> int:
     return int(theirs - (before + ways.context.clock.wall()) / 2 * 1000)
 
 
-async def _take_functions(ways: Ways, cluster: TargetCluster) -> int:
-    version = ways.source_side.version
-    if not has_functions(version):
+async def _take_functions(ways: Ways, cluster: TargetCluster, *, is_exact: bool) -> int:
+    """Functions are not keys: no slot owns them, and a change of one is not in the comparison."""
+    if not has_functions(ways.source_side.version):
         return 0
     connection = await ways.source_roster.connection(ways.source_side.servers[0])
     libraries = library_codes(await connection.call("FUNCTION", "LIST", "WITHCODE"))
     payload = await connection.call("FUNCTION", "DUMP")
-    return await cluster.take_functions(
-        libraries, payload if isinstance(payload, bytes) else None, ways.target_side.version
-    )
+    return await cluster.take_functions(libraries, payload if isinstance(payload, bytes) else None, is_exact=is_exact)

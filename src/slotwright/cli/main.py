@@ -36,6 +36,7 @@ VERBS: dict[str, str] = {
     "drill": "Kill a primary on purpose, and tell what clients saw.",
     "archive": "Set every node's data aside, with checksums.",
     "rebuild": "Archive, make a new cluster, bring the keys back: the last resort.",
+    "migrate": "Move a running server's data into a cluster, live, with proof.",
     "compare": "Prove that a cluster has every key of another server.",
     "exec": "Run a command on every host, side by side.",
     "bundle": "Put everything that hosts without internet need into one folder.",

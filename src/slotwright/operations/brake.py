@@ -1,7 +1,8 @@
 """What keeps a reader from hurting the server that it reads: a pace, short batches, holding back when others wait.
 
-How long a command waits for its turn is measured with the server's own clock: TIME says when it was executed, and by how
-much that is later than the quickest one tells how long it stood in the queue. So it does not matter how busy we are.
+How long a command waits for its turn is measured with the server's own clock: TIME says when it was executed, and by
+how much that is later than the quickest one tells how long it stood in the queue. So it does not matter how busy we
+are.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ class Placing:
     def command(
         self, key: bytes, kind: int, value: bytes, version: int, expires_ms: int, idle_s: int, frequency: int
     ) -> bytes | None:
-        """RESTORE of a value as it stands in a snapshot of RDB version ``version``; None where the target has no form for
-        it. Raises SnapshotError for bytes that are no value of this type."""
+        """RESTORE of a value as it stands in a snapshot of RDB version ``version``; None where the target has no form
+        for it. Raises SnapshotError for bytes that are no value of this type."""
         rewriter = self._rewriters.get(version)
         if rewriter is None:
             rewriter = self._rewriters[version] = Rewriter(version, self.target)
@@ -41,6 +41,7 @@ class Placing:
         return self.command(key, kind, value, version, expires_ms, -1, -1)
 
     def functions(self, payload: bytes) -> bytes:
-        """What FUNCTION RESTORE takes, from what the source's FUNCTION DUMP gave: the same under the target's version."""
+        """What FUNCTION RESTORE takes, from what the source's FUNCTION DUMP gave: the same under the target's
+        version."""
         body = payload[:-_FOOTER_BYTES] + snapshot_format(self.target).to_bytes(2, "little")
         return body + crc64(body).to_bytes(8, "little")

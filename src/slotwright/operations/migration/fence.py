@@ -4,8 +4,9 @@
 too, while reads are answered. It ends by itself when it is not renewed, so if we die the source goes on.
 
 *Refused* writes get an error at once: with ``min-replicas-to-write`` at a number that nobody reaches, a server answers
-NOREPLICAS (server.c, processCommand). Before 7.0 a script's own writes are not asked (seen with 6.2.5), so there the right to
-run scripts is taken from every user as well. Nothing is written to the source's configuration file: a restart undoes it.
+NOREPLICAS (server.c, processCommand). Before 7.0 a script's own writes are not asked (seen with 6.2.5), so there the
+right to run scripts is taken from every user as well. Nothing is written to the source's configuration file: a restart
+undoes it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A migration from its first byte to the cutover: copy, follow, prove, fence, prove what is left, make read-only.
 
-The stream makes the target nearly right quickly; the comparison makes it exactly right, and is the proof: a key that differs
-is carried by value at a known offset and compared again. Keys that change after they were proved are remembered, and
-proved again, so that at the cutover only the last few are left while writes wait.
+The stream makes the target nearly right quickly; the comparison makes it exactly right, and is the proof: a key that
+differs is carried by value at a known offset and compared again. Keys that change after they were proved are
+remembered, and proved again, so that at the cutover only the last few are left while writes wait.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class Outcome:
 class Migrator:
     """Use: ``async with migrator.running(): await migrator.prove(); await migrator.cut_over(...)``.
 
-    ``before`` is how the source was, where an earlier run made it read-only already. ``line_of`` gives the line that a key of the source belongs to; ``count_target`` how many keys the target has.
+    ``before`` is how the source was, where an earlier run made it read-only already. ``line_of`` gives the line that a
+    key of the source belongs to; ``count_target`` how many keys the target has.
     """
 
     lines: Sequence[Line]
@@ -100,6 +101,7 @@ class Migrator:
     comparison: Comparison | None = None
     words: str = "begins"
     was_copied: bool = False
+    libraries: int = 0
     _suspects: dict[Named, Compared] = field(default_factory=dict)
     _prover: Prover = field(init=False)
     _works: list[asyncio.Task[None]] = field(default_factory=list)
@@ -174,7 +176,7 @@ class Migrator:
         for _ in range(_ROUNDS):
             self.words = "comparing everything"
             await self.catch_up()
-            await self.sync_functions()
+            self.libraries = await self.sync_functions()
             for line in self.lines:
                 line.pump.unproved, line.pump.is_shaken = set(), False
                 line.pump.holding.forgive(list(line.pump.holding.failed))
@@ -195,8 +197,8 @@ class Migrator:
         return self.comparison
 
     async def recheck(self, most: int = _FEW_UNPROVED) -> tuple[Compared, ...]:
-        """Prove keys again that changed since they were proved, until at most ``most`` are left. Returns those that would
-        not become equal."""
+        """Prove keys again that changed since they were proved, until at most ``most`` are left. Returns those that
+        would not become equal."""
         stubborn: dict[Named, int] = {}
         wrong: dict[Named, Compared] = {}
         while True:
@@ -237,6 +239,7 @@ class Migrator:
             drained = self.clock.now() - started
             rechecked = self.unproved
             wrong = await self.recheck(0)
+            self.libraries = await self.sync_functions()
             keys = sum([await self._keys(line) for line in self.lines])
             found = await self.count_target()
             proved = self.clock.now() - started

@@ -27,6 +27,7 @@ class TargetCluster:
     """``owners`` are the last that were seen."""
 
     verifier: Verifier
+    version: ServerVersion
     clock: Clock
     report: Report
     owners: tuple[tuple[Address, SlotSet], ...] = ()
@@ -81,30 +82,38 @@ class TargetCluster:
             await self.verifier.roster.drop(address)
             raise
 
-    async def take_functions(self, libraries: Sequence[bytes], payload: bytes | None, version: ServerVersion) -> int:
-        """Every library of the source on every primary. ``payload`` is the source's FUNCTION DUMP, ``libraries`` what
-        FUNCTION LIST WITHCODE gave. Returns how many there are. Raises ServerError (``functions-refused``)."""
-        if not libraries or payload is None:
+    async def take_functions(self, libraries: Sequence[bytes], payload: bytes | None, *, is_exact: bool) -> int:
+        """Every library of the source on every primary; ``is_exact``: and no other. ``payload`` is the source's
+        FUNCTION DUMP, ``libraries`` what FUNCTION LIST WITHCODE gave. Returns how many there are.
+
+        Raises ServerError (``functions-refused``).
+        """
+        if not libraries and not is_exact:
             return 0
-        placed = Placing(version).functions(payload) if has_functions(version) else None
-        if placed is None:
+        if not has_functions(self.version):
             raise ServerError(
                 f"{self.verifier.name} can't have functions, and the source has some",
                 code="functions-refused",
                 where=self.verifier.name,
                 hint="a newer server version for the cluster, or scripts (EVAL) instead of functions",
             )
+        wanted = {*libraries}
         for address, _ in self.owners:
-            if not {*libraries} <= {*await self.functions(address)}:
-                try:
-                    await self.ask(address, "FUNCTION", "RESTORE", placed, "REPLACE")
-                except ReplyError as error:
-                    raise ServerError(
-                        f"{address} refuses the functions of the source",
-                        code="functions-refused",
-                        where=str(address),
-                        seen=str(error),
-                    ) from error
+            there = {*await self.functions(address)}
+            if wanted == there or (wanted < there and not is_exact):
+                continue
+            how: list[str | bytes] = ["FLUSH"]
+            if wanted and payload is not None:
+                how = ["RESTORE", Placing(self.version).functions(payload), "FLUSH" if is_exact else "REPLACE"]
+            try:
+                await self.ask(address, "FUNCTION", *how)
+            except ReplyError as error:
+                raise ServerError(
+                    f"{address} refuses the functions of the source",
+                    code="functions-refused",
+                    where=str(address),
+                    seen=str(error),
+                ) from error
         return len(libraries)
 
     async def functions(self, address: Address) -> list[bytes]:
