@@ -167,9 +167,8 @@ def show_seen(seen: Sequence[Seen]) -> None:
         state = _PHASES[migration.phase]
         is_stopped = not each.is_running and migration.phase in (Phase.COPY, Phase.FOLLOW, Phase.CLOSING)
         style = "warn" if is_stopped else "good"
-        out(
-            f"{paint(migration.name, 'bold')} · {paint('stopped while ' + state if is_stopped else state, style)} · begun {began}"
-        )
+        words = paint(f"stopped while {state}" if is_stopped else state, style)
+        out(f"{paint(migration.name, 'bold')} · {words} · begun {began}")
         if status is not None:
             rows = [
                 ("now", status.words),
@@ -237,13 +236,11 @@ def show_giving(giving: Giving) -> None:
     if not giving.loses:
         out("  nothing was written to the target since the cutover: nothing is lost")
         return
-    out(
-        *wrapped(
-            paint("risk", "warn"),
-            f"{giving.loses:,} keys differ: they were written to the target since the cutover, and the source does not have them like that",
-            2,
-        )
+    risk = (
+        f"{giving.loses:,} keys differ: they were written to the target since the cutover, and the source does not have "
+        "them like that"
     )
+    out(*wrapped(paint("risk", "warn"), risk, 2))
     rows = [(repr(each.named[1])[2:-1][:50], each.words or each.verdict.value) for each in giving.written.examples[:10]]
     table(("key", "what"), rows)
 
