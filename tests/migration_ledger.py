@@ -864,7 +864,10 @@ class Ledger:
             return "should have expired"
         if kind != wanted:
             return f"is a {kind}"
-        data = read(client, name, value)
+        try:
+            data = read(client, name, value)
+        except ResponseError as error:
+            return str(error)
         if data != value.data:
             return f"{shown(data)} instead of {shown(value.data)}"
         left = client.execute_command("PTTL", name)
