@@ -80,6 +80,7 @@ bench: $(VENV)/.test
 	$(BIN)/python bench/formation.py
 	$(BIN)/python bench/command.py
 	$(BIN)/python bench/observe.py
+	$(BIN)/python bench/rdb.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
