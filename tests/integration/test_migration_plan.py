@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 from redis import Redis, ResponseError
+from redis.utils import str_if_bytes
 
 from slotwright.adapters.clock import MonotonicClock
 from slotwright.adapters.node import RespDialer
@@ -29,6 +30,7 @@ from slotwright.operations.roster import Roster
 from slotwright.operations.source_survey import survey_source
 from slotwright.operations.target_survey import survey_target
 from slotwright.planning.migration_plan import plan_migration
+from slotwright.wire.key_positions import keys_of
 from tests.engines import ENGINES, TestEngine
 from tests.integration.conftest import Lab, open_lab
 
@@ -160,7 +162,7 @@ def test_everything_that_is_read_is_right(source: Source) -> None:
 
 
 def test_a_sample_says_that_it_is_one(source: Source) -> None:
-    survey = source.survey(Pace(full=False, sampled=600, keys_per_s=10_000, biggest=3, span_s=0.1))
+    survey = source.survey(Pace(full=False, sampled=600, biggest=3, span_s=0.1))
     keys = survey.keys
     assert not keys.is_complete
     assert 500 <= keys.looked_at <= 1600
@@ -257,6 +259,30 @@ def test_a_replica_says_of_whom(source: Source) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+CALLS = (
+    "GET a", "MSET a 1 b 2", "MGET a b", "BLPOP a b 0", "SMOVE a b m", "RENAME a b", "BITOP AND d a b", "COPY a b",
+    "EVAL s 2 a b c", "ZUNIONSTORE d 2 a b", "ZINTER 2 a b WITHSCORES", "XREAD COUNT 1 STREAMS a b 0 0",
+    "XREADGROUP GROUP g c STREAMS a >", "SORT a STORE d", "GEORADIUS a 1 2 3 m STORE d", "MIGRATE h 1 a 0 10",
+    "PFMERGE d a b", "LMOVE a b LEFT RIGHT", "XADD a * f v", "OBJECT ENCODING a", "FCALL f 1 a", "LMPOP 2 a b LEFT",
+    "BLMPOP 0 1 a LEFT", "SINTERCARD 2 a b", "ZMPOP 1 a MIN", "LCS a b", "SORT_RO a", "ZRANGESTORE d a 0 1",
+)  # fmt: skip
+
+
+def test_keys_are_where_the_server_has_them(source: Source) -> None:
+    table = source.survey().commands
+    seen = 0
+    for line in CALLS:
+        words = tuple(word.encode() for word in line.split())
+        try:
+            theirs = source.client.execute_command("COMMAND GETKEYS", *words)
+        except ResponseError:
+            assert words[0].decode().lower() not in table, line
+            continue
+        seen += 1
+        assert {key.decode() for key in keys_of(words, table)} == set(map(str_if_bytes, theirs)), line
+    assert seen >= 19
 
 
 SCRIPT = "redis.call('SET', KEYS[1], 1); redis.call('GET', 'user:7:other'); return 1"

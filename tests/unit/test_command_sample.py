@@ -20,6 +20,8 @@ TABLE = {
     "blpop": CommandShape(1, -2, 1, is_write=True),
     "rename": CommandShape(1, 2, 1, is_write=True),
     "sort": CommandShape(1, 1, 1, is_movable=True),
+    "object": CommandShape(0, 0, 0),
+    "object|encoding": CommandShape(2, 2, 1),
 }
 
 
@@ -56,6 +58,9 @@ def judged(*lines: str) -> CommandSample:
         ("GEORADIUS a 1 2 3 m STORE x STOREDIST d", "a d"),
         ("MIGRATE h 1 a 0 1", "a"),
         ("PING", ""),
+        ("OBJECT ENCODING a", "a"),
+        ("OBJECT HELP", ""),
+        ("OBJECT", ""),
         ("NOSUCH a b", ""),
     ],
 )

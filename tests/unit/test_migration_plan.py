@@ -138,7 +138,11 @@ SOURCES = {
         "warning",
     ),
     "a small buffer": (
-        source(databases=(DatabaseSize(0, 60_000_000),), traffic=Traffic(1, 1000, 900, 0, 400_000)),
+        source(
+            databases=(DatabaseSize(0, 60_000_000),),
+            traffic=Traffic(1, 1000, 900, 0, 400_000),
+            feeding=replace(SOURCE.feeding, backlog_bytes=GB),
+        ),
         "replica-limit",
         "serious",
     ),
@@ -347,7 +351,7 @@ def test_the_view_fits_and_the_json_is_json(wide: bool, capsys: pytest.CaptureFi
             total=10**10,
             biggest=(BigKey((3, b"k\x00" * 80), "zset", 900 * MB, 10**8), BigKey((0, b"m"), "ReJSON-RL", 2 * MB, None)),
         ),
-        calls=tuple((name, 10**9) for name in TABLE) + (("keys", 5), ("select", 2)),
+        calls=(*((name, 10**9) for name in TABLE), ("keys", 5), ("select", 2)),
         functions=tuple(f"library{n}" for n in range(20)),
         rights=denied(*NEEDED),
         unread=("CONFIG GET: NOPERM " + "x" * 60,),
