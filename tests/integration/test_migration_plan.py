@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import threading
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import pytest
@@ -18,11 +19,12 @@ from slotwright.adapters.streams import SocketStreamDialer
 from slotwright.errors import ServerError
 from slotwright.model.cluster import Role
 from slotwright.model.command_sample import CommandSample, Crosser
+from slotwright.model.findings import Finding
 from slotwright.model.migration import DatabaseMap
 from slotwright.model.migration_plan import MigrationWish
 from slotwright.model.secret import Secret
 from slotwright.model.slots import key_slot
-from slotwright.model.source_survey import CommandShape, Right, SourceSurvey
+from slotwright.model.source_survey import CommandShape, DatabaseSize, Right, SourceSurvey, TargetSurvey, Traffic
 from slotwright.model.topology import Address, EngineKind, Mode
 from slotwright.operations.command_listening import listen
 from slotwright.operations.key_sampling import Pace
@@ -210,8 +212,11 @@ def test_a_user_who_may_little(source: Source) -> None:
         assert rights.all_keys is False
         assert "NOPERM" in rights.denial
         assert survey.unread
-        source.client.execute_command("ACL", "SETUSER", "app", "+psync", "+replconf", "+dump", "allkeys")
-        source.client.execute_command("ACL", "SETUSER", "app", "+client", "+config", "+acl")
+        remedies = [found.remedy for found in planned(survey) if found.code in ("right-missing", "keys-forbidden")]
+        assert len(remedies) == 3
+        for remedy in remedies:
+            typed(source.client, remedy)
+        source.client.execute_command("ACL", "SETUSER", "app", "+acl")
         rights = source.survey(user="app", password="pw").rights
         assert set(rights.having(Right.ALLOWED)) >= {"psync", "replconf", "client|pause", "config|get", "dump"}
         assert rights.all_keys is True
@@ -221,6 +226,43 @@ def test_a_user_who_may_little(source: Source) -> None:
         assert caught.value.code == "not-permitted"
     finally:
         source.client.execute_command("ACL", "DELUSER", "app")
+
+
+def planned(survey: SourceSurvey) -> tuple[Finding, ...]:
+    """For that source, whatever the target."""
+    return plan_migration(survey, TargetSurvey("cache", is_cluster=False), MigrationWish()).findings
+
+
+def typed(client: Redis, remedy: str) -> None:
+    """The command that a remedy begins with, as in redis-cli."""
+    client.execute_command(*shlex.split(remedy.partition("   (")[0]))
+
+
+def test_remedies_work_when_they_are_typed(source: Source) -> None:
+    survey = source.survey()
+    names = ("client-output-buffer-limit", "repl-backlog-size", "maxclients")
+    before = {name: source.client.config_get(name)[name] for name in names}
+    pressed = replace(
+        survey,
+        databases=(DatabaseSize(0, 10**8),),
+        traffic=Traffic(1, 9000, 9000, 10**7, 10**6),
+        feeding=replace(survey.feeding, clients=survey.feeding.maxclients),
+    )
+    codes = ("replica-limit", "backlog-small", "maxclients-reached")
+    found = {one.code: one.remedy for one in planned(pressed) if one.code in codes}
+    assert set(found) == set(codes)
+    try:
+        for remedy in found.values():
+            typed(source.client, remedy)
+        feeding = source.survey().feeding
+        assert feeding.limit_bytes is not None
+        assert feeding.limit_bytes > 10**9
+        assert feeding.backlog_bytes is not None
+        assert feeding.backlog_bytes > 60 * 10**6
+        assert feeding.maxclients > survey.feeding.maxclients
+    finally:
+        for name, value in before.items():
+            source.client.config_set(name, value)
 
 
 def test_functions_are_named(source: Source) -> None:

@@ -171,7 +171,7 @@ def _rights(source: SourceSurvey) -> Iterator[Finding]:
             Severity.NOTE,
             where,
             f"whether the user {rights.user} may {', '.join(map(_spoken, untold))} shows only when it is tried",
-            f"ACL SETUSER {rights.user} {' '.join(f'+{name}' for name in untold)}, if it is refused",
+            f"ACL SETUSER {rights.user} {' '.join(f'+{name}' for name in untold)}   (if it is refused)",
         )
     if rights.all_keys is False:
         yield Finding(
@@ -228,7 +228,7 @@ def _feeding(source: SourceSurvey, copy_s: float) -> Iterator[Finding]:
             Severity.SERIOUS if waiting > min(limits) else Severity.WARNING,
             where,
             "more changes may come during the copy than the source keeps for a replica before it hangs up",
-            f'CONFIG SET client-output-buffer-limit "replica {_room(waiting)} 0 0" until the move is done',
+            f'CONFIG SET client-output-buffer-limit "replica {_room(waiting)} 0 0"   (until the move is done)',
             seen=f"{shown_bytes(round(rate))}/s for {copy_s:.0f} s; the limit is {shown_bytes(min(limits))}",
             risk="the copy begins anew, over and over",
         )
@@ -248,7 +248,7 @@ def _feeding(source: SourceSurvey, copy_s: float) -> Iterator[Finding]:
             Severity.SERIOUS,
             where,
             f"the source has no room for {_OUR_CONNECTIONS} more connections",
-            f"CONFIG SET maxclients {feeding.clients + 100}, or end some clients",
+            f"CONFIG SET maxclients {feeding.clients + 100}   (or end some clients)",
             seen=f"{feeding.clients:,} of {feeding.maxclients:,}",
         )
     if feeding.min_replicas_to_write:
