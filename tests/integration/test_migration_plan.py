@@ -413,6 +413,11 @@ def test_who_may_not_listen_is_told_how(source: Source) -> None:
         source.client.execute_command("ACL", "DELUSER", "deaf")
 
 
+async def target_alone(address: Address) -> TargetSurvey:
+    async with Roster(RespDialer(None)) as roster:
+        return await survey_target(roster, address)
+
+
 def test_source_and_target_make_a_plan(lab: Lab, embedded: TestEngine) -> None:
     lab.topology(embedded, settings="{maxmemory: 100mb, cluster-databases: 4}")
     assert lab.run("up", "--yes", timeout=60).code == 0
@@ -443,4 +448,9 @@ def test_source_and_target_make_a_plan(lab: Lab, embedded: TestEngine) -> None:
     assert {found.code for found in plan.findings if found.severity.value == "serious"} == {"databases-in-use"}
     assert plan.is_refused
     assert 0.25 < plan.shares[0].share < 0.42
+    member = run(survey_source(RespDialer(Secret(password)), seed, MonotonicClock(), DatabaseMap(), QUICK))
+    assert member.mode is Mode.CLUSTER
+    assert "source-in-cluster" in {found.code for found in planned(member)}
+    alone = run(target_alone(source))
+    assert not alone.is_cluster
     assert abs(sum(share.added_bytes for share in plan.shares) - survey.data_bytes) < 10
