@@ -261,7 +261,7 @@ HEARD = CommandSample(60.0, 500, heard=(("get", 490), ("mget", 10)), several_key
 
 
 def test_a_sample_is_evidence_and_an_operator_may_take_it_on() -> None:
-    advice = TagAdvice("MGET", "user:1:a", "{user:1}:a", 7, 7, 0.01)
+    advice = TagAdvice(Crosser.COMMAND, "MGET", "user:1:a", "{user:1}:a", 7, 7, 0.01)
     sample = replace(HEARD, crossings=(CROSSING,), advice=(advice,))
     plan = planned(sample=sample)
     found = finding(plan, "commands-across-slots")
@@ -276,9 +276,13 @@ def test_a_sample_is_evidence_and_an_operator_may_take_it_on() -> None:
 
 
 def test_a_tag_that_would_gather_everything_is_no_remedy() -> None:
-    sample = replace(HEARD, crossings=(CROSSING,), advice=(TagAdvice("MGET", "user:1", "{user}:1", 7, 1, 1.0),))
+    sample = replace(
+        HEARD, crossings=(CROSSING,), advice=(TagAdvice(Crosser.COMMAND, "MGET", "user:1", "{user}:1", 7, 1, 1.0),)
+    )
     assert "one call for each key" in finding(planned(sample=sample), "commands-across-slots").remedy
-    large = replace(HEARD, crossings=(CROSSING,), advice=(TagAdvice("MGET", "a:1:b", "{a:1}:b", 7, 3, 0.4),))
+    large = replace(
+        HEARD, crossings=(CROSSING,), advice=(TagAdvice(Crosser.COMMAND, "MGET", "a:1:b", "{a:1}:b", 7, 3, 0.4),)
+    )
     assert "40%" in finding(planned(sample=large), "commands-across-slots").remedy
 
 

@@ -189,7 +189,7 @@ class _Judge:
         )
 
     def _advice(self, name: str, tally: _Tally) -> TagAdvice | None:
-        return advise_tag(name, tally.groups, len(self._keys))
+        return advise_tag(tally.kind, name, tally.groups, len(self._keys))
 
     def _calls(self, kind: Crosser) -> int:
         return sum(tally.calls for tally in self._tallies.values() if tally.kind is kind)

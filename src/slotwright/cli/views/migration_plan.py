@@ -331,6 +331,7 @@ def _sample_json(sample: CommandSample) -> dict[str, Any]:
         ],
         "hash_tags": [
             {
+                "kind": advice.kind.value,
                 "for": advice.crosser,
                 "before": advice.before,
                 "after": advice.after,
