@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from slotwright.cli.views.migration_plan import bar, migration_plan_json, show_migration_plan, spoken_s
+from slotwright.cli.views.migration_plan import bar, show_migration_plan, spoken_s
+from slotwright.cli.views.migration_plan_json import migration_plan_json
 from slotwright.model.cluster import Role, ServerVersion
 from slotwright.model.command_sample import (
     CommandSample,
