@@ -64,7 +64,7 @@ class Outcome:
     def took(self, task: str) -> float:
         """How many seconds passed between its event that the task began and the one that it ended (``--json``)."""
         events = [json.loads(line) for line in self.err.splitlines()]
-        at = {event["event"]: event["at"] for event in events if event["task"] == task}
+        at = {event["event"]: event["at"] for event in events if event.get("task") == task}
         return float(at["ended"]) - float(at["began"])
 
     def succeeded(self) -> Outcome:
