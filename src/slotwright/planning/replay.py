@@ -63,6 +63,7 @@ _RANDOM: Final = frozenset({b"PFDEBUG", b"SPOP", b"XAUTOCLAIM", b"XREADGROUP"})
 """What may do something else in the target."""
 _SCRIPTS: Final = frozenset({b"EVAL", b"EVALSHA", b"FCALL"})
 """In the stream only as long as the source is older than 7.0 and has ``lua-replicate-commands no``."""
+_NOT_KNOWN: Final = "its arguments are not those of any version that is known"
 _REMEMBERED_NAMES = 2048
 
 
@@ -116,7 +117,10 @@ class Replayer:
         if index is not None and self._is_straight and len(arguments) > index:
             key = arguments[index]
             return (Send(key_slot(key), self._to_database, arguments, (key,)),)
-        return self._look(arguments, received_ms)
+        try:
+            return self._look(arguments, received_ms) or self._unknowable(arguments, _NOT_KNOWN)
+        except (IndexError, ValueError):
+            return self._unknowable(arguments, _NOT_KNOWN)
 
     def _enter(self, database: int) -> None:
         self._database = database
@@ -189,7 +193,7 @@ class Replayer:
             return self._send(arguments, (1,))
         each = one_by_one(name, arguments, When(received_ms, self._later_ms))
         if each is None:
-            return self._unknowable(arguments, "its arguments are not those of any version that is known")
+            return self._unknowable(arguments, _NOT_KNOWN)
         return tuple(action for one in each for action in self._send(one, (1,)))
 
     def _send(self, arguments: Sequence[bytes], keys: Iterable[int], is_late: bool = False) -> tuple[Send]:
