@@ -130,6 +130,7 @@ SAID = {
     "SORT {t}a STORE {t}d": ["SORT {t}a STORE {t}d"],
     "SORT a STORE d": ["value: d"],
     "SORT {t}a BY w* STORE {t}d": ["value: {t}d"],
+    "SORT {t}a ALPHA STORE {t}d": ["value: {t}d"],
     # What would do something else.
     "SPOP a": ["value: a"],
     "XADD a * f v": ["value: a"],
