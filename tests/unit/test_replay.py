@@ -23,7 +23,7 @@ from slotwright.planning.replay_actions import (
     Stop,
     Unknowable,
 )
-from slotwright.planning.replay_replies import is_doubtful
+from slotwright.planning.replay_replies import is_doubtful, is_refusal
 from slotwright.ports import ReplyError
 from tests.fakes.commands import RECORDED, side
 
@@ -310,6 +310,8 @@ def test_deadlines_that_are_kept_away(command: str, expected: str) -> None:
     [
         ("INCR a", 1, False),
         ("INCR a", ReplyError("WRONGTYPE no"), True),
+        ("INCR a", ReplyError("MOVED 15495 127.0.0.1:7000"), False),
+        ("INCR a", ReplyError("OOM command not allowed when used memory > 'maxmemory'"), False),
         ("PEXPIREAT a 5", 1, False),
         ("PEXPIREAT a 5", 0, True),
         ("PERSIST a", 0, True),
@@ -324,6 +326,7 @@ def test_replies_that_tell(command: str, reply: object, doubtful: bool) -> None:
     (action,) = replayer().replay(words(command), NOW_MS)
     assert isinstance(action, Send)
     assert is_doubtful(action, reply) is doubtful
+    assert is_refusal(reply) is (isinstance(reply, ReplyError) and not doubtful)
 
 
 KEYS = st.lists(st.binary(min_size=1, max_size=6), min_size=1, max_size=8)
