@@ -4,8 +4,8 @@ The source's command took effect, or it would not be in the stream. Where the ta
 its key is not what it was in the source. Most likely it expired there, by the target's own clock, before the command
 that prolonged it was applied; or the versions differ in what they do.
 
-Some errors say nothing of the key, but that the node did not take the command at all: :func:`is_refusal`. Then the command
-has to reach whoever does take it, in its place in the order.
+Some errors say nothing of the key, but that the node did not take the command at all: :func:`is_refusal`. Then the
+command has to reach whoever does take it, in its place in the order.
 """
 
 from __future__ import annotations
