@@ -203,8 +203,8 @@ class Stand:
         for port in self.primaries[1:]:
             redis.Redis(_HOST, self.primaries[0]).execute_command("CLUSTER", "MEET", _HOST, port)
         while not all(
-            b"cluster_state:ok" in redis.Redis(_HOST, port).execute_command("CLUSTER INFO")
-            and len(redis.Redis(_HOST, port).execute_command("CLUSTER SLOTS")) == len(self.primaries)
+            b"cluster_state:ok" in redis.Redis(_HOST, port).execute_command("CLUSTER", "INFO")
+            and len(redis.Redis(_HOST, port).execute_command("CLUSTER", "SLOTS")) == len(self.primaries)
             for port in self.primaries
         ):
             time.sleep(0.05)
@@ -216,7 +216,15 @@ def migrate(stand: Stand, scene: Scene) -> None:
     state = stand.lab.scratch(f"state-{len(scene.whole_s)}-{scene.title.replace(' ', '-')}-{time.monotonic_ns()}")
     env = child_environment(state)
     target = str(Address(_HOST, stand.primaries[0]))
-    command = [*slotwright_command(), "migrate", str(Address(_HOST, stand.source)), target, "--cutover", "--yes", "--json"]
+    command = [
+        *slotwright_command(),
+        "migrate",
+        str(Address(_HOST, stand.source)),
+        target,
+        "--cutover",
+        "--yes",
+        "--json",
+    ]
     began = time.monotonic()
     with stand.probed(scene.copy_p99):
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
@@ -259,7 +267,13 @@ def run(stand: Stand, scene: Scene, rounds: int, *, with_import: bool) -> None:
                     migrate(stand, scene)
         if with_import and stand.redis_cli:
             stand.empty_cluster()
-            words = ["--cluster", "import", f"{_HOST}:{stand.primaries[0]}", "--cluster-from", f"{_HOST}:{stand.source}"]
+            words = [
+                "--cluster",
+                "import",
+                f"{_HOST}:{stand.primaries[0]}",
+                "--cluster-from",
+                f"{_HOST}:{stand.source}",
+            ]
             began = time.monotonic()
             with stand.probed(scene.import_p99):
                 subprocess.run([stand.redis_cli, *words, "--cluster-copy"], capture_output=True, check=False)
@@ -284,7 +298,17 @@ def _rows(scenes: list[Scene]) -> tuple[list[str], list[list[str]], list[str], l
         ]
         for scene in scenes
     ]
-    heads = ["", "full sync", "slotwright", "redis-cli", "of full sync", "times redis-cli", "proof", "whole s", "held ms"]
+    heads = [
+        "",
+        "full sync",
+        "slotwright",
+        "redis-cli",
+        "of full sync",
+        "times redis-cli",
+        "proof",
+        "whole s",
+        "held ms",
+    ]
     waits = [
         [
             scene.title,

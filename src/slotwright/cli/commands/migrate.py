@@ -150,7 +150,8 @@ def _plan(wish: MigrateWish, as_json: bool) -> int:
 
 
 def _show_plan(plan: MigrationPlan, as_json: bool) -> None:
-    from slotwright.cli.views.migration_plan import migration_plan_json, show_migration_plan
+    from slotwright.cli.views.migration_plan import show_migration_plan
+    from slotwright.cli.views.migration_plan_json import migration_plan_json
 
     if as_json:
         from slotwright.cli.views.json import print_json
