@@ -119,7 +119,7 @@ def denied(*names: str, right: Right = Right.DENIED) -> Rights:
 
 
 SOURCES = {
-    "a cluster": (source(mode=Mode.CLUSTER), "source-in-cluster", "serious"),
+    "a cluster": (source(mode=Mode.CLUSTER), "source-in-cluster", "warning"),
     "an old version": (source(version=ServerVersion(EngineKind.REDIS, (5, 0))), "source-version-untested", "warning"),
     "a replica": (source(role=Role.REPLICA, primary=Address("h", 1)), "source-is-replica", "warning"),
     "a cut replica": (source(role=Role.REPLICA, link_is_up=False), "source-is-replica", "serious"),

@@ -36,8 +36,8 @@ class Pace:
     between the two readings that the source's rates are taken from."""
 
     full: bool | None = None
-    full_up_to: int = 100_000
-    sampled: int = 50_000
+    full_up_to: int = 20_000
+    sampled: int = 20_000
     keys_per_s: float = 10_000.0
     most_s: float = 60.0
     biggest: int = 10

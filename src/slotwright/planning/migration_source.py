@@ -47,10 +47,10 @@ def _server(source: SourceSurvey) -> Iterator[Finding]:
     if source.mode is Mode.CLUSTER:
         yield Finding(
             "source-in-cluster",
-            Severity.SERIOUS,
+            Severity.WARNING,
             where,
-            "the source is a member of a cluster: it has a part of the data only, and what it has moves with its slots",
-            "give a stand-alone server; a cluster is brought into another shape by: slotwright rebuild",
+            "the source is a member of a cluster: all of its primaries are moved, and the figures here are of this one",
+            "move no slots in the source until it is done",
         )
     if not is_supported(source.version):
         yield Finding(
