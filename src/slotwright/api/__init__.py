@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from slotwright.api.repairing import Repaired, abort, plan_repair, repair, what_was_cut
     from slotwright.api.targets import Target, find_target, is_target, topology_file
     from slotwright.api.trial import DemoWish, demo
+    from slotwright.api.walking import Walked, client_test
     from slotwright.api.watching import Moment, watch
 
 _HOMES = {
@@ -36,6 +37,8 @@ _HOMES = {
     "Adopted": "adoption",
     "adopt": "adoption",
     "forget": "adoption",
+    "Walked": "walking",
+    "client_test": "walking",
     "client_config": "clients",
     "write_config": "clients",
     "Context": "context",
@@ -107,11 +110,13 @@ __all__ = [
     "SlotOfKey",
     "Target",
     "UpResult",
+    "Walked",
     "abort",
     "adopt",
     "archive",
     "check",
     "client_config",
+    "client_test",
     "demo",
     "destroy",
     "drill",

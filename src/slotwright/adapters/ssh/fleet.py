@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from slotwright.adapters.hosts.remote import RemoteHost
 from slotwright.adapters.hosts.unreachable import UnreachableHost
-from slotwright.adapters.node import RespDialer
+from slotwright.adapters.node import Opener, RespDialer, Streams
 from slotwright.adapters.ssh.login import NewKeyError, Passwords, hang_up, log_in
 from slotwright.adapters.ssh.shell import SshShell, open_shell
 from slotwright.adapters.ssh.streams import open_stream, relay_stream
@@ -23,8 +23,6 @@ from slotwright.model.topology import Address, HostSpec, SshSpec, Topology, Via
 from slotwright.ports import Dialer, Host, LoginDialer
 
 _STRAIGHT_S = 1.0
-
-_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +79,16 @@ class SshFleet:
 
     def login_on(self, host: str) -> LoginDialer:
         """Everything is dialled from ``host``."""
+        open_there = self.opener_on(host)
+        return lambda password, username: RespDialer(password, username, open_there)
 
-        async def open_there(address: Address) -> _Streams:
+    def opener_on(self, host: str) -> Opener:
+        """Plain streams from ``host``; raises OSError, or HostError where it was lost."""
+
+        async def open_there(address: Address) -> Streams:
             return await self._open(host, address)
 
-        return lambda password, username: RespDialer(password, username, open_there)
+        return open_there
 
     async def reach(self, source: str, goal: Address, port: int, timeout_s: float) -> None:
         """Connect from ``source`` to ``port`` of ``goal`` and hang up. Raises OSError, TimeoutError or HostError."""
@@ -104,7 +107,7 @@ class SshFleet:
             raise each.error
         return each.shell
 
-    async def _through_own_host(self, address: Address) -> _Streams:
+    async def _through_own_host(self, address: Address) -> Streams:
         if address.host not in self._reached:
             return await asyncio.open_connection(address.host, address.port)
         if address.host in self._no_forwarding:
@@ -117,7 +120,7 @@ class SshFleet:
             self._no_forwarding.add(address.host)
             return await self._round_forwarding(address)
 
-    async def _round_forwarding(self, address: Address) -> _Streams:
+    async def _round_forwarding(self, address: Address) -> Streams:
         """Straight, which costs none of the sessions that sshd counts, but only to the very address that has just
         proved to be that host by its key: seen from here, a private address may be somebody else's."""
         shell = self._shell(address.host)
@@ -127,7 +130,7 @@ class SshFleet:
                     return await asyncio.open_connection(address.host, address.port)
         return await relay_stream(shell.connection, address.host, address.port)
 
-    async def _open(self, host: str, address: Address) -> _Streams:
+    async def _open(self, host: str, address: Address) -> Streams:
         connection = self._shell(host).connection
         if host not in self._no_forwarding:
             try:
