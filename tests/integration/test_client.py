@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 
+import asyncssh
 import pytest
 
 from tests.engines import TestEngine, engine_params
 from tests.integration.conftest import Lab, Outcome
+from tests.unit.test_ssh_connections import LoopbackServer, listening
 
 pytestmark = pytest.mark.servers
 
@@ -95,6 +99,29 @@ def test_the_way_of_a_client(engine: TestEngine, lab: Lab) -> None:
     assert found == [("announced-wrong", "serious", f"127.0.99.99:{seed.rpartition(':')[2]}")]
     text = lab.run("client", "test")
     assert text.code == 3 and f"cluster-announce-ip {seed.rpartition(':')[0]}" in text.out.replace("\n          ", " ")
+
+
+def test_from_another_host_loopback_is_no_address(made: Lab, tmp_path: Path) -> None:
+    """Through a real SSH connection, to a server of the same library."""
+    ssh = tmp_path / ".ssh"
+    ssh.mkdir()
+    (tmp_path / "bin").mkdir()
+
+    async def body() -> Outcome:
+        server = LoopbackServer(tmp_path / "bin")
+        asyncssh.generate_private_key("ssh-ed25519").write_private_key(ssh / "key")
+        async with listening(server):
+            (ssh / "config").write_text(
+                f"Host far.example\n  HostName 127.0.0.1\n  Port {server.port}\n  User ops\n  IdentityFile {ssh}/key\n"
+            )
+            words = ("client", "test", "--from", "far.example", "--accept-new-host-keys", "--json")
+            return await asyncio.to_thread(made.run, *words, env={"HOME": str(tmp_path), "SSH_AUTH_SOCK": ""})
+
+    told = asyncio.run(asyncio.wait_for(body(), 60))
+    assert (told.code, told.json["from"]) == (3, "far.example"), told
+    assert {found["code"] for found in told.json["findings"]} == {"announced-loopback"}
+    assert [found["severity"] for found in told.json["findings"]].count("serious") == 3
+    assert all(node["reached"] for node in told.json["nodes"]), "that host is this one, in truth"
 
 
 def _findings(lab: Lab, seed: str) -> list[tuple[str, str, str]]:
