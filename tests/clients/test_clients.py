@@ -79,6 +79,6 @@ def test_the_defaults_are_measured(contender: Contender, defaults: Season, recor
     if contender.label in defaults.missing:
         pytest.skip(defaults.missing[contender.label])
     record_property(table.PROPERTY, vars(_line("defaults", contender, defaults)))
-    if contender.label in ("lettuce", "spring-boot-2", "spring-boot-3"):
+    if contender.label in ("spring-boot-2", "spring-boot-3"):
         # The reason for which the generated configuration has a refresh.
         assert not defaults.fates[contender.label].death.is_over

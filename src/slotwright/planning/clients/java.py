@@ -33,10 +33,12 @@ public final class ClusterClient {
         ));
         client.setOptions(ClusterClientOptions.builder()
                 .topologyRefreshOptions(ClusterTopologyRefreshOptions.builder()
-                        // Both are off unless set, and the client then stays with the nodes that it saw first.
+                        // Off unless set. The triggers are off, too, before Lettuce 7; with neither, the client stays
+                        // with the nodes that it saw first.
                         .enablePeriodicRefresh(Duration.ofMillis(<<refresh_ms>>))
                         .enableAllAdaptiveRefreshTriggers()
-                        // Of 30 s unless set: one refresh before the takeover, and there is no other for so long.
+                        // 30 s in Lettuce 6, 5 s in 7, unless set: a refresh that came before the takeover would be
+                        // the last for so long.
                         .adaptiveRefreshTriggersTimeout(Duration.ofMillis(<<connect_ms>>))
                         .build())
                 .socketOptions(SocketOptions.builder()
