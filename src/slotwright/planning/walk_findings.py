@@ -95,24 +95,33 @@ def _trouble(walk: Walk, node: Announced, trial: Dialled) -> tuple[str, str, str
             "the node does not let in a client that another node let in",
             f"give it the password of the others: slotwright check shows which differ; seen from {here}",
         )
-    if trial.speaks_tls:
+    known = next((each for each in walk.dialled if each.id == node.id and each.address != address), None)
+    if trial.speaks_tls and (known is None or known.address.host == address.host):
         return (
             "announced-tls",
             "clients without TLS are sent to a port that speaks it",
             "let clients use TLS (slotwright client KIND --tls), or announce the plain port (cluster-announce-port)",
         )
-    known = next((each for each in walk.dialled if each.id == node.id and each.address != address), None)
     if known is not None:
         return (
             "announced-wrong",
             f"the node is at {known.address}, and announces another address",
-            f"CONFIG SET cluster-announce-ip {known.address.host} and cluster-announce-port {known.address.port} "
-            "on it, and CONFIG REWRITE",
+            f"on it: {_announcement(address, known.address)}, and CONFIG REWRITE",
         )
     remedy = f"let {here} reach {address.port}/tcp there (a firewall?), or announce an address that it reaches"
     if _is_private(address):
         remedy += "; where that is behind NAT, only an address map in the client helps"
     return "announced-unreachable", f"clients at {here} can't reach an address that they are sent to", remedy
+
+
+def _announcement(wrong: Address, right: Address) -> str:
+    """What sets right what differs."""
+    words = []
+    if wrong.host != right.host:
+        words.append(f"CONFIG SET cluster-announce-ip {right.host}")
+    if wrong.port != right.port:
+        words.append(f"CONFIG SET cluster-announce-port {right.port}")
+    return ", ".join(words)
 
 
 def _of_redirects(walk: Walk, blamed: set[Address]) -> Iterator[Finding]:
