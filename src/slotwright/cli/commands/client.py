@@ -49,7 +49,7 @@ class Kinds(click.Group):
 def command() -> None:
     """Print a ready configuration for an application, made from the cluster as it is now; or walk the way of a client.
 
-    The password is never in it: the application takes it from an environment variable.
+    The password is never in it: the application takes it from an environment variable. Each takes --json.
     """
 
 
