@@ -14,7 +14,7 @@ help:
 	@echo "make demo    a real six-node cluster on this machine, proved"
 	@echo "make test    all tests, against real servers of several versions"
 	@echo "make faults  every fault of docs/faults.md injected into real clusters, and mended (half an hour)"
-	@echo "make clients  every configuration of `slotwright client` in a running application, through failovers"
+	@echo "make clients every configuration of 'slotwright client' in a running application, through failovers"
 	@echo "make lab     tests on real hosts with systemd, sshd and firewalld, made for it (root, Debian packages)"
 	@echo "make check   format, lint, types, import rules"
 	@echo "make bench   measure against redis-cli; writes nothing, prints the tables"
