@@ -14,7 +14,7 @@ help:
 	@echo "make demo    a real six-node cluster on this machine, proved"
 	@echo "make test    all tests, against real servers of several versions"
 	@echo "make faults  every fault of docs/faults.md injected into real clusters, and mended (half an hour)"
-	@echo "make clients  every configuration of `slotwright client` in a running application, through failovers"
+	@echo "make clients every configuration of 'slotwright client' in a running application, through failovers"
 	@echo "make lab     tests on real hosts with systemd, sshd and firewalld, made for it (root, Debian packages)"
 	@echo "make check   format, lint, types, import rules"
 	@echo "make bench   measure against redis-cli; writes nothing, prints the tables"
@@ -80,6 +80,7 @@ bench: $(VENV)/.test
 	$(BIN)/python bench/formation.py
 	$(BIN)/python bench/command.py
 	$(BIN)/python bench/observe.py
+	$(BIN)/python bench/rdb.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -4,10 +4,17 @@ a planned failover; and the same applications with their clients' own defaults, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from slotwright.api.clients import write_config
+from slotwright.model.client import ClientFacts
+from slotwright.model.topology import Address
+from slotwright.planning.clients.generate import generate
+from slotwright.planning.clients.kind import Kind
 from tests.clients import table
+from tests.clients.builds import Missing, build
 from tests.clients.season import CONTENDERS, Contender, Season, run_season
 from tests.engines import ENGINES, TestEngine
 from tests.integration.conftest import open_lab
@@ -74,11 +81,32 @@ def test_the_generated_configuration_goes_on(contender: Contender, generated: Se
     assert fate.lost == fate.lost_before_death, fate
 
 
+VARIANTS = (
+    ClientFacts("cache", (Address("10.0.0.1", 6379), Address("2001:db8::1", 6380)), 1, 2, "", 5000, ""),
+    ClientFacts("cache", (Address("10.0.0.1", 6379),), 1, 2, "", 5000, "CACHE_PASSWORD", "app", is_tls=True),
+)
+
+
+@pytest.mark.parametrize("facts", VARIANTS, ids=("bare", "tls-and-user"))
+@pytest.mark.parametrize(
+    "kind",
+    [each.kind for each in CONTENDERS if each.kind.language in ("java", "go", "rust")],
+    ids=lambda kind: kind.name,
+)
+def test_what_is_not_run_compiles(kind: Kind, facts: ClientFacts, tmp_path: Path) -> None:
+    """Without a password nothing reads the environment, with TLS something more is imported: compilers are strict."""
+    write_config(generate(kind, facts), tmp_path / "generated")
+    try:
+        build(kind, tmp_path / "generated", tmp_path / "build")
+    except Missing as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.mark.parametrize("contender", CONTENDERS, ids=lambda each: each.label)
 def test_the_defaults_are_measured(contender: Contender, defaults: Season, record_property) -> None:
     if contender.label in defaults.missing:
         pytest.skip(defaults.missing[contender.label])
     record_property(table.PROPERTY, vars(_line("defaults", contender, defaults)))
-    if contender.label in ("lettuce", "spring-boot-2", "spring-boot-3"):
+    if contender.label in ("spring-boot-2", "spring-boot-3"):
         # The reason for which the generated configuration has a refresh.
         assert not defaults.fates[contender.label].death.is_over

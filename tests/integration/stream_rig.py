@@ -288,11 +288,11 @@ class Pump:
     def _do(self, action: Action, carried: set[Named]) -> None:
         match action:
             case Send():
-                keys = [(action.database, key) for key in action.keys]
-                if not carried.isdisjoint(keys):
-                    assert len(keys) == 1, f"a sample that is by value in part: {action}"
-                elif self._is_doubtful(action):
+                waits = not carried.isdisjoint((action.database, key) for key in action.keys)
+                if not waits and self._is_doubtful(action):
                     self.doubtful.add(action.arguments[0])
+                    waits = True
+                if waits:
                     prefix = self.databases.prefix(self.replayer.database)
                     self._carry([(self.replayer.database, key.removeprefix(prefix)) for key in action.keys], carried)
             case SendToAll():
@@ -317,6 +317,8 @@ class Pump:
 
     def _carry(self, keys: Iterable[Named], carried: set[Named]) -> None:
         for named in keys:
+            if self.databases.target(named) in carried:
+                continue
             carry(self.source, named, self.cluster, self.databases.target(named))
             carried.add(self.databases.target(named))
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import threading
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import pytest
 from redis import Redis, ResponseError
+from redis.utils import str_if_bytes
 
 from slotwright.adapters.clock import MonotonicClock
 from slotwright.adapters.node import RespDialer
@@ -17,11 +19,12 @@ from slotwright.adapters.streams import SocketStreamDialer
 from slotwright.errors import ServerError
 from slotwright.model.cluster import Role
 from slotwright.model.command_sample import CommandSample, Crosser
+from slotwright.model.findings import Finding
 from slotwright.model.migration import DatabaseMap
 from slotwright.model.migration_plan import MigrationWish
 from slotwright.model.secret import Secret
 from slotwright.model.slots import key_slot
-from slotwright.model.source_survey import CommandShape, Right, SourceSurvey
+from slotwright.model.source_survey import CommandShape, DatabaseSize, Right, SourceSurvey, TargetSurvey, Traffic
 from slotwright.model.topology import Address, EngineKind, Mode
 from slotwright.operations.command_listening import listen
 from slotwright.operations.key_sampling import Pace
@@ -29,6 +32,7 @@ from slotwright.operations.roster import Roster
 from slotwright.operations.source_survey import survey_source
 from slotwright.operations.target_survey import survey_target
 from slotwright.planning.migration_plan import plan_migration
+from slotwright.wire.key_positions import keys_of
 from tests.engines import ENGINES, TestEngine
 from tests.integration.conftest import Lab, open_lab
 
@@ -160,7 +164,7 @@ def test_everything_that_is_read_is_right(source: Source) -> None:
 
 
 def test_a_sample_says_that_it_is_one(source: Source) -> None:
-    survey = source.survey(Pace(full=False, sampled=600, keys_per_s=10_000, biggest=3, span_s=0.1))
+    survey = source.survey(Pace(full=False, sampled=600, biggest=3, span_s=0.1))
     keys = survey.keys
     assert not keys.is_complete
     assert 500 <= keys.looked_at <= 1600
@@ -208,8 +212,11 @@ def test_a_user_who_may_little(source: Source) -> None:
         assert rights.all_keys is False
         assert "NOPERM" in rights.denial
         assert survey.unread
-        source.client.execute_command("ACL", "SETUSER", "app", "+psync", "+replconf", "+dump", "allkeys")
-        source.client.execute_command("ACL", "SETUSER", "app", "+client", "+config", "+acl")
+        remedies = [found.remedy for found in planned(survey) if found.code in ("right-missing", "keys-forbidden")]
+        assert len(remedies) == 3
+        for remedy in remedies:
+            typed(source.client, remedy)
+        source.client.execute_command("ACL", "SETUSER", "app", "+acl")
         rights = source.survey(user="app", password="pw").rights
         assert set(rights.having(Right.ALLOWED)) >= {"psync", "replconf", "client|pause", "config|get", "dump"}
         assert rights.all_keys is True
@@ -219,6 +226,43 @@ def test_a_user_who_may_little(source: Source) -> None:
         assert caught.value.code == "not-permitted"
     finally:
         source.client.execute_command("ACL", "DELUSER", "app")
+
+
+def planned(survey: SourceSurvey) -> tuple[Finding, ...]:
+    """For that source, whatever the target."""
+    return plan_migration(survey, TargetSurvey("cache", is_cluster=False), MigrationWish()).findings
+
+
+def typed(client: Redis, remedy: str) -> None:
+    """The command that a remedy begins with, as in redis-cli."""
+    client.execute_command(*shlex.split(remedy.partition("   (")[0]))
+
+
+def test_remedies_work_when_they_are_typed(source: Source) -> None:
+    survey = source.survey()
+    names = ("client-output-buffer-limit", "repl-backlog-size", "maxclients")
+    before = {name: source.client.config_get(name)[name] for name in names}
+    pressed = replace(
+        survey,
+        databases=(DatabaseSize(0, 10**8),),
+        traffic=Traffic(1, 9000, 9000, 10**7, 10**6),
+        feeding=replace(survey.feeding, clients=survey.feeding.maxclients),
+    )
+    codes = ("replica-limit", "backlog-small", "maxclients-reached")
+    found = {one.code: one.remedy for one in planned(pressed) if one.code in codes}
+    assert set(found) == set(codes)
+    try:
+        for remedy in found.values():
+            typed(source.client, remedy)
+        feeding = source.survey().feeding
+        assert feeding.limit_bytes is not None
+        assert feeding.limit_bytes > 10**9
+        assert feeding.backlog_bytes is not None
+        assert feeding.backlog_bytes > 60 * 10**6
+        assert feeding.maxclients > survey.feeding.maxclients
+    finally:
+        for name, value in before.items():
+            source.client.config_set(name, value)
 
 
 def test_functions_are_named(source: Source) -> None:
@@ -257,6 +301,30 @@ def test_a_replica_says_of_whom(source: Source) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+CALLS = (
+    "GET a", "MSET a 1 b 2", "MGET a b", "BLPOP a b 0", "SMOVE a b m", "RENAME a b", "BITOP AND d a b", "COPY a b",
+    "EVAL s 2 a b c", "ZUNIONSTORE d 2 a b", "ZINTER 2 a b WITHSCORES", "XREAD COUNT 1 STREAMS a b 0 0",
+    "XREADGROUP GROUP g c STREAMS a >", "SORT a STORE d", "GEORADIUS a 1 2 3 m STORE d", "MIGRATE h 1 a 0 10",
+    "PFMERGE d a b", "LMOVE a b LEFT RIGHT", "XADD a * f v", "OBJECT ENCODING a", "FCALL f 1 a", "LMPOP 2 a b LEFT",
+    "BLMPOP 0 1 a LEFT", "SINTERCARD 2 a b", "ZMPOP 1 a MIN", "LCS a b", "SORT_RO a", "ZRANGESTORE d a 0 1",
+)  # fmt: skip
+
+
+def test_keys_are_where_the_server_has_them(source: Source) -> None:
+    table = source.survey().commands
+    seen = 0
+    for line in CALLS:
+        words = tuple(word.encode() for word in line.split())
+        try:
+            theirs = source.client.execute_command("COMMAND GETKEYS", *words)
+        except ResponseError:
+            assert words[0].decode().lower() not in table, line
+            continue
+        seen += 1
+        assert {key.decode() for key in keys_of(words, table)} == set(map(str_if_bytes, theirs)), line
+    assert seen >= 19
 
 
 SCRIPT = "redis.call('SET', KEYS[1], 1); redis.call('GET', 'user:7:other'); return 1"
@@ -345,6 +413,11 @@ def test_who_may_not_listen_is_told_how(source: Source) -> None:
         source.client.execute_command("ACL", "DELUSER", "deaf")
 
 
+async def target_alone(address: Address) -> TargetSurvey:
+    async with Roster(RespDialer(None)) as roster:
+        return await survey_target(roster, address)
+
+
 def test_source_and_target_make_a_plan(lab: Lab, embedded: TestEngine) -> None:
     lab.topology(embedded, settings="{maxmemory: 100mb, cluster-databases: 4}")
     assert lab.run("up", "--yes", timeout=60).code == 0
@@ -375,4 +448,9 @@ def test_source_and_target_make_a_plan(lab: Lab, embedded: TestEngine) -> None:
     assert {found.code for found in plan.findings if found.severity.value == "serious"} == {"databases-in-use"}
     assert plan.is_refused
     assert 0.25 < plan.shares[0].share < 0.42
+    member = run(survey_source(RespDialer(Secret(password)), seed, MonotonicClock(), DatabaseMap(), QUICK))
+    assert member.mode is Mode.CLUSTER
+    assert "source-in-cluster" in {found.code for found in planned(member)}
+    alone = run(target_alone(source))
+    assert not alone.is_cluster
     assert abs(sum(share.added_bytes for share in plan.shares) - survey.data_bytes) < 10

@@ -17,7 +17,7 @@ from slotwright.wire.rdb import Entry, RdbWalker
 from slotwright.wire.rdb_targets import Rewriter
 from tests.engines import TestEngine, engine_params
 from tests.integration.rdb_contents import contents, fill
-from tests.integration.rdb_servers import server, snapshot
+from tests.integration.rdb_servers import full_sync, server, snapshot
 
 pytestmark = pytest.mark.servers
 
@@ -128,6 +128,44 @@ def test_every_value_arrives(engine: TestEngine, target: TestEngine) -> None:
         if of.walker.functions and has_functions(version):
             client.execute_command("FUNCTION", "RESTORE", functions_payload(of.walker.functions, rewriter.version))
             assert len(client.execute_command("FUNCTION", "LIST")) == 2
+
+
+DISKLESS = ("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0")
+
+
+def test_a_replica_that_says_its_version_is_sent_everything(engine: TestEngine) -> None:
+    with server(engine, *DISKLESS) as client:
+        fill(client)
+        mark, pieces = full_sync(client, str(version_from_info(client.info("server"))))
+        walker, entries = RdbWalker(), []
+        while len(walker.rest) < len(mark):
+            entries += walker.feed(next(pieces))
+        assert walker.is_complete and walker.rest.startswith(mark)
+        assert walker.version == source(engine).walker.version
+        assert {entry[:2] for entry in entries} == set(source(engine).contents)
+        assert walker.aux[b"repl-stream-db"] == b"0"
+        pieces.close()
+
+
+def test_valkey_9_takes_a_replica_that_says_nothing_for_an_old_one(engine: TestEngine) -> None:
+    """So it has to be told: a hash whose fields expire can't be sent to an old one, and the whole sync fails."""
+    if engine.label != "valkey-9.1":
+        pytest.skip("it sends all replicas the same")
+    with server(engine, *DISKLESS) as client:
+        client.set("key", "value")
+        mark, pieces = full_sync(client)
+        walker = RdbWalker()
+        while len(walker.rest) < len(mark):
+            walker.feed(next(pieces))
+        pieces.close()
+        assert walker.version == 11
+        client.hset("hash", "field", "value")
+        client.execute_command("HEXPIRE", "hash", 1000, "FIELDS", 1, "field")
+        _, pieces = full_sync(client)
+        walker = RdbWalker()
+        for piece in pieces:
+            walker.feed(piece)
+        assert not walker.is_complete
 
 
 def test_field_expiries_are_among_what_is_compared(engine: TestEngine) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from random import Random
 
 import pytest
 
@@ -119,6 +121,40 @@ def test_every_write_command(
     assert not wrong, "\n".join(wrong)
     source.rest()
     assert source.follower.stream.offset == source.offset
+
+
+ANYTHING = """
+    SET K V; SET K V EX 900; SET K V NX; SET K V KEEPTTL; SET K V XX GET; INCR K; APPEND K V; SETRANGE K 3 V;
+    GETDEL K; GETEX K EX 800; GETEX K PERSIST; MSET K V K V; MSETNX K V K V; DEL K K; UNLINK K; EXPIRE K 900;
+    PERSIST K; RENAME K K; RENAMENX K K; COPY K K; COPY K K REPLACE; RPUSH K V V; LPUSH K V; LPOP K; RPOP K 2;
+    LMOVE K K LEFT RIGHT; RPOPLPUSH K K; LTRIM K 0 3; LINSERT K BEFORE V V; SADD K V V; SREM K V; SMOVE K K V;
+    SPOP K; SUNIONSTORE K K K; SINTERSTORE K K K; SORT K ALPHA STORE K; HSET K V V; HDEL K V; HINCRBY K V 3;
+    HINCRBYFLOAT K V 1.5; ZADD K 1 V 2 V; ZINCRBY K 1.1 V; ZPOPMIN K; ZUNIONSTORE K 2 K K; ZRANGESTORE K K 0 1;
+    PFADD K V; PFMERGE K K; PFCOUNT K; BITOP OR K K K; SETBIT K 9 1; XADD K * V V; XADD K MAXLEN ~ 3 * V V;
+    XDEL K 0-1; XTRIM K MAXLEN 2; GEOADD K 13.3 38.1 V; GEOSEARCHSTORE K K FROMLONLAT 13 38 BYRADIUS 900 km;
+    EVAL "return redis.call('SPOP', KEYS[1])" 1 K
+    """
+
+
+@pytest.mark.parametrize("engine", engine_params())
+def test_anything_in_one_go(lab: Lab, clusters: list[Cluster], engine: TestEngine) -> None:
+    """Thousands of commands on few keys, of which some wait for their value while others go on."""
+    source = Source(lab, engine)
+    empty(clusters)
+    chance = Random(5)
+    templates = [" ".join(text.split()) for text in ANYTHING.split(";")]
+    keys, values = ("a", "b", "{t}1", "{t}2", "{t}3", "{t}4", "{t}5"), ("x", "y", "7", "z")
+    pumps = [Pump(source, cluster, DatabaseMap()) for cluster in clusters]
+    for _ in range(12):
+        chosen = [chance.choice(templates).replace("KEYS", "\0") for _ in range(200)]
+        lines = [
+            "? " + re.sub(r"\b[KV]\b", lambda m: chance.choice(keys if m[0] == "K" else values), text)
+            for text in chosen
+        ]
+        changes = source.say("\n".join(lines).replace("\0", "KEYS"))
+        for pump in pumps:
+            pump.take(changes)
+            assert not differences(source, pump, 0, {key.encode() for key in keys}) + pump.ends
 
 
 BLOCKED = (

@@ -61,6 +61,12 @@ class Outcome:
         """All that was said."""
         return f"{self.out}\n{self.err}"
 
+    def took(self, task: str) -> float:
+        """How many seconds passed between its event that the task began and the one that it ended (``--json``)."""
+        events = [json.loads(line) for line in self.err.splitlines()]
+        at = {event["event"]: event["at"] for event in events if event.get("task") == task}
+        return float(at["ended"]) - float(at["began"])
+
     def succeeded(self) -> Outcome:
         """Itself; fails with all that was said where the exit code is not 0."""
         return self.ended_with(0)

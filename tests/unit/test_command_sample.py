@@ -20,6 +20,8 @@ TABLE = {
     "blpop": CommandShape(1, -2, 1, is_write=True),
     "rename": CommandShape(1, 2, 1, is_write=True),
     "sort": CommandShape(1, 1, 1, is_movable=True),
+    "object": CommandShape(0, 0, 0),
+    "object|encoding": CommandShape(2, 2, 1),
 }
 
 
@@ -56,6 +58,9 @@ def judged(*lines: str) -> CommandSample:
         ("GEORADIUS a 1 2 3 m STORE x STOREDIST d", "a d"),
         ("MIGRATE h 1 a 0 1", "a"),
         ("PING", ""),
+        ("OBJECT ENCODING a", "a"),
+        ("OBJECT HELP", ""),
+        ("OBJECT", ""),
         ("NOSUCH a b", ""),
     ],
 )
@@ -134,16 +139,16 @@ GROUPS = {
 
 @pytest.mark.parametrize(("groups", "after", "tags"), GROUPS.values(), ids=GROUPS)
 def test_a_hash_tag_for_keys_used_together(groups: list[tuple[str, str]], after: str, tags: int) -> None:
-    advice = advise_tag("MGET", [tuple(key.encode() for key in group) for group in groups], 100)
+    advice = advise_tag(Crosser.COMMAND, "MGET", [tuple(key.encode() for key in group) for group in groups], 100)
     assert advice is not None
     assert (advice.after, advice.tags) == (after, tags)
     assert advice.largest_share == (0.1 if tags == 1 and len(groups) > 1 else 0.02)
 
 
 def test_no_tag_where_nothing_is_common_or_one_is_there() -> None:
-    assert advise_tag("MGET", [(b"a", b"b")], 2) is None
-    assert advise_tag("MGET", [(b"{u}:1", b"{v}:1")], 2) is None
-    assert advise_tag("MGET", [], 0) is None
+    assert advise_tag(Crosser.COMMAND, "MGET", [(b"a", b"b")], 2) is None
+    assert advise_tag(Crosser.COMMAND, "MGET", [(b"{u}:1", b"{v}:1")], 2) is None
+    assert advise_tag(Crosser.COMMAND, "MGET", [], 0) is None
 
 
 def test_keys_are_shown_short_and_printable() -> None:

@@ -59,10 +59,8 @@ class FakeServer:
         if name == "SCAN":
             at, count = int(rest[0]), int(rest[2])
             after = min(at + count, self.keys[self.database])
-            return [
-                b"0" if after == self.keys[self.database] else b"%d" % after,
-                [b"k%d" % n for n in range(at, after)],
-            ]
+            cursor = 0 if after == self.keys[self.database] else after
+            return [b"%d" % cursor, [b"k%d" % n for n in range(at, after)]]
         if name == "TYPE":
             self.looked_at += 1
             return b"none" if rest[0] == b"k7" else b"hash" if rest[0] == b"k3" else b"string"
@@ -94,7 +92,7 @@ def test_all_of_them_and_one_that_expired_meanwhile() -> None:
         ((3, b"k3"), 1000, 12),
     ]
     assert sum(found.bytes_by_slot) == 62_300
-    assert max(server.pipelines) <= 1001
+    assert max(server.pipelines) <= 401
 
 
 def test_the_pace_holds() -> None:
@@ -113,7 +111,7 @@ def test_a_late_server_is_given_time() -> None:
 
 def test_a_part_of_many_and_the_end_of_the_time() -> None:
     found, _ = sampled(FakeServer(FakeClock(), {0: 900_000, 1: 100_000}), Pace(sampled=10_000))
-    assert 10_000 <= found.looked_at <= 11_500
+    assert 9_990 <= found.looked_at <= 10_500
     assert not found.is_complete
     assert found.scale == pytest.approx(1_000_000 / found.looked_at)
     found, took_s = sampled(FakeServer(FakeClock(), {0: 900_000}), Pace(full=True, keys_per_s=1000, most_s=20))

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from slotwright.cli.views.migration_plan import bar, migration_plan_json, show_migration_plan, spoken_s
+from slotwright.cli.views.migration_plan import bar, show_migration_plan, spoken_s
+from slotwright.cli.views.migration_plan_json import migration_plan_json
 from slotwright.model.cluster import Role, ServerVersion
 from slotwright.model.command_sample import (
     CommandSample,
@@ -118,7 +119,7 @@ def denied(*names: str, right: Right = Right.DENIED) -> Rights:
 
 
 SOURCES = {
-    "a cluster": (source(mode=Mode.CLUSTER), "source-in-cluster", "serious"),
+    "a cluster": (source(mode=Mode.CLUSTER), "source-in-cluster", "warning"),
     "an old version": (source(version=ServerVersion(EngineKind.REDIS, (5, 0))), "source-version-untested", "warning"),
     "a replica": (source(role=Role.REPLICA, primary=Address("h", 1)), "source-is-replica", "warning"),
     "a cut replica": (source(role=Role.REPLICA, link_is_up=False), "source-is-replica", "serious"),
@@ -138,7 +139,11 @@ SOURCES = {
         "warning",
     ),
     "a small buffer": (
-        source(databases=(DatabaseSize(0, 60_000_000),), traffic=Traffic(1, 1000, 900, 0, 400_000)),
+        source(
+            databases=(DatabaseSize(0, 60_000_000),),
+            traffic=Traffic(1, 1000, 900, 0, 400_000),
+            feeding=replace(SOURCE.feeding, backlog_bytes=GB),
+        ),
         "replica-limit",
         "serious",
     ),
@@ -257,7 +262,7 @@ HEARD = CommandSample(60.0, 500, heard=(("get", 490), ("mget", 10)), several_key
 
 
 def test_a_sample_is_evidence_and_an_operator_may_take_it_on() -> None:
-    advice = TagAdvice("MGET", "user:1:a", "{user:1}:a", 7, 7, 0.01)
+    advice = TagAdvice(Crosser.COMMAND, "MGET", "user:1:a", "{user:1}:a", 7, 7, 0.01)
     sample = replace(HEARD, crossings=(CROSSING,), advice=(advice,))
     plan = planned(sample=sample)
     found = finding(plan, "commands-across-slots")
@@ -272,9 +277,13 @@ def test_a_sample_is_evidence_and_an_operator_may_take_it_on() -> None:
 
 
 def test_a_tag_that_would_gather_everything_is_no_remedy() -> None:
-    sample = replace(HEARD, crossings=(CROSSING,), advice=(TagAdvice("MGET", "user:1", "{user}:1", 7, 1, 1.0),))
+    sample = replace(
+        HEARD, crossings=(CROSSING,), advice=(TagAdvice(Crosser.COMMAND, "MGET", "user:1", "{user}:1", 7, 1, 1.0),)
+    )
     assert "one call for each key" in finding(planned(sample=sample), "commands-across-slots").remedy
-    large = replace(HEARD, crossings=(CROSSING,), advice=(TagAdvice("MGET", "a:1:b", "{a:1}:b", 7, 3, 0.4),))
+    large = replace(
+        HEARD, crossings=(CROSSING,), advice=(TagAdvice(Crosser.COMMAND, "MGET", "a:1:b", "{a:1}:b", 7, 3, 0.4),)
+    )
     assert "40%" in finding(planned(sample=large), "commands-across-slots").remedy
 
 

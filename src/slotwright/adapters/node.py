@@ -159,7 +159,9 @@ def _error_line(error: wire_errors.RedisError) -> str:
     return f"{error.status_code} {error}" if error.status_code else str(error)
 
 
-Opener = Callable[[Address], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+Opener = Callable[[Address], Awaitable[Streams]]
 """Another way to an address than straight there; raises OSError as a plain connection would."""
 
 

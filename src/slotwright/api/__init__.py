@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from slotwright.api.source import Source, find_source
     from slotwright.api.targets import Target, find_target, is_target, topology_file
     from slotwright.api.trial import DemoWish, demo
+    from slotwright.api.walking import Walked, client_test
     from slotwright.api.watching import Moment, watch
 
 _HOMES = {
@@ -42,6 +43,8 @@ _HOMES = {
     "compare": "comparing",
     "Source": "source",
     "find_source": "source",
+    "Walked": "walking",
+    "client_test": "walking",
     "client_config": "clients",
     "write_config": "clients",
     "Context": "context",
@@ -115,11 +118,13 @@ __all__ = [
     "Source",
     "Target",
     "UpResult",
+    "Walked",
     "abort",
     "adopt",
     "archive",
     "check",
     "client_config",
+    "client_test",
     "compare",
     "demo",
     "destroy",

@@ -51,7 +51,8 @@ _STOP_S = 20.0
 @dataclass(frozen=True, slots=True)
 class MigrateWish:
     """What to move, and how. ``accepted`` are codes of serious findings that the operator takes upon himself;
-    ``sample_s`` how long to listen with MONITOR (0: not at all). ``cuts_over``: as soon as it is ready."""
+    ``sample_s`` how long to listen with MONITOR (0: not at all); ``reads_all``: the plan looks at every key. ``cuts_over``:
+    as soon as it is ready."""
 
     source: str
     target: str | None
@@ -61,6 +62,7 @@ class MigrateWish:
     limits: Limits = field(default_factory=Limits)
     accepted: frozenset[str] = frozenset()
     sample_s: float = 0.0
+    reads_all: bool = False
     cuts_over: bool = False
 
 
@@ -130,7 +132,9 @@ async def plan_move(context: Context, wish: MigrateWish) -> MigrationPlan:
     """What stands in the way, and what would be done. Nothing is changed."""
     source = find_source(context, wish.source, wish.user, wish.password_file)
     async with open_ways(context, source, find_target(context, wish.target)) as ways:
-        return await make_plan(ways, MigrationWish(wish.databases, wish.accepted), wish.sample_s)
+        return await make_plan(
+            ways, MigrationWish(wish.databases, wish.accepted), wish.sample_s, reads_all=wish.reads_all
+        )
 
 
 async def migrate(context: Context, wish: MigrateWish, agree: AgreeToMigrate | None = None) -> Migrated:
@@ -146,7 +150,9 @@ async def migrate(context: Context, wish: MigrateWish, agree: AgreeToMigrate | N
     if known is not None and not known.is_over:
         raise _begun(store, known)
     async with open_ways(context, source, target) as ways:
-        plan = await make_plan(ways, MigrationWish(wish.databases, wish.accepted), wish.sample_s)
+        plan = await make_plan(
+            ways, MigrationWish(wish.databases, wish.accepted), wish.sample_s, reads_all=wish.reads_all
+        )
         refuse_unfit(plan)
         if agree is not None and not agree(plan):
             raise RefusedError("not confirmed", code="declined", left="nothing was changed")

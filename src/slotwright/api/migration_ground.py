@@ -138,7 +138,7 @@ async def _line(ways: Ways, migration: Migration, cluster: TargetCluster, addres
     source = await _replay_side(ways.source_roster, address, ways.source_side)
     databases: DatabaseMap = migration.databases
     ground = Ground(
-        ReplicaLink(ways.source_fleet.streams(ways.source.password, ways.source.username), address),
+        ReplicaLink(ways.source_fleet.streams(ways.source.password, ways.source.username), address, version),
         ways.target_fleet.streams(ways.target.password, ""),
         cluster.look,
         ValueReader(ways.source_roster, address, has_expire_time=has_expire_time(version)),

@@ -9,13 +9,17 @@ from slotwright.model.events import Began, Ended, Moved
 from slotwright.model.findings import Severity
 from slotwright.model.migration_plan import MigrationPlan, MigrationWish
 from slotwright.operations.command_listening import listen
+from slotwright.operations.key_sampling import Pace
 from slotwright.operations.source_survey import survey_source
 from slotwright.operations.target_survey import target_of
 from slotwright.planning.migration_plan import plan_migration
 
 
-async def make_plan(ways: Ways, wish: MigrationWish, sample_s: float = 0.0) -> MigrationPlan:
-    """Reads both sides; ``sample_s``: and listens to the source's commands (MONITOR) for so long, 0 for not at all."""
+async def make_plan(
+    ways: Ways, wish: MigrationWish, sample_s: float = 0.0, *, reads_all: bool = False
+) -> MigrationPlan:
+    """Reads both sides; ``reads_all``: every key of the source, not a sample of them. ``sample_s``: and listens to the
+    source's commands (MONITOR) for so long, 0 for not at all."""
     context, address = ways.context, ways.source.address
     text = f"read {ways.source.name}"
     context.report(Began("survey", text))
@@ -25,7 +29,10 @@ async def make_plan(ways: Ways, wish: MigrationWish, sample_s: float = 0.0) -> M
         context.report(Moved("survey", f"{rate:,.0f} keys/s", done, total))
 
     try:
-        source = await survey_source(ways.source_dialer, address, context.clock, wish.databases, watch=watch)
+        pace = Pace(full=True, most_s=3600.0) if reads_all else Pace()
+        source = await survey_source(
+            ways.source_dialer, address, context.clock, wish.databases, pace, watch, ways.source.username
+        )
         seen = (await ways.verifier.look(with_canaries=False)).observation
         target = await target_of(ways.target_roster, ways.target.name, seen)
         is_ok = True

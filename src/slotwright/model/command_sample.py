@@ -62,11 +62,12 @@ class UndeclaredKeys:
 class TagAdvice:
     """A hash tag that would bring keys used together into one slot.
 
-    ``crosser`` is the :attr:`Crossing.name` that it helps, ``groups`` how many times its keys were seen together.
-    ``before`` and ``after`` show one key. ``tags`` is how many different tags there would have been, ``largest_share``
-    what part of all keys heard the largest of them would gather.
+    ``kind`` and ``crosser`` are those of the :class:`Crossing` that it helps, ``groups`` how many times its keys were
+    seen together. ``before`` and ``after`` show one key. ``tags`` is how many different tags there would have been,
+    ``largest_share`` what part of all keys heard the largest of them would gather.
     """
 
+    kind: Crosser
     crosser: str
     before: str
     after: str

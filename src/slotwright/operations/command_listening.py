@@ -23,8 +23,8 @@ from slotwright.wire.monitor import parse_monitor_line
 LISTENING_COST = "while somebody listens, clients of a busy server got 37 to 78 % less done (bench/big_keys.py)"
 """What to tell who is asked to allow it: measured with one pipelining writer, on two cores, for five versions."""
 
-MOST_BYTES = 64 * 1024 * 1024
-"""Some 700,000 short commands."""
+MOST_BYTES = 32 * 1024 * 1024
+"""Some 300,000 short commands, which take a few seconds to read."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from slotwright.model.slots import SLOT_COUNT, key_slot
 from slotwright.model.source_survey import BigKey, DatabaseSize, KeySample, KindOfKeys
 from slotwright.ports import Argument, Clock, Connection, Reply, ReplyError
 
-_PAGE = 500
+_PAGE = 200
 _MEMORY_SAMPLES = 5
 """Elements whose size MEMORY USAGE takes for all: with 0 it would look at every one of them."""
 
@@ -36,9 +36,9 @@ class Pace:
     between the two readings that the source's rates are taken from."""
 
     full: bool | None = None
-    full_up_to: int = 100_000
-    sampled: int = 50_000
-    keys_per_s: float = 20_000.0
+    full_up_to: int = 20_000
+    sampled: int = 20_000
+    keys_per_s: float = 10_000.0
     most_s: float = 60.0
     biggest: int = 10
     span_s: float = 1.0

@@ -1,7 +1,7 @@
 """The verdict: what the servers say afterwards, never what was sent.
 
-*Usable* means: no finding at all in a fresh look at every node, every replica's offset caught up with its primary's,
-and a key written and read back on every shard.
+*Usable* means: no finding at all in a fresh look at every node, no ping between members without an answer, every
+replica's offset caught up with its primary's, and a key written and read back on every shard.
 """
 
 from __future__ import annotations

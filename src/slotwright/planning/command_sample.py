@@ -189,7 +189,7 @@ class _Judge:
         )
 
     def _advice(self, name: str, tally: _Tally) -> TagAdvice | None:
-        return advise_tag(name, tally.groups, len(self._keys))
+        return advise_tag(tally.kind, name, tally.groups, len(self._keys))
 
     def _calls(self, kind: Crosser) -> int:
         return sum(tally.calls for tally in self._tallies.values() if tally.kind is kind)
@@ -201,10 +201,16 @@ def _crossing(name: str, tally: _Tally) -> Crossing:
         name,
         tally.calls,
         tally.across,
-        tuple(tuple(shown_key(key) for key in group[:_MOST_SHOWN_KEYS]) for group in tally.groups[:_MOST_EXAMPLES]),
+        _examples(tally),
         tuple(sorted(tally.clients)),
         tuple(sorted(tally.databases)),
     )
+
+
+def _examples(tally: _Tally) -> tuple[tuple[str, ...], ...]:
+    """Different ones."""
+    groups = list(dict.fromkeys(tally.groups))[:_MOST_EXAMPLES]
+    return tuple(tuple(shown_key(key) for key in group[:_MOST_SHOWN_KEYS]) for group in groups)
 
 
 def _script_name(name: str, words: tuple[bytes, ...]) -> str:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from slotwright.model.command_sample import TagAdvice
+from slotwright.model.command_sample import Crosser, TagAdvice
 
 Group = tuple[bytes, ...]
 
@@ -29,7 +29,7 @@ class _Rule:
     count: int
 
 
-def advise_tag(crosser: str, groups: Sequence[Group], all_keys: int) -> TagAdvice | None:
+def advise_tag(kind: Crosser, crosser: str, groups: Sequence[Group], all_keys: int) -> TagAdvice | None:
     """The tag that fits ``groups`` best; None where none fits most of them, or where tags are in use already.
 
     ``all_keys`` is how many different keys were heard in all.
@@ -44,7 +44,20 @@ def advise_tag(crosser: str, groups: Sequence[Group], all_keys: int) -> TagAdvic
     if not fitting:
         return None
     rule = max(fitting, key=lambda rule: _worth(rule, fitting[rule]))
-    return _advice(crosser, rule, fitting[rule], len(groups), all_keys)
+    gathered: dict[bytes, set[bytes]] = defaultdict(set)
+    for value, group in fitting[rule]:
+        gathered[value].update(group)
+    largest = max(len(keys) for keys in gathered.values())
+    value, group = fitting[rule][0]
+    return TagAdvice(
+        kind,
+        crosser,
+        shown_key(group[0]),
+        shown_key(_tagged(group[0], value, rule)),
+        len(groups),
+        len(gathered),
+        min(1.0, largest / all_keys) if all_keys else 0.0,
+    )
 
 
 def _values(group: Group) -> Iterator[tuple[_Rule, bytes]]:
@@ -72,22 +85,6 @@ def _worth(rule: _Rule, pairs: Sequence[tuple[bytes, Group]]) -> tuple[int, bool
     has_number = any(byte in b"0123456789" for byte in pairs[0][0])
     length = rule.count if len(values) == 1 and not has_number else -rule.count
     return len(values), has_number, not rule.is_anywhere, length
-
-
-def _advice(crosser: str, rule: _Rule, pairs: Sequence[tuple[bytes, Group]], groups: int, all_keys: int) -> TagAdvice:
-    gathered: dict[bytes, set[bytes]] = defaultdict(set)
-    for value, group in pairs:
-        gathered[value].update(group)
-    value, group = pairs[0]
-    largest = max(len(keys) for keys in gathered.values())
-    return TagAdvice(
-        crosser,
-        shown_key(group[0]),
-        shown_key(_tagged(group[0], value, rule)),
-        groups,
-        len(gathered),
-        min(1.0, largest / all_keys) if all_keys else 0.0,
-    )
 
 
 def _tagged(key: bytes, value: bytes, rule: _Rule) -> bytes:

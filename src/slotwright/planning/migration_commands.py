@@ -72,7 +72,8 @@ def _crossings(source: SourceSurvey, sample: CommandSample) -> Iterator[Finding]
         (Crosser.SCRIPT, "scripts-across-slots", "scripts"),
     ):
         for crossing in (found for found in sample.crossings if found.kind is kind):
-            advice = next((found for found in sample.advice if found.crosser == crossing.name), None)
+            matching = (one for one in sample.advice if (one.kind, one.crosser) == (kind, crossing.name))
+            advice = next(matching, None)
             name = crossing.name if kind is not Crosser.TRANSACTION else f"MULTI … EXEC of {crossing.name}"
             yield Finding(
                 code,

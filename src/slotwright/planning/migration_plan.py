@@ -13,7 +13,8 @@ from slotwright.model.migration_plan import MigrationPlan, MigrationRates, Migra
 from slotwright.model.source_survey import SourceSurvey, TargetSurvey
 from slotwright.planning.big_keys import blocking_of
 from slotwright.planning.migration_commands import judge_commands
-from slotwright.planning.migration_source import judge_source, stream_rate
+from slotwright.planning.migration_load import stream_rate
+from slotwright.planning.migration_source import judge_source
 from slotwright.planning.migration_target import judge_target, shares_of
 from slotwright.planning.sizes import COPY_SHARE, shown_bytes
 

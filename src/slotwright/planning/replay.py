@@ -63,6 +63,7 @@ _RANDOM: Final = frozenset({b"PFDEBUG", b"SPOP", b"XAUTOCLAIM", b"XREADGROUP"})
 """What may do something else in the target."""
 _SCRIPTS: Final = frozenset({b"EVAL", b"EVALSHA", b"FCALL"})
 """In the stream only as long as the source is older than 7.0 and has ``lua-replicate-commands no``."""
+_NOT_KNOWN: Final = "its arguments are not those of any version that is known"
 _REMEMBERED_NAMES = 2048
 
 
@@ -78,7 +79,8 @@ class Replayer:
     """Commands in, actions out. Keeps nothing but the database that the stream is in.
 
     ``database`` is that one at the start: for a full sync what the snapshot says (``repl-stream-db``, else 0), for a
-    stream that goes on, what :attr:`database` was at its offset.
+    stream that goes on, what :attr:`database` was at its offset. Every deadline is said ``later_ms`` later than the
+    source's: for a target that would else expire keys by itself.
     """
 
     def __init__(
@@ -113,17 +115,21 @@ class Replayer:
         ``received_ms`` is the source's clock when the command came in, in milliseconds since 1970.
         """
         index = self._plain.get(arguments[0])
-        if index is not None and self._is_straight and len(arguments) > index:
+        if index is not None and not self._is_refused and len(arguments) > index:
+            if self._prefix:
+                return self._send(arguments, (index,))
             key = arguments[index]
             return (Send(key_slot(key), self._to_database, arguments, (key,)),)
-        return self._look(arguments, received_ms)
+        try:
+            return self._look(arguments, received_ms) or self._unknowable(arguments, _NOT_KNOWN)
+        except (IndexError, ValueError):
+            return self._unknowable(arguments, _NOT_KNOWN)
 
     def _enter(self, database: int) -> None:
         self._database = database
         self._prefix = self._databases.prefix(database)
         self._to_database = self._databases.target((database, b""))[0]
         self._is_refused = database != 0 and self._databases.rule is DatabaseRule.REFUSE
-        self._is_straight = not self._prefix and not self._is_refused
 
     def _look(self, arguments: Sequence[bytes], received_ms: int) -> Actions:
         name = arguments[0].upper()
@@ -189,7 +195,7 @@ class Replayer:
             return self._send(arguments, (1,))
         each = one_by_one(name, arguments, When(received_ms, self._later_ms))
         if each is None:
-            return self._unknowable(arguments, "its arguments are not those of any version that is known")
+            return self._unknowable(arguments, _NOT_KNOWN)
         return tuple(action for one in each for action in self._send(one, (1,)))
 
     def _send(self, arguments: Sequence[bytes], keys: Iterable[int], is_late: bool = False) -> tuple[Send]:
@@ -237,8 +243,8 @@ class Replayer:
         found = self._source.commands.find(arguments)
         if found is None:
             return self._unknowable(arguments, "it does not tell its keys")
-        if any(argument.upper() in (b"BY", b"GET") for argument in arguments[2:]):
-            return self._by_value(arguments, found.written, "a cluster does not SORT by other keys")
+        if any(argument.upper() in (b"ALPHA", b"BY", b"GET") for argument in arguments[2:]):
+            return self._by_value(arguments, found.written, "SORT by other keys, or by the letters of a locale")
         return self._together(arguments, found.every, found.written)
 
     def _copy(self, arguments: Sequence[bytes], _: int) -> Actions:

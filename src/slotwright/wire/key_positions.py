@@ -55,7 +55,7 @@ def keys_of(words: Sequence[bytes], table: CommandTable) -> tuple[bytes, ...]:
         return _stored(name, words)
     if name == "migrate":
         return _migrated(words)
-    shape = table.get(name, _NO_KEYS)
+    shape = _shape(name, words, table)
     if shape.first <= 0 or shape.step <= 0:
         return ()
     last = shape.last if shape.last >= 0 else len(words) + shape.last
@@ -91,6 +91,14 @@ def parse_command_table(reply: object) -> dict[str, CommandShape]:
         if len(entry) >= 10:
             found |= parse_command_table(entry[9])
     return found
+
+
+def _shape(name: str, words: Sequence[bytes], table: CommandTable) -> CommandShape:
+    """Since 7.0 a subcommand has an entry of its own, with positions in the whole command."""
+    shape = table.get(name, _NO_KEYS)
+    if shape.first or len(words) < 2:
+        return shape
+    return table.get(f"{name}|{words[1].decode(errors='replace').lower()}", shape)
 
 
 def _counted(name: str, words: Sequence[bytes]) -> tuple[bytes, ...]:

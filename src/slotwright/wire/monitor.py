@@ -12,7 +12,7 @@ import re
 from slotwright.model.command_sample import HeardCommand
 
 _HEAD = re.compile(rb'\+?(\d+\.\d+) \[(\d+) (.*?)\] (?=")')
-_WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"(?: |\Z)', re.DOTALL)
+_WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"(?: (?=")|\Z)', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _NAMED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
 
@@ -22,15 +22,27 @@ def parse_monitor_line(line: bytes) -> HeardCommand | None:
     head = _HEAD.match(line)
     if head is None:
         return None
-    words: list[bytes] = []
-    at = head.end()
-    while at < len(line):
-        found = _WORD.match(line, at)
-        if found is None:
+    words = _words(line[head.end() :])
+    if words is None:
+        return None
+    return HeardCommand(float(head[1]), int(head[2]), head[3].decode(errors="replace"), words)
+
+
+def _words(text: bytes) -> tuple[bytes, ...] | None:
+    if b"\\" not in text:
+        # A quote in a word would have been escaped: each one here is a word's end.
+        words = text[1:-1].split(b'" "')
+        is_whole = len(text) > 1 and text.endswith(b'"') and not any(b'"' in word for word in words)
+        return tuple(words) if is_whole else None
+    found: list[bytes] = []
+    at = 0
+    while at < len(text):
+        word = _WORD.match(text, at)
+        if word is None:
             return None
-        words.append(unquoted(found[1]))
-        at = found.end()
-    return HeardCommand(float(head[1]), int(head[2]), head[3].decode(errors="replace"), tuple(words))
+        found.append(unquoted(word[1]))
+        at = word.end()
+    return tuple(found)
 
 
 def unquoted(text: bytes) -> bytes:

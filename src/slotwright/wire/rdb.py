@@ -82,7 +82,7 @@ class RdbWalker:
         """Types of modules that were met, among the values or beside the keys. The latter are not carried over."""
         self.is_complete = False
         self.rest = b""
-        """What came behind the snapshot's last byte."""
+        """What came behind the snapshot's last byte; it grows with every further :meth:`feed`."""
         self._is_checked = is_checked
         self._checksum = 0
         self._held: list[bytes] = []
@@ -116,12 +116,13 @@ class RdbWalker:
         if self._held_bytes < self._needed_bytes:
             return []
         buffer = b"".join(self._held)
+        self._held = []
         entries: list[Entry] = []
         used = self._consume(buffer, entries)
         self._before_bytes += used
         remaining = buffer[used:]
         if self.is_complete:
-            self.rest, self._held = remaining, []
+            self.rest = remaining
         else:
             self._held, self._held_bytes = [remaining], len(remaining)
         return entries
@@ -327,6 +328,8 @@ class RdbWalker:
             f"the snapshot can't be read: {why}",
             where=f"byte {self._before_bytes + at} of the snapshot",
             seen=f"RDB version {self.version}; bytes there: {buffer[at : at + 16].hex(' ')}",
+            hint="a source that is newer than Redis 8.2 or Valkey 9.1 may write what is not known yet; "
+            "else it was damaged on its way: try again",
         )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from slotwright.cli.run import complete_target, json_option, perform
+from slotwright.cli.run import complete_target, host_keys_option, json_option, perform
+from slotwright.errors import ExitCode
 
 
 class Kinds(click.Group):
@@ -43,12 +44,12 @@ class Kinds(click.Group):
 @click.group(
     cls=Kinds,
     epilog="Example:  slotwright client spring-boot > src/main/resources/application.yml",
-    subcommand_metavar="KIND [TARGET] | list",
+    subcommand_metavar="KIND [TARGET] | test [TARGET] | list",
 )
 def command() -> None:
-    """Print a ready configuration for an application, made from the cluster as it is now.
+    """Print a ready configuration for an application, made from the cluster as it is now; or walk the way of a client.
 
-    The password is never in it: the application takes it from an environment variable.
+    The password is never in it: the application takes it from an environment variable. Each takes --json.
     """
 
 
@@ -66,6 +67,40 @@ def list_kinds(as_json: bool) -> int:
     else:
         show_kinds(KINDS)
     return 0
+
+
+@command.command(
+    "test",
+    epilog="Example:  slotwright client test demo        slotwright client test --from 10.0.0.9",
+)
+@click.argument("target", required=False, shell_complete=complete_target)
+@click.option("--from", "host", default="", metavar="HOST", help="From there, through SSH, instead of this machine.")
+@click.option("--user", default="", metavar="NAME", help="Log in as this user; the default user unless told.")
+@host_keys_option
+@json_option
+def walk(target: str | None, host: str, user: str, accepts_keys: bool, as_json: bool) -> int:
+    """Go the way of a client: dial every address that TARGET announces, and follow every redirection.
+
+    Nothing is written. Exit code 0 when a client at that place finds every node, 3 when it does not.
+    """
+    from slotwright import api
+
+    walked = perform(
+        lambda context, _: api.client_test(context, api.find_target(context, target), host, user),
+        as_json=as_json,
+        quiet=True,
+        accepts_keys=accepts_keys,
+    )
+    if as_json:
+        from slotwright.cli.views.json import print_json
+        from slotwright.cli.views.walk import walked_json
+
+        print_json(walked_json(walked))
+    else:
+        from slotwright.cli.views.walk import show_walked
+
+        show_walked(walked)
+    return int(ExitCode.DONE if walked.is_ok else ExitCode.FINDINGS)
 
 
 def _command_of(kind: str, title: str) -> click.Command:

@@ -64,6 +64,7 @@ The source's password: the variable SOURCE_PASSWORD, --source-password-file, or 
 )
 @click.option("--prefix", default="db{db}:", show_default=True, help="With --databases prefix; {db} is the number.")
 @click.option("--sample", default=0.0, metavar="SECONDS", help="Listen to the source's commands (MONITOR) for so long.")
+@click.option("--full", is_flag=True, help="The plan looks at every key, not at a sample.")
 @click.option("--accept", "words", multiple=True, metavar="CODE", help="Go on in spite of this finding of the plan.")
 @click.option(
     "--limit",
@@ -87,6 +88,7 @@ def command(
     databases: str,
     prefix: str,
     sample: float,
+    full: bool,
     words: tuple[str, ...],
     limit_ms: float,
     pace: float,
@@ -132,6 +134,7 @@ def command(
         Limits(limit_ms, int(pace * 1_000_000)),
         frozenset(words),
         sample,
+        full,
         cutover,
     )
     if mode == "plan":
@@ -150,7 +153,8 @@ def _plan(wish: MigrateWish, as_json: bool) -> int:
 
 
 def _show_plan(plan: MigrationPlan, as_json: bool) -> None:
-    from slotwright.cli.views.migration_plan import migration_plan_json, show_migration_plan
+    from slotwright.cli.views.migration_plan import show_migration_plan
+    from slotwright.cli.views.migration_plan_json import migration_plan_json
 
     if as_json:
         from slotwright.cli.views.json import print_json

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slotwright.errors import NodeUnreachableError, ServerError
+from slotwright.model.cluster import ServerVersion
 from slotwright.model.topology import Address
 from slotwright.ports import ByteStream, StreamDialer
 from slotwright.wire.replication import (
@@ -19,6 +20,7 @@ from slotwright.wire.replication import (
     SnapshotBody,
     acknowledgement,
     greeting,
+    pack,
     parse_sync_reply,
     sync_request,
     take_line,
@@ -43,8 +45,9 @@ class Attached:
 class ReplicaLink:
     """One attachment to one source. Reads are as they come; nothing is kept here but what a line needs."""
 
-    def __init__(self, streams: StreamDialer, address: Address) -> None:
+    def __init__(self, streams: StreamDialer, address: Address, version: ServerVersion) -> None:
         self.address = address
+        self._version = ".".join(map(str, version.numbers))
         self._streams = streams
         self._stream: ByteStream | None = None
         self._rest = b""
@@ -61,6 +64,9 @@ class ReplicaLink:
             line = await self._line()
             if line.startswith(b"-"):
                 raise self._refusal(line.decode(errors="replace")[1:])
+        # Valkey 9 writes a snapshot for a replica of this version; others don't know the word, and say so.
+        self._stream.write(pack(b"REPLCONF", b"version", self._version.encode()))
+        await self._line()
         self._stream.write(sync_request(replication_id, offset))
         match parse_sync_reply(await self._line()):
             case FullSync(history, start):

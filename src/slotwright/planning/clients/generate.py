@@ -64,7 +64,8 @@ def generate(kind: Kind, facts: ClientFacts) -> ClientConfig:
     times = timing(facts)
     more = {
         "pause_ms": str(times.patience_ms // _PAUSES),
-        "scan_ms": str(min(2000, times.refresh_ms)),
+        # Pauses of up to half a second.
+        "retries": str(times.patience_ms // 500),
         "features": '"cluster-async", "tokio-comp"' + (', "tokio-rustls-comp"' if facts.is_tls else ""),
     }
     dependency = fill(kind.dependency_line, facts, more).strip()

@@ -33,10 +33,12 @@ public final class ClusterClient {
         ));
         client.setOptions(ClusterClientOptions.builder()
                 .topologyRefreshOptions(ClusterTopologyRefreshOptions.builder()
-                        // Both are off unless set, and the client then stays with the nodes that it saw first.
+                        // Off unless set. The triggers are off, too, before Lettuce 7; with neither, the client stays
+                        // with the nodes that it saw first.
                         .enablePeriodicRefresh(Duration.ofMillis(<<refresh_ms>>))
                         .enableAllAdaptiveRefreshTriggers()
-                        // Of 30 s unless set: one refresh before the takeover, and there is no other for so long.
+                        // 30 s in Lettuce 6, 5 s in 7, unless set: a refresh that came before the takeover would be
+                        // the last for so long.
                         .adaptiveRefreshTriggersTimeout(Duration.ofMillis(<<connect_ms>>))
                         .build())
                 .socketOptions(SocketOptions.builder()
@@ -130,12 +132,14 @@ clusterServersConfig:
     # A primary and a replica of every shard: any one that answers is enough. rediss:// means TLS.
 ?tls|*|    - "rediss://<<seed>>"
 !tls|*|    - "redis://<<seed>>"
-  # How often the map of the cluster is fetched: what finds a new primary. 5000 unless set.
-  scanInterval: <<scan_ms>>
+  # How often the map of the cluster is fetched: what finds a new primary, and one after a planned failover, too, as
+  # with readMode MASTER no connection to a replica is kept that MOVED could be followed to. 5000 unless set.
+  scanInterval: 1000
   connectTimeout: <<connect_ms>>
   timeout: <<command_ms>>
-  # A command is sent again so often, in growing pauses: a write may run twice.
-  retryAttempts: 4
+  # A command is sent again so often, in growing pauses: a write may run twice. Of 1 to 2 s unless set.
+  retryAttempts: <<retries>>
+  retryDelay: !<org.redisson.config.EqualJitterDelay> {baseDelay: PT0.1S, maxDelay: PT0.5S}
   # SLAVE, the default, reads from replicas, whose data may be a moment old.
   readMode: MASTER
   # Only where the nodes are reached under other addresses than they announce (NAT): natMapper.

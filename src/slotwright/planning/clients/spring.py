@@ -22,8 +22,8 @@ _SECTION = """
 ~  cluster:
 ~    refresh:
 ~      # Both are off unless set, and the application then stays with the nodes that it saw at its start: after
-~      # a failover it goes on failing. adaptive: ask anew on MOVED and lost connections; Spring lets Lettuce do
-~      # that once in 30 s, so that period is what finds a new primary soon.
+~      # a primary's death it goes on failing. adaptive: ask anew on MOVED and lost connections, but only once in
+~      # 30 s (Lettuce 6); one that came before the takeover is then the last for long. So period is needed, too.
 ~      adaptive: true
 ~      period: <<refresh_ms>>ms
 # A write is not tried again by itself: for up to <<takeover_s>> s after a primary's death, calls for its shard fail.
