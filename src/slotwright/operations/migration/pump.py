@@ -75,8 +75,9 @@ class Pump:
     """``offset`` is how far the source's history was taken: all of it up to there is sent, or held.
 
     ``is_copied``: the snapshot is in, so that ``offset`` says something. ``unproved``, where it is not None, gathers
-    the keys that were changed since it was set: what was proved of them before holds no more. ``is_shaken``: something may
-    have lost what a primary had acknowledged, or changed the target as a whole; only a comparison of everything tells.
+    the keys that were changed since it was set: what was proved of them before holds no more. ``is_shaken``: something
+    may have lost what a primary had acknowledged, or changed the target as a whole; only a comparison of everything
+    tells.
     ``problems`` are for people.
     """
 
