@@ -37,6 +37,7 @@ _BATCH = 5000
 _ROUNDS = 5
 _DRAIN_S = 10.0
 _MOST_HELD_S = 30.0
+_GLANCE_S = 0.3
 _LOOK_S = 2.0
 _MOST_COPIES = 3
 _PATIENCE_S = 2.0
@@ -288,7 +289,10 @@ class Migrator:
                 rechecked = self.unproved
                 wrong = await self.recheck(0)
                 self.libraries = await self._watched(self.sync_functions())
-                await asyncio.gather(*(line.pump.look_again() for line in self.lines))
+                # A member that hangs is not waited for here: with its lane it is seen anyway, or will be.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_GLANCE_S):
+                        await asyncio.gather(*(line.pump.look_again() for line in self.lines))
                 keys = sum([await self._keys(line) for line in self.lines])
                 found = await self.count_target()
                 proved = self.clock.now() - started
