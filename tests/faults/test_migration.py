@@ -73,7 +73,7 @@ def test_slotwright_is_killed(target: Target, ended: list[Move], phase: str) -> 
         process.wait()
         assert not move.source.is_read_only()
         wait_for_writes(ledger)
-        move.assert_equal(move.output(move.resume("--cutover", "--pace", "0")))
+        move.assert_equal(move.output(move.resume("--cutover", "--pace", "0", "--limit", "10")))
         assert move.source.is_read_only()
         wait_for_target(ledger)
         move.assert_whole(ledger)
@@ -108,7 +108,7 @@ def test_the_source_comes_back_empty(target: Target, ended: list[Move]) -> None:
     done = move.output(process)
     assert (done.code, done.error["code"]) == (5, "source-lost-data"), done
     assert target.keys() == 500
-    again = move.output(move.resume("--cutover", "--pace", "0"))
+    again = move.output(move.resume("--cutover", "--pace", "0", "--limit", "10"))
     assert (again.code, again.error["code"]) == (5, "source-lost-data"), again
     assert target.keys() == 500
     assert not move.source.is_read_only()
@@ -272,7 +272,7 @@ def test_the_source_does_what_cannot_be_followed(target: Target, ended: list[Mov
     assert (done.code, done.error["code"]) == (5, "not-followed"), done
     other.execute_command("DEL", "there")
     client.execute_command("SET", "later", "y")
-    move.assert_equal(move.output(move.resume("--cutover", "--pace", "0")))
+    move.assert_equal(move.output(move.resume("--cutover", "--pace", "0", "--limit", "10")))
 
 
 def test_the_target_is_away_when_the_source_is_wanted_back(lab: Lab, ended: list[Move]) -> None:

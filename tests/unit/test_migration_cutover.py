@@ -235,3 +235,18 @@ def test_a_source_that_was_made_read_only_by_an_earlier_run_is_given_back_as_it_
     story.cut_over()
     assert "allow 7" in story.done
     assert story.migrator.before == ()
+
+
+def test_a_source_that_changes_as_fast_as_is_proved_is_fenced_all_the_same() -> None:
+    """Otherwise it would never be cut over."""
+    story = Story()
+
+    async def changing(named: Sequence[Named]) -> list[Compared]:
+        if "hold" not in story.done:
+            story.pump.unproved |= {(0, b"%d" % number) for number in range(1000)}
+        return [Compared(each, 0, "string", Verdict.EQUAL) for each in named]
+
+    story.these_keys = changing  # type: ignore[method-assign]
+    story.pump.unproved |= {(0, b"%d" % number) for number in range(1000)}
+    outcome = story.cut_over()
+    assert (outcome.wrong, outcome.rechecked) == ((), 1000)

@@ -8,6 +8,7 @@ remembered, and proved again, so that at the cutover only the last few are left 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -226,13 +227,18 @@ class Migrator:
         return self.comparison
 
     async def recheck(self, most: int = _FEW_UNPROVED) -> tuple[Compared, ...]:
-        """Prove keys again that changed since they were proved, until at most ``most`` are left. Returns those that
-        would not become equal."""
+        """Prove keys again that changed since they were proved, until at most ``most`` are left, or (``most`` not 0) as
+        many change as can be proved meanwhile. Returns those that would not become equal."""
         stubborn: dict[Named, int] = {}
         wrong: dict[Named, Compared] = {}
+        fewest, rounds = math.inf, 0
         while True:
             todo = [named for line in self.lines for named in line.pump.unproved or () if named not in wrong]
             if len(todo) <= most:
+                return tuple(wrong.values())
+            rounds = 0 if len(todo) < fewest else rounds + 1
+            fewest = min(fewest, len(todo))
+            if most and rounds > _ROUNDS:
                 return tuple(wrong.values())
             self.words = f"proving {len(todo):,} keys again that changed meanwhile"
             batch = todo[:_BATCH]
