@@ -157,7 +157,7 @@ class Ledger:
                 word = line.split()[0]
                 if "NOREPLICAS" in line or word in FENCES or "no permissions" in line:
                     self.refusals[op.name] = self.refusals.get(op.name, 0) + 1
-                    if self.setting.ends_on_source:
+                    if self.setting.ends_on_source or not self._is_permitted():
                         self._wait_a_moment()
                         continue
                     if self.is_moved:
@@ -183,6 +183,9 @@ class Ledger:
             self.on_target += 1
             if self.on_target == 1:
                 self.switch_s = time.monotonic() - self.switched_at
+
+    def _is_permitted(self) -> bool:
+        return not self.setting.permit or Path(self.setting.permit).exists()
 
     def _send(self, world: World, op: Op) -> list[Any]:
         commands, client = op.commands, self.sources[world.number]

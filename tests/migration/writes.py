@@ -23,7 +23,8 @@ LIBRARY = (
 
 @dataclass
 class Setting:
-    """What the process is told, as JSON in a file. ``databases``: those of the source that it writes in."""
+    """What the process is told, as JSON in a file. ``databases``: those of the source that it writes in. ``permit``: a
+    file without which it does not go to the target when the source refuses."""
 
     source: str
     source_password: str | None
@@ -38,6 +39,7 @@ class Setting:
     databases: list[int] = field(default_factory=lambda: [0])
     avoid: list[str] = field(default_factory=list)
     ends_on_source: bool = False
+    permit: str = ""
 
 
 @dataclass
