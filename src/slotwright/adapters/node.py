@@ -87,20 +87,15 @@ class RespConnection:
             protocolError=wire_errors.InvalidResponse, replyError=ReplyError, notEnoughData=_NO_MORE
         )
         found: list[Reply | ReplyError] = []
-        try:
-            async with asyncio.timeout(timeout_s) as patience:
-                writer.write(request)
-                while len(found) < replies:
-                    data = await reader.read(_CHUNK_BYTES)
-                    if not data:
-                        raise ConnectionResetError("it hung up")
-                    patience.reschedule(now() + timeout_s)
-                    parser.feed(data)
-                    found.extend(iter(parser.gets, _NO_MORE))
-        except asyncio.CancelledError:
-            # The rest of the replies would be taken for those of the next one.
-            self._is_closed = True
-            raise
+        async with asyncio.timeout(timeout_s) as patience:
+            writer.write(request)
+            while len(found) < replies:
+                data = await reader.read(_CHUNK_BYTES)
+                if not data:
+                    raise ConnectionResetError("it hung up")
+                patience.reschedule(now() + timeout_s)
+                parser.feed(data)
+                found.extend(iter(parser.gets, _NO_MORE))
         return found
 
     async def _in_turn(
@@ -115,6 +110,11 @@ class RespConnection:
                 )
             try:
                 return await talk()
+            except asyncio.CancelledError:
+                # The rest of the replies would be taken for those of the next one.
+                self._is_closed = True
+                await self._wire.disconnect(nowait=True)
+                raise
             except TimeoutError as error:
                 await self.close()
                 raise NodeUnreachableError(

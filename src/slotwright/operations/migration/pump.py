@@ -47,6 +47,8 @@ Owners = Callable[[], Awaitable[Sequence[tuple[Address, SlotSet]]]]
 
 _SLICE_BYTES = 64 * 1024
 _ACKNOWLEDGE_S = 1.0
+_WATCH_S = 0.1
+_PING = pack(b"PING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Pump:
     lanes: Lanes = field(init=False)
     _rest: bytes = b""
     _replayer: Replayer | None = None
+    _mending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.ground.streams, self._refused)
@@ -162,7 +165,8 @@ class Pump:
         """Each later change, until cancelled. Raises what ends the link (``source-lost``), PartialError
         (``not-followed``) for what the source did that can't be followed, and what keeps the target from taking
         anything."""
-        works = [asyncio.create_task(work) for work in (self._read_on(), self._stay_alive(), self.holding.work())]
+        parts = (self._read_on(), self._stay_alive(), self._watch_lanes(), self.holding.work())
+        works = [asyncio.create_task(work) for work in parts]
         try:
             done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
             for each in done:
@@ -271,9 +275,10 @@ class Pump:
         """A command failed, or a lost connection may have had it: the key's value is carried, which is right in any
         case."""
         if named is None:
+            # A lost connection is noticed anyway; PING is none's loss.
             if line:
                 self.problems.append(line)
-            self.is_shaken = True
+                self.is_shaken = True
             return
         self.progress.mended += 1
         self._note(named)
@@ -283,6 +288,11 @@ class Pump:
         """Everything on its way, and no primary too far behind. Where owners changed or were lost: new lanes."""
         self.lanes.flush()
         await self.lanes.room()
+        if self.lanes.trouble:
+            async with self._mending:
+                await self._mend_lanes()
+
+    async def _mend_lanes(self) -> None:
         while self.lanes.trouble:
             self.is_shaken = True
             await self.lanes.close()
@@ -294,14 +304,27 @@ class Pump:
                 await self.ground.clock.sleep(0.2)
                 self.lanes.doubt("an owner could not be reached")
 
+    async def _watch_lanes(self) -> None:
+        """A source that says nothing for long must not keep a lost primary from being noticed."""
+        while True:
+            await self.ground.clock.sleep(_WATCH_S)
+            await self._send_out()
+
     async def _stay_alive(self) -> None:
-        """While a snapshot is loaded a replica says empty lines, later how far it is."""
+        """While a snapshot is loaded a replica says empty lines, later how far it is; and primaries are greeted."""
         while True:
             await self.ground.clock.sleep(_ACKNOWLEDGE_S)
             if self.progress.copied_s:
                 self.ground.link.acknowledge(self.offset)
+                self._ping()
             else:
                 self.ground.link.keep_alive()
+
+    def _ping(self) -> None:
+        """A server with ``timeout`` set ends connections that say nothing; one that is lost shows."""
+        for box in self.lanes.boxes:
+            box.data.append(_PING)
+            box.names.append(None)
 
     def _not_followed(self, what: str) -> PartialError:
         return PartialError(
