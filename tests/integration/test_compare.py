@@ -1,5 +1,5 @@
-"""The proof, against real servers of several versions: equal data is equal whatever its encoding, and one change of each
-kind is found and named, and nothing else is."""
+"""The proof, against real servers of several versions: equal data is equal whatever its encoding, and one change of
+each kind is found and named, and nothing else is."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_big_values_are_compared_in_pieces(two: Two) -> None:
     two.other.run([("SADD", b"set", b"another")])
     found = two.compare(expect=3)
     assert by_key(found) == {
-        **dict.fromkeys(("list", "set", "hash", "zset", "string"), ["value"]),
+        **{key: ["value"] for key in ("list", "set", "hash", "zset", "string")},
         "stream": ["groups"],
     }
 

@@ -326,17 +326,17 @@ class _Run:
         self._done += len(keys)
 
     async def _origin(self, database: int, key: bytes) -> Named | None:
-        """What a key of the target is called in the source; where several names lead to it, one that is there. None:
-        no name does."""
+        """What a key of the target is called in the source; where several names lead to it, one that is there, or the
+        one with a prefix. None: no name does."""
         databases = self._is.databases
         prefixed = [(number, databases.prefix(number)) for number in self._source_databases]
         names = [(number, key.removeprefix(prefix)) for number, prefix in prefixed if prefix and key.startswith(prefix)]
         candidates = [named for named in (*names, (database, key)) if databases.target(named) == (database, key)]
-        for named in candidates[:-1]:
+        for named in candidates[1:]:
             there = await self._is.source.read(named[0], [key_slot(named[1])], [[request("EXISTS", named[1])]])
             if there.columns[0][0] == 1:
                 return named
-        return candidates[-1] if candidates else None
+        return candidates[0] if candidates else None
 
     async def _foreign(self, database: int, key: bytes) -> Compared:
         """A key of a database that nothing of the source leads to."""
