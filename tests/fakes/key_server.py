@@ -1,4 +1,4 @@
-"""A server with strings, lists and values of a module, as far as a comparison asks for them; it may be one of a cluster.
+"""A server with strings, lists and values of a module, as far as a comparison asks for them; one of a cluster or not.
 
 Time is the test's. Hooks let the world change between two commands.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hiredis
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slotwright.model.comparison import Aspect, Compared, Verdict
@@ -113,8 +113,10 @@ def test_a_side_without_the_key(source: Reading, target: Reading, verdict: objec
 
 @pytest.mark.parametrize(
     ("one", "other", "slack_ms", "is_alike"),
-    [(-1, -1, 0, True), (-1, 5, 9, False), (5, -1, 9, False), (1000, 1000, 0, True), (1000, 1001, 0, False)]
-    + [(1000, 1004, 4, True), (1000, 1005, 4, False)],
+    [
+        *((-1, -1, 0, True), (-1, 5, 9, False), (5, -1, 9, False), (1000, 1000, 0, True), (1000, 1001, 0, False)),
+        *((1000, 1004, 4, True), (1000, 1005, 4, False)),
+    ],
 )
 def test_expiries_are_alike_within_what_is_known(one: int, other: int, slack_ms: int, is_alike: bool) -> None:
     assert expire_alike(Reading("string", one, 0, slack_ms), Reading("string", other, 0)) is is_alike
@@ -139,18 +141,21 @@ def test_requests_are_what_a_server_reads(keys: list[bytes], word: bytes, after:
     assert reader.gets() == [word, *keys]
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.binary(max_size=3)), st.lists(st.binary(max_size=3)))
 def test_each_key_is_seen_once(keys: list[bytes], others: list[bytes]) -> None:
     seen = Seen()
     seen.add(0, keys, [key_slot(key) for key in keys], ["string"] * len(keys))
     seen.add(0, keys, [key_slot(key) for key in keys], ["string"] * len(keys))
+    seen.seal()
     assert sum(seen.tally().values()) == len(set(keys))
+    assert sum(seen.count(0, slot) for slot in {key_slot(key) for key in keys}) == len(set(keys))
     for key in {*keys, *others}:
         assert bool(seen.unknown(0, key_slot(key), [key])) == (key not in keys)
     for key in set(keys):
         verdict = Compared((0, key), key_slot(key), "list", Verdict.DIFFERENT, (Aspect.TYPE,))
-        assert seen.judge(0, key, "string", verdict)
-        assert not seen.judge(0, key, "string", verdict)
+        assert seen.judge(0, key, key_slot(key), verdict)
+        assert not seen.judge(0, key, key_slot(key), verdict)
     assert {(kind, verdict) for _, kind, verdict in seen.tally()} <= {("list", Verdict.DIFFERENT)}
     assert sum(seen.tally().values()) == len(set(keys))
 

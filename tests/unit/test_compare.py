@@ -29,7 +29,7 @@ class World:
 
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[Compared] = field(default_factory=list)
-    databases: DatabaseMap = DatabaseMap()
+    databases: DatabaseMap = field(default_factory=DatabaseMap)
     pace: float = 0.0
 
     def __post_init__(self) -> None:
@@ -132,9 +132,9 @@ def test_expiries(world: World, version: str) -> None:
     world.owner(b"expires:4").expiries.pop((0, b"expires:4"))
     world.owner(b"key:4").expiries[0, b"key:4"] = later
     found = world.compare()
-    assert {each.named[1]: each.aspects for each in found.examples} == {
-        key: (Aspect.EXPIRY,) for key in (b"expires:3", b"expires:4", b"key:4")
-    }
+    assert {each.named[1]: each.aspects for each in found.examples} == dict.fromkeys(
+        (b"expires:3", b"expires:4", b"key:4"), (Aspect.EXPIRY,)
+    )
 
 
 def test_what_expires_on_the_way_is_no_difference(world: World) -> None:

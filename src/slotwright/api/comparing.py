@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slotwright.api import passwords
 from slotwright.api.context import Context
@@ -25,7 +25,7 @@ class CompareWish:
     """``pace``: keys a second at the most, 0 for no limit. Where a command on the source has to wait longer than
     ``limit_ms`` for its turn, the comparison holds back."""
 
-    databases: DatabaseMap = DatabaseMap()
+    databases: DatabaseMap = field(default_factory=DatabaseMap)
     pace: float = 0.0
     limit_ms: float = LIMIT_MS
 

@@ -1,7 +1,8 @@
 """What keeps a reader from hurting the server that it reads: a pace, short batches, holding back when others wait.
 
-How long a command waits for its turn is measured with the server's own clock: TIME says when it was executed, and by how
-much that is later than the quickest one tells how long it stood in the queue. So it does not matter how busy we are.
+How long a command waits for its turn is measured with the server's own clock: TIME says when it was executed, and by
+how much that is later than the quickest one tells how long it stood in the queue. So it does not matter how busy we
+are.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Brake:
     _waits_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _longest_batch_ms: float = 0.0
     _slowed_s: float = 0.0
+    _held_until: float = 0.0
 
     async def before(self, keys: int) -> None:
         """Wait until ``keys`` more may be asked for."""
@@ -52,7 +54,10 @@ class Brake:
             if at > now:
                 await self.clock.sleep(at - now)
         if self._delay_s > 0:
-            self._slowed_s += self._delay_s
+            now = self.clock.now()
+            # Several of us may be held back at once.
+            self._slowed_s += max(0.0, now + self._delay_s - max(now, self._held_until))
+            self._held_until = max(self._held_until, now + self._delay_s)
             await self.clock.sleep(self._delay_s)
 
     def held(self, milliseconds: float) -> None:

@@ -149,6 +149,7 @@ class _Run:
                 self._source_databases = tuple(facts.keys)
                 self._total = sum(facts.keys.values())
                 await self._forward(facts.keys)
+                self._seen.seal()
                 await self._backward()
             is_ok = True
         finally:
@@ -229,9 +230,9 @@ class _Run:
             self._done += len(keys)
             if odd:
                 await self._settlers.acquire()
-                group.create_task(self._settle(batch, kinds, sorted(odd)))
+                group.create_task(self._settle(batch, sorted(odd)))
 
-    async def _settle(self, batch: Batch, kinds: Sequence[str], odd: Sequence[int]) -> None:
+    async def _settle(self, batch: Batch, odd: Sequence[int]) -> None:
         try:
             settled = await settle(self._pair, self._is.clock, batch, odd, self._is.patience_s)
         finally:
@@ -239,7 +240,7 @@ class _Run:
         for at, found in settled.items():
             if found.verdict is Verdict.EQUAL:
                 continue
-            if self._seen.judge(batch.target_database, batch.target_keys[at], kinds[at], found):
+            if self._seen.judge(batch.target_database, batch.target_keys[at], batch.target_slots[at], found):
                 self._note(found)
 
     def _note(self, found: Compared) -> None:

@@ -206,9 +206,10 @@ class KeyPair:
         ours, theirs = await self._both(batch, lambda side, keys: [_start(keys), _expiry(side, keys)])
         values, others = ours.columns[0], theirs.columns[0]
         odd = self._odd_expiries(ours, theirs, 1)
-        if values != others or ReplyError in map(type, values):
-            odd |= {at for at, value in enumerate(values) if value != others[at] or isinstance(value, ReplyError)}
-        if max(map(_length, values)) > SHORT_STRING:
+        if values != others:
+            odd |= {at for at, value in enumerate(values) if value != others[at]}
+        if ReplyError in map(type, values) or max(map(_length, values)) > SHORT_STRING:
+            odd |= {at for at, value in enumerate(values) if isinstance(value, ReplyError)}
             long = [at for at, value in enumerate(values) if _length(value) > SHORT_STRING and at not in odd]
             differ = await self._in_pieces(batch, dict.fromkeys(long, "string"))
             odd |= differ.keys()
@@ -418,7 +419,7 @@ def _groups(indices: Sequence[int], memory: Mapping[int, int]) -> Iterator[list[
 
 
 def _length(reply: Reply | ReplyError) -> int:
-    return len(reply) if isinstance(reply, bytes) else 0
+    return 0 if isinstance(reply, ReplyError) or not isinstance(reply, bytes) else len(reply)
 
 
 def _count(reply: Reply | ReplyError) -> int:
