@@ -1,11 +1,11 @@
 """How fast a comparison is, and what it costs the source: a stand-alone server against a cluster that holds the same.
 
-    python bench/compare.py --keys 1000000 --rounds 5 [--source PATH] [--target PATH] [--pace KEYS_PER_S]
+    python bench/compare.py --keys 1000000 --rounds 5
 
 Both are filled with the same commands, so that nothing was copied; then `Comparer` compares all keys, several rounds,
 in this process. ``strings`` are of 100 bytes; ``mixed`` are strings, and small lists, sets, hashes, sorted sets and
-streams in equal parts, half of the keys with an expiry. Every comparison has to find all keys equal, or the run fails. The
-waits are those of the source, by its own clock (`operations/brake.py`), while it is compared.
+streams in equal parts, half of the keys with an expiry. Every comparison has to find all keys equal, or the run fails.
+The waits are those of the source, by its own clock (`operations/brake.py`), while it is compared.
 """
 
 from __future__ import annotations
