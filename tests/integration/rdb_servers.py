@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import tempfile
 import time
@@ -48,3 +49,33 @@ def snapshot(client: Redis) -> bytes:
     client.save()
     folder = client.config_get("dir")["dir"]
     return Path(folder, client.config_get("dbfilename")["dbfilename"]).read_bytes()
+
+
+def full_sync(client: Redis, announced: str = "") -> tuple[bytes, Iterator[bytes]]:
+    """The mark that ends the snapshot of a full sync, and the stream, in the pieces that the socket gives.
+
+    ``announced`` is the version that the replica says it has. Redis does not know what to do with it, and says so.
+    """
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(20)
+    connection.connect(client.connection_pool.connection_kwargs["path"])
+    lines = connection.makefile("rb", buffering=0)
+    for words in (
+        b"REPLCONF capa eof capa psync2",
+        *([b"REPLCONF version " + announced.encode()] if announced else ()),
+    ):
+        connection.sendall(words + b"\r\n")
+        lines.readline()
+    connection.sendall(b"PSYNC ? -1\r\n")
+    assert lines.readline().startswith(b"+FULLRESYNC")
+    head = b"\n"
+    while head == b"\n":
+        head = lines.readline()
+    assert head.startswith(b"$EOF:") or not head, head  # nothing: the server gave up at once
+
+    def pieces() -> Iterator[bytes]:
+        with connection, lines:
+            while piece := connection.recv(65536):
+                yield piece
+
+    return head.strip().removeprefix(b"$EOF:"), pieces()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,9 @@ from tests.lab.machines import Lab
 from tests.lab.patient import Patient, form, make_anew
 
 HERE = Path(__file__).parent
+TIMEOUT_S = 600
+"""A test waits on conditions, each with a time-out of its own: this is for what hangs."""
+HAS_FAILED = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,6 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker("lab")
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -42,6 +47,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         for item in session.items:
             if item.get_closest_marker("lab"):
                 item.add_marker(skip)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.session.stash[HAS_FAILED] = True
+    return report
 
 
 def _is_required() -> bool:
@@ -68,6 +81,14 @@ def _new_hosts_for_a_module(request: pytest.FixtureRequest) -> None:
     """Modules know nothing of each other: what one leaves on the hosts is not there for the next."""
     if request.node.path.name != "test_lab_itself.py":
         request.getfixturevalue("lab").renew()
+
+
+@pytest.fixture(autouse=True)
+def _hosts_after_a_failure(request: pytest.FixtureRequest) -> None:
+    """A test that failed may have left hosts switched off, cut off or on their way down: the next one finds them up."""
+    if request.session.stash.get(HAS_FAILED, False):
+        request.session.stash[HAS_FAILED] = False
+        request.getfixturevalue("lab").recover()
 
 
 @pytest.fixture

@@ -21,7 +21,10 @@ from pathlib import Path
 from tests.lab import cgroups, root
 from tests.lab.network import Place, Switch, port_of, sh
 
-BOOT_TIMEOUT_S = 60.0
+PATIENCE_S = 120.0
+"""For whatever a busy machine delays; no longer than that, for a wait that is in vain."""
+SHUT_DOWN = signal.SIGRTMIN + 4
+"""What container managers send to a host's init: it starts poweroff.target (systemd(1), "Signals")."""
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 
 LAUNCH = """
@@ -57,7 +60,7 @@ state=$(busctl get-property org.fedoraproject.FirewallD1 /org/fedoraproject/Fire
 """
 
 
-def wait(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
+def wait(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
     """Comes back when it holds; raises :class:`TimeoutError` naming ``what`` where it doesn't in time."""
     end = time.monotonic() + timeout_s
     while not condition():
@@ -106,7 +109,11 @@ class Host:
     ) -> subprocess.CompletedProcess[str]:
         """A shell text, run on the host as root (or ``user``) with nothing of our environment; its words are ``$1``...
 
-        Raises :class:`RuntimeError` with what it said where it fails, unless ``check`` is off."""
+        Raises :class:`RuntimeError` with what it said where it fails, unless ``check`` is off.
+
+        Not for a host that goes down: it hangs, and so does the host, for 90 s. systemd-shutdown stops all processes
+        before it kills them; nsenter stops with its child, as it does under a shell with job control, and never takes
+        note of the child's end, which systemd-shutdown waits for."""
         leader = cgroups.leader(self.machine)
         if leader is None:
             raise RuntimeError(f"host {self.name} is not running")
@@ -173,8 +180,12 @@ class Host:
         if not self.is_running():
             return False
         with suppress(RuntimeError, subprocess.TimeoutExpired):
-            return self.run(READY, check=False, timeout_s=20.0).returncode == 0
+            return self.run(READY, check=False).returncode == 0
         return False
+
+    def boot_number(self) -> int | None:
+        """The process that is its init, another one after each boot; None when it is off. Nothing enters the host."""
+        return cgroups.leader(self.machine)
 
     def start(self) -> None:
         """Switches it on and comes back at once; :meth:`wait_booted` waits. Nothing happens to a host that is on."""
@@ -195,7 +206,7 @@ class Host:
                 words, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
             )
 
-    def wait_booted(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
+    def wait_booted(self, timeout_s: float = PATIENCE_S) -> None:
         """Comes back when it is up; raises :class:`TimeoutError` with the end of its console where it isn't in time."""
         try:
             wait(lambda: self.is_booted() or self._has_ended(), f"boot of host {self.name}", timeout_s)
@@ -220,12 +231,24 @@ class Host:
         self.shut_down()
         self.boot()
 
-    def shut_down(self, timeout_s: float = 40.0) -> None:
-        """An orderly end, as ``systemctl poweroff`` does it."""
-        if self.is_running():
-            self.run("systemctl poweroff --no-block", check=False)
+    def shut_down(self, timeout_s: float = PATIENCE_S) -> None:
+        """An orderly end, as ``systemctl poweroff`` does it. The host is off afterwards, in any case.
+
+        Raises :class:`TimeoutError` with the end of its console where its plug had to be pulled."""
+        self.press_power_button()
+        try:
             wait(lambda: not self.is_running(), f"end of host {self.name}", timeout_s)
-        self.power_off_hard()
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; its plug was pulled\n{self._told()}") from None
+        finally:
+            self.power_off_hard()
+
+    def press_power_button(self) -> None:
+        """It begins to go down, if it is on; :meth:`shut_down` waits for the end. Nothing enters the host."""
+        leader = cgroups.leader(self.machine)
+        if leader is not None:
+            with suppress(ProcessLookupError):
+                os.kill(leader, SHUT_DOWN)
 
     def power_off_hard(self) -> None:
         """The plug is pulled: all that runs on it is killed at once, nothing is asked or told."""

@@ -21,12 +21,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from tests.lab import cgroups, root
-from tests.lab.machine import BOOT_TIMEOUT_S, Host, make_key
+from tests.lab.machine import PATIENCE_S, Host, make_key, wait
 from tests.lab.network import NAMESPACES, Place, Switch, dismantle, port_of, sh
 
 RUN = Path("/run/slotwright-lab")
@@ -181,7 +182,7 @@ class Lab:
             host.start()
         self.wait_booted()
 
-    def wait_booted(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
+    def wait_booted(self, timeout_s: float = PATIENCE_S) -> None:
         """Comes back when all hosts are up."""
         for host in self.hosts.values():
             host.wait_booted(timeout_s)
@@ -189,8 +190,7 @@ class Lab:
     def reboot(self) -> None:
         """All hosts go down in order and come up again, side by side."""
         for host in self.hosts.values():
-            if host.is_running():
-                host.run("systemctl poweroff --no-block", check=False)
+            host.press_power_button()
         for host in self.hosts.values():
             host.shut_down()
         self.boot()
@@ -206,6 +206,16 @@ class Lab:
         for host in self.hosts.values():
             host.wipe()
         self.boot()
+
+    def recover(self) -> None:
+        """Whatever somebody left: all hosts are up and can be reached; those that were, were not touched."""
+        self.switch.forget_rules()
+        for host in self.hosts.values():
+            if not host.is_booted():
+                host.power_off_hard()
+        self.boot()
+        for host in self.hosts.values():
+            wait(partial(self.control.can_connect, host.address, 22), f"a connection to host {host.name}")
 
     def part(self, one: str, other: str) -> None:
         """No packet passes between these two hosts, either way; all others still see both."""

@@ -24,6 +24,7 @@ from redis import Redis
 from redis.cluster import ClusterNode, RedisCluster
 
 import slotwright
+from tests.lab.machine import PATIENCE_S
 from tests.lab.machines import Lab
 
 PASSWORD = "Canary-pass word%7"
@@ -59,6 +60,12 @@ class Outcome:
     def text(self) -> str:
         """All that was said."""
         return f"{self.out}\n{self.err}"
+
+    def took(self, task: str) -> float:
+        """How many seconds passed between its event that the task began and the one that it ended (``--json``)."""
+        events = [json.loads(line) for line in self.err.splitlines()]
+        at = {event["event"]: event["at"] for event in events if event.get("task") == task}
+        return float(at["ended"]) - float(at["began"])
 
     def succeeded(self) -> Outcome:
         """Itself; fails with all that was said where the exit code is not 0."""
@@ -132,7 +139,7 @@ class Operator:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         stdin: str = "",
-        timeout_s: float = 120,
+        timeout_s: float = 300,
         wrapper: Sequence[str] = (),
     ) -> Outcome:
         """The command, to its end, in the operator's folder; ``wrapper`` is a command that runs it in its turn."""
@@ -166,7 +173,7 @@ class Operator:
     def _words(arguments: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", "slotwright", *arguments]
 
-    def up(self, *arguments: str, timeout_s: float = 180) -> Outcome:
+    def up(self, *arguments: str, timeout_s: float = 300) -> Outcome:
         """``up --yes --json``, whatever it came to."""
         return self.run("up", "--yes", "--json", *arguments, timeout_s=timeout_s)
 
@@ -203,7 +210,7 @@ def _interruptible() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def eventually(condition: Callable[[], Value], what: str, timeout_s: float = 30) -> Value:
+def eventually(condition: Callable[[], Value], what: str, timeout_s: float = PATIENCE_S) -> Value:
     """Waits until ``condition`` gives something true, and returns that; errors in it count as not yet."""
     deadline = time.monotonic() + timeout_s
     last: object = None

@@ -241,7 +241,7 @@ class Patient:
             self.wait_until_whole()
 
     def wait_until_whole(self) -> None:
-        eventually(self.is_whole, "six sound nodes", 60)
+        eventually(self.is_whole, "six sound nodes")
 
     # The command.
 
@@ -256,7 +256,7 @@ class Patient:
         return told
 
     def repair(self, *words: str) -> Outcome:
-        return self.operator.run("repair", "cache", "--yes", "--json", *words, timeout_s=170)
+        return self.operator.run("repair", "cache", "--yes", "--json", *words)
 
     def is_mended(self, *words: str) -> Outcome:
         """`repair` mends it, and it is proved by itself and by the servers."""

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from slotwright.adapters.ssh.login import CONNECT_TIMEOUT_S
 from tests.lab.looks import differences, fingerprint, fingerprints, listeners, pids, rules, traces
+from tests.lab.machine import PATIENCE_S
 from tests.lab.machines import Lab
 from tests.lab.operator import Operator, eventually
 
@@ -61,7 +63,7 @@ def cut(operator: Operator, phase: str, step: str, count: int = 1) -> None:
         env=operator.environment | {"PYTHONPATH": f"{operator.environment['PYTHONPATH']}:{TREE}"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == -signal.SIGKILL, (phase, step, done.returncode, done.stderr)
 
@@ -157,7 +159,6 @@ def test_up_killed_while_a_package_is_installed(operator: Operator, tmp_path: Pa
                 host.run("pgrep -x dpkg || pgrep -x apt-get", check=False).stdout for host in lab.hosts.values()
             ),
             "an installation",
-            60,
         )
         begun.kill()
     finally:
@@ -170,11 +171,11 @@ def test_two_at_once(operator: Operator) -> None:
     """The second is refused, and names the first; it changes nothing."""
     begun = operator.begin("up", "--yes")
     try:
-        eventually(lambda: any(entry["phase"] == "intent" for entry in journal(operator)), "the first to begin", 60)
+        eventually(lambda: any(entry["phase"] == "intent" for entry in journal(operator)), "the first to begin")
         refused = operator.up().ended_with(4)
         assert str(begun.pid) in refused.text
     finally:
-        begun.communicate(timeout=60)
+        begun.communicate(timeout=PATIENCE_S)
     assert begun.returncode == 0
     assert_whole(operator)
 
@@ -190,7 +191,7 @@ def test_a_host_that_is_down_is_named_at_once_and_nothing_is_changed(operator: O
     planned = operator.run("plan", "--json")
     refused = operator.up()
     assert refused.code == 4, refused.text
-    assert refused.seconds < 20
+    assert refused.took("ssh") < 2 * CONNECT_TIMEOUT_S
     assert lab.hosts["c"].address in json.dumps(refused.error)
     assert refused.error["left"] == "nothing was changed"
     assert [fingerprint(host) for host in others] == before
@@ -211,9 +212,9 @@ def test_a_host_that_vanishes_during_up(operator: Operator, step: str) -> None:
     lab, lost = operator.lab, operator.lab.hosts["c"]
     begun = operator.begin("up", "--yes", "--json")
     try:
-        eventually(lambda: any(entry.get("step") == step for entry in journal(operator)), f"the wave {step}", 60)
+        eventually(lambda: any(entry.get("step") == step for entry in journal(operator)), f"the wave {step}")
         lost.cut_off()
-        out, err = begun.communicate(timeout=40)
+        out, err = begun.communicate(timeout=PATIENCE_S)
     finally:
         begun.kill()
         begun.wait()
@@ -249,5 +250,5 @@ def test_a_formed_cluster_with_a_host_down(operator: Operator) -> None:
     assert helped.code != 0
     assert pids(other)[6380] != 0, helped.text
     lost.boot()
-    eventually(lambda: operator.check().json["ok"], "the host's nodes to be back by themselves", 60)
+    eventually(lambda: operator.check().json["ok"], "the host's nodes to be back by themselves")
     assert operator.client().get("key") == b"value"

@@ -15,8 +15,6 @@ from tests.lab.eyes import Eyes, files_below, files_on, journal_lines
 from tests.lab.operator import PASSWORD, eventually
 from tests.lab.patient import Node, Patient, steps
 
-pytestmark = pytest.mark.timeout(240)
-
 DISK_BYTES = 48 << 20
 SMALL_DISK = r"""
 mv "$1" "$1.before" && mkdir -m 700 "$1" && chown slotwright: "$1" &&

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.machine import wait
+from tests.lab.machine import PATIENCE_S, wait
 from tests.lab.machines import Lab, traces
 from tests.lab.root import OPS_PASSWORD, PLAIN_PASSWORD, USERS, redis_source
 
@@ -131,9 +131,11 @@ def test_a_reboot_keeps_files_and_rules_and_forgets_the_rest(fresh_hosts: Lab) -
 
 def test_a_reboot_that_the_host_itself_begins(fresh_hosts: Lab) -> None:
     host = fresh_hosts.hosts["c"]
-    before = host.boot_id()
+    before, number = host.boot_id(), host.boot_number()
     ssh(fresh_hosts, "c", "systemctl reboot")
-    wait(lambda: host.is_booted() and host.boot_id() != before, "the reboot", 30.0)
+    wait(lambda: host.boot_number() not in (number, None), "the host to go down and be started again")
+    host.wait_booted()
+    assert host.boot_id() != before
     assert ssh(fresh_hosts, "c", "true").returncode == 0
 
 
@@ -241,7 +243,7 @@ def test_a_lab_that_is_told_to_end_leaves_nothing(lab: Lab, how: signal.Signals)
     assert number != lab.number
     assert traces(number)
     process.send_signal(how)
-    assert process.wait(30) == 130
+    assert process.wait(PATIENCE_S) == 130
     assert traces(number) == []
 
 

@@ -58,7 +58,7 @@ def by_hand(operator: Operator, masterauth: str) -> Iterator[str]:
         nodes = [f"{host.address}:{port}" for port in PORTS for host in hosts.values()]
         for place in nodes:
             eventually(lambda place=place: answers(operator, place), f"{place} to answer")
-        created = hosts["a"].run(CREATE, *nodes, stdin=PASSWORD, timeout_s=90)
+        created = hosts["a"].run(CREATE, *nodes, stdin=PASSWORD)
         assert "[OK] All 16384 slots covered." in created.stdout
         yield nodes[0]
     finally:
@@ -114,7 +114,7 @@ def test_a_cluster_made_by_hand_is_adopted_and_found_sound(operator: Operator) -
     with by_hand(operator, "with") as seed:
         client = operator.client()
         # redis-cli is done before every node says ok.
-        eventually(lambda: serves(client), "the cluster to take writes", timeout_s=30)
+        eventually(lambda: serves(client), "the cluster to take writes")
         for number in range(100):
             client.set(f"key:{number}", number)
         before, told = looks(operator), settings(operator)
@@ -122,7 +122,7 @@ def test_a_cluster_made_by_hand_is_adopted_and_found_sound(operator: Operator) -
         assert operator.plan()["pending"] is False
         assert looks(operator) == before
         assert settings(operator) == told
-        eventually(lambda: operator.check().succeeded().json["ok"], "the replicas in sync", timeout_s=20)
+        eventually(lambda: operator.check().succeeded().json["ok"], "the replicas in sync")
         status = operator.run("status", "--json").succeeded()
         assert all(host.address in status.out for host in operator.lab.hosts.values())
         assert [client.get(f"key:{number}") for number in range(100)] == [str(n).encode() for n in range(100)]

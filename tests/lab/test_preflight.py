@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.lab.looks import fingerprint, traces
-from tests.lab.machine import Host
+from tests.lab.machine import PATIENCE_S, Host
 from tests.lab.machines import Lab
 from tests.lab.operator import Operator
 
@@ -265,7 +265,7 @@ def test_a_port_that_is_blocked_on_the_way_is_found_before_anything_is_formed(op
         with b.without_port(port):
             outcome = operator.up()
         assert outcome.code in (1, 4), outcome.text
-        assert outcome.seconds < 60
+        assert outcome.seconds < PATIENCE_S
         assert outcome.error["code"] == code, outcome.text
         assert b.address in outcome.text
         assert str(port) in outcome.text

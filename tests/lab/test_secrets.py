@@ -20,7 +20,6 @@ WORDS = (CLUSTER_WORD, LOGIN_WORD)
 CLUSTER_PASSWORD = f"% {CLUSTER_WORD}\"' $HOME \\n ü"
 LOGIN_PASSWORD = f"%s {LOGIN_WORD}' $x"
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for the whole story
 
 SERVICE = "slotwright-cache@{0}-6379.service"
 MODES = r"""

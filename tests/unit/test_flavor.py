@@ -6,7 +6,14 @@ import pytest
 
 from slotwright.model.cluster import ServerVersion
 from slotwright.model.topology import EngineKind
-from slotwright.wire.flavor import has_shard_ids, is_supported, parse_version_output, version_from_info
+from slotwright.wire.flavor import (
+    has_import_mode,
+    has_relative_deadlines,
+    has_shard_ids,
+    is_supported,
+    parse_version_output,
+    version_from_info,
+)
 
 
 def redis(*numbers: int) -> ServerVersion:
@@ -62,6 +69,22 @@ def test_what_info_says(info: dict[str, str], version: ServerVersion) -> None:
 )
 def test_capabilities(version: ServerVersion, has: bool, supported: bool) -> None:
     assert (has_shard_ids(version), is_supported(version)) == (has, supported)
+
+
+@pytest.mark.parametrize(
+    ("version", "is_relative", "imports"),
+    [
+        (redis(6, 2, 5), True, False),
+        (redis(7, 0, 0), False, False),
+        (redis(10, 0, 0), False, False),
+        (valkey(7, 2, 5), False, False),
+        (valkey(8, 0, 3), False, False),
+        (valkey(8, 1, 0), False, True),
+        (valkey(9, 1, 2), False, True),
+    ],
+)
+def test_what_a_migration_has_to_know(version: ServerVersion, is_relative: bool, imports: bool) -> None:
+    assert (has_relative_deadlines(version), has_import_mode(version)) == (is_relative, imports)
 
 
 def test_versions_have_titles_for_people() -> None:

@@ -226,6 +226,55 @@ def test_a_warning_that_has_nothing_to_do_with_it_does_not_hold_the_waiting_up(w
     wait(who)
 
 
+def is_asked_for(who: Operator, seconds: float, place: str = "h2:7001") -> None:
+    """All servers have been up for a while, and await h1:7001's answer to a ping of so many seconds ago."""
+    for found in who.world.servers.values():
+        found.more_info = "uptime_in_seconds:60\r\n"
+    sent_ms = int((who.world.clock.wall() - seconds) * 1000) if seconds else 0
+    for line in server(who, place).lines:
+        if line.address == at("h1:7001"):
+            words = line.text.split()
+            line.text = " ".join([*words[:4], str(sent_ms), *words[5:]])
+
+
+def test_a_link_that_says_nothing_is_waited_for_before_a_look_finds_it_broken(who: Operator) -> None:
+    """Else the look after it might: the servers give it up later."""
+    is_asked_for(who, 3.0)
+    assert told(look(who, canaries=False)) == []
+    heard: list[str] = []
+
+    def report(event: object) -> None:
+        assert isinstance(event, Moved)
+        heard.append(event.text)
+        is_asked_for(who, 0)
+
+    with_verifier(who, lambda verifier: verifier.await_usable(report))
+    assert heard == ["h2:7001 -> h1:17001: h2:7001 does not reach the cluster bus of h1:7001, though both answer"]
+
+
+def test_a_ping_that_was_just_sent_is_not_waited_for(who: Operator) -> None:
+    is_asked_for(who, 0.5)
+    assert wait(who) == []
+
+
+def test_a_link_that_says_nothing_for_long_but_is_not_given_up_is_no_reason_to_fail(who: Operator) -> None:
+    for found in who.world.servers.values():
+        found.settings["cluster-node-timeout"] = "120000"
+    is_asked_for(who, 3.0)
+    who.world.clock.least_s = 1.0
+    before = who.world.clock.now()
+    assert wait(who)
+    assert 33 < who.world.clock.now() - before <= 34
+
+
+def test_a_link_that_the_server_gave_up_is_a_reason_to_fail(who: Operator) -> None:
+    is_asked_for(who, 10.0)
+    who.world.clock.least_s = 1.0
+    with pytest.raises(ServerError) as caught:
+        wait(who)
+    assert "h2:7001 does not reach the cluster bus of h1:7001" in caught.value.seen
+
+
 # Observing.
 
 

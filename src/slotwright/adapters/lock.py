@@ -40,6 +40,21 @@ def hold(path: Path, verb: str, name: str) -> Iterator[None]:
         os.close(handle)
 
 
+def is_held(path: Path) -> bool:
+    """Whether somebody holds it just now."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _take(path: Path, name: str) -> int:
     """Open and lock. A holder that takes its cluster away removes the file: a lock on what is no longer there is none,
     so it is taken again on the new one."""

@@ -104,7 +104,8 @@ class RespConnection:
     async def _in_turn(
         self, talk: Callable[[], Awaitable[list[Reply | ReplyError]]], timeout_s: float | None
     ) -> list[Reply | ReplyError]:
-        """One dialogue after the other. What failed leaves the connection closed: nobody knows what is still to come."""
+        """One dialogue after the other. What failed leaves the connection closed: nobody knows what is still to
+        come."""
         async with self._turn:
             if self._is_closed:
                 raise NodeUnreachableError(
@@ -156,7 +157,9 @@ def _error_line(error: wire_errors.RedisError) -> str:
     return f"{error.status_code} {error}" if error.status_code else str(error)
 
 
-Opener = Callable[[Address], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+Opener = Callable[[Address], Awaitable[Streams]]
 """Another way to an address than straight there; raises OSError as a plain connection would."""
 
 

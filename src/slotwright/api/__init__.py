@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slotwright.api.adoption import Adopted, AdoptWish, adopt, forget
     from slotwright.api.archiving import Archived, archive
+    from slotwright.api.clients import client_config, write_config
     from slotwright.api.comparing import CompareWish, compare
     from slotwright.api.context import Context
     from slotwright.api.deploy import PlanRefusedError, UpResult, plan, up
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from slotwright.api.source import Source, find_source
     from slotwright.api.targets import Target, find_target, is_target, topology_file
     from slotwright.api.trial import DemoWish, demo
+    from slotwright.api.walking import Walked, client_test
     from slotwright.api.watching import Moment, watch
 
 _HOMES = {
@@ -41,6 +43,10 @@ _HOMES = {
     "compare": "comparing",
     "Source": "source",
     "find_source": "source",
+    "Walked": "walking",
+    "client_test": "walking",
+    "client_config": "clients",
+    "write_config": "clients",
     "Context": "context",
     "DemoWish": "trial",
     "demo": "trial",
@@ -112,10 +118,13 @@ __all__ = [
     "Source",
     "Target",
     "UpResult",
+    "Walked",
     "abort",
     "adopt",
     "archive",
     "check",
+    "client_config",
+    "client_test",
     "compare",
     "demo",
     "destroy",
@@ -144,6 +153,7 @@ __all__ = [
     "up",
     "watch",
     "what_was_cut",
+    "write_config",
 ]
 
 

@@ -46,6 +46,17 @@ class DatabaseMap:
         return self.template.replace("{db}", str(database)).encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much the source may be asked for. ``latency_ms``: how long a client of it may have to wait before we take
+    less; ``pace_bytes``: bytes a second to take at the most (0: as fast as it goes); ``buffer_bytes``: what may wait in
+    the source's memory for us before we take it as fast as it goes after all."""
+
+    latency_ms: float = 10.0
+    pace_bytes: int = 0
+    buffer_bytes: int = 128 * 1024 * 1024
+
+
 @dataclass(slots=True)
 class Progress:
     """How far the copying of one source is, for people; the only value here that changes.
@@ -60,3 +71,105 @@ class Progress:
     by_value: int = 0
     mended: int = 0
     copied_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnly:
+    """How a server of the source was before it was made to refuse writes. ``rights`` are users with their commands as
+    ``ACL GETUSER`` tells them, where these were changed."""
+
+    address: str
+    min_replicas: int
+    max_lag: int
+    rights: tuple[tuple[str, str], ...] = ()
+
+
+class Phase(StrEnum):
+    """How far a migration is. Every one can be gone on with; only after MOVED the clients may write to the target."""
+
+    COPY = "copy"
+    """The snapshot is on its way."""
+    FOLLOW = "follow"
+    """The target follows the source."""
+    CLOSING = "closing"
+    """All is proved; the source is being made read-only."""
+    MOVED = "moved"
+    """The source refuses writes, the target has everything."""
+    ABORTED = "aborted"
+    """Given up; the source is as it was."""
+
+
+class Request(StrEnum):
+    """What one terminal asks of the process in another that follows."""
+
+    CUTOVER = "cutover"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far the history of one server of the source was taken, to go on from there."""
+
+    address: str
+    replication_id: str
+    offset: int
+    database: int
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What is kept of a migration. ``source`` and ``target`` are as they were typed; no password is in it."""
+
+    source: str
+    target: str
+    target_name: str
+    user: str
+    password_file: str
+    databases: DatabaseMap
+    limits: Limits
+    phase: Phase
+    began: float
+    positions: tuple[Position, ...] = ()
+    read_only: tuple[ReadOnly, ...] = ()
+    source_keys: int = 0
+    moved_at: float = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it can be gone on with."""
+        return self.phase is Phase.ABORTED
+
+    @property
+    def name(self) -> str:
+        """For people and for the place where it is kept."""
+        return f"{self.source} to {self.target_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How long writes waited at the cutover, in seconds: until everything was drained, until it was proved, until the
+    source refused writes. ``how`` says by what."""
+
+    how: str
+    drained_s: float = 0.0
+    proved_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A migration as it is just now, for whoever asks from another terminal. ``at`` is the time of day."""
+
+    at: float
+    words: str
+    keys: int = 0
+    expected_keys: int = 0
+    changes: int = 0
+    by_value: int = 0
+    mended: int = 0
+    lag_bytes: int = 0
+    held: int = 0
+    unproved: int = 0
+    source_p50_ms: float = 0.0
+    source_p99_ms: float = 0.0
+    is_ready: bool = False

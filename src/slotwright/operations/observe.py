@@ -45,14 +45,16 @@ async def observe(
     *,
     timeout_s: float = 2.0,
     wall: Callable[[], float] | None = None,
+    answer_s: float | None = None,
 ) -> Observation:
     """The views of all ``addresses``; ``settings`` are the directives whose values to ask for as well.
 
     ``wall`` tells our own time of day: with it the servers' clocks are measured, and each is asked whether it
-    can write.
+    can write. Then who owes a server the answer to a ping for longer than ``answer_s`` is not connected to it; None:
+    for so long that the server itself doubts the link.
     """
     names = tuple(settings)
-    found = await asyncio.gather(*(_look(roster, address, names, timeout_s, wall) for address in addresses))
+    found = await asyncio.gather(*(_look(roster, address, names, timeout_s, wall, answer_s) for address in addresses))
     return Observation(
         tuple(view for view in found if isinstance(view, NodeView)),
         tuple(silent for silent in found if isinstance(silent, SilentNode)),
@@ -85,7 +87,12 @@ async def discover(roster: Roster, seed: Address) -> tuple[Address, ...]:
 
 
 async def _look(
-    roster: Roster, address: Address, names: tuple[str, ...], timeout_s: float, wall: Callable[[], float] | None
+    roster: Roster,
+    address: Address,
+    names: tuple[str, ...],
+    timeout_s: float,
+    wall: Callable[[], float] | None,
+    answer_s: float | None,
 ) -> NodeView | SilentNode:
     try:
         connection = await roster.connection(address, timeout_s=timeout_s)
@@ -96,7 +103,7 @@ async def _look(
         before = wall()
         *replies, alive, said = await connection.pipeline([*commands, ("PING",), ("TIME",)], timeout_s=timeout_s)
         after, theirs = wall(), _time_s(said)
-        view = _timed(_view(address, replies, names, theirs), theirs, before, after)
+        view = _timed(_view(address, replies, names, theirs, answer_s), theirs, before, after)
         is_misconf = isinstance(alive, ReplyError) and alive.code == "MISCONF"
         return replace(view, misconf=str(alive)) if is_misconf else view
     except AuthenticationError as error:
@@ -112,7 +119,11 @@ async def _look(
 
 
 def _view(
-    address: Address, replies: list[Reply | ReplyError], names: tuple[str, ...], now_s: float | None = None
+    address: Address,
+    replies: list[Reply | ReplyError],
+    names: tuple[str, ...],
+    now_s: float | None = None,
+    answer_s: float | None = None,
 ) -> NodeView:
     """``now_s`` is the server's own time: with it, who does not answer the server's pings is not connected to it."""
     info_reply, my_id, cluster_info, cluster_nodes, *values = replies
@@ -126,7 +137,7 @@ def _view(
     settings = tuple(
         (name, value) for name, reply in zip(names, values, strict=True) if (value := setting_value(reply)) is not None
     )
-    late_ms = _unanswered_before_ms(now_s, dict(settings).get("cluster-node-timeout"))
+    late_ms = _unanswered_before_ms(now_s, dict(settings).get("cluster-node-timeout"), answer_s)
     return NodeView(
         address=address,
         id=info.get("run_id", "") if not is_cluster or isinstance(my_id, ReplyError) else _text(my_id),
@@ -142,10 +153,14 @@ def _view(
     )
 
 
-def _unanswered_before_ms(now_s: float | None, node_timeout: str | None) -> float:
+def _unanswered_before_ms(now_s: float | None, node_timeout: str | None, answer_s: float | None) -> float:
     """A ping that was sent earlier ought to be answered: where it is not, the server itself doubts its link after half
     a node time-out (cluster.c, clusterCron). 0 where that can't be known."""
-    if now_s is None or node_timeout is None or not node_timeout.isdigit():
+    if now_s is None:
+        return 0
+    if answer_s is not None:
+        return (now_s - answer_s) * 1000
+    if node_timeout is None or not node_timeout.isdigit():
         return 0
     return now_s * 1000 - max(int(node_timeout) / 2, _PING_MS)
 

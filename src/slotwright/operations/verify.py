@@ -1,7 +1,7 @@
 """The verdict: what the servers say afterwards, never what was sent.
 
-*Usable* means: no finding at all in a fresh look at every node, every replica's offset caught up with its primary's,
-and a key written and read back on every shard.
+*Usable* means: no finding at all in a fresh look at every node, no ping between members without an answer, every
+replica's offset caught up with its primary's, and a key written and read back on every shard.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from slotwright.errors import AuthenticationError, ServerError, SlotwrightError
 from slotwright.model.cluster import Link, NodeView, Observation, Role
@@ -31,6 +32,8 @@ from slotwright.ports import Clock, LoginDialer, Reply, ReplyError
 
 _POLL_S = 0.02
 _LOADING_PATIENCE_S = 600.0
+_ANSWER_S = 1.0
+"""Members that reach each other answer a ping long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +73,15 @@ class Verifier:
     expected: Expectation | None = None
     examine: Callable[[], Awaitable[tuple[HostExam, ...]]] | None = None
 
-    async def look(self, *, with_canaries: bool, timeout_s: float = 2.0, is_deep: bool = False) -> Verdict:
+    async def look(
+        self, *, with_canaries: bool, timeout_s: float = 2.0, is_deep: bool = False, answer_s: float | None = None
+    ) -> Verdict:
         """Observe, find causes, judge, and prove if asked to and if there is anything to be proved.
 
         ``is_deep``: keys are counted in every slot of every primary, not only in those that are doubtful.
+        ``answer_s``: see :func:`~slotwright.operations.observe.observe`.
         """
-        observation, exams = await asyncio.gather(self._observe(timeout_s), self._exams())
+        observation, exams = await asyncio.gather(self._observe(timeout_s, answer_s), self._exams())
         _refuse_if_locked_out(self.name, observation)
         if any(view.replication.link is Link.DOWN for view in observation.views):
             observation = await find_login_faults(self.roster, observation, self.login)
@@ -99,42 +105,48 @@ class Verifier:
     async def _exams(self) -> tuple[HostExam, ...]:
         return await self.examine() if self.examine else ()
 
-    async def _observe(self, timeout_s: float) -> Observation:
+    async def _observe(self, timeout_s: float, answer_s: float | None) -> Observation:
         of_file = [name for name, _ in self.expected.settings] if self.expected else []
         names = tuple(dict.fromkeys((*of_file, *ALWAYS_ASKED)))
-        wall = self.clock.wall
-        observation = await observe(self.roster, self.addresses, names, timeout_s=timeout_s, wall=wall)
+        ask = partial(observe, self.roster, timeout_s=timeout_s, wall=self.clock.wall, answer_s=answer_s)
+        observation = await ask(self.addresses, names)
         slow = [silent.address for silent in observation.silent if silent.code == "timeout"]
         if slow:
             # A busy machine is no dead node: who was late is asked once more.
-            again = await observe(self.roster, slow, names, timeout_s=timeout_s, wall=wall)
-            observation = observation.with_second(again)
+            observation = observation.with_second(await ask(slow, names))
         return observation
 
     async def await_usable(self, report: Report) -> None:
         """Wait until it is usable, as far as settings that a formation lowers allow.
+
+        A link of the cluster bus that says nothing is waited for as well: a look finds it broken only once the server
+        gives it up, which would be after we said that all is well. Where it is silent for as long as the patience
+        lasts, what a look says of it holds.
 
         Raises ServerError (code not-usable) with the findings that were left when the patience ended.
         """
         patience_s = 30.0 + 0.5 * len(self.addresses)
         started = self.clock.now()
         while True:
-            waiting_for = await self._not_ready()
-            if not waiting_for:
-                verdict = await self.look(with_canaries=False)
-                left = [found for found in verdict.findings if not _is_bearable(found)]
-                if not left:
-                    failed = await fly_canaries(self.roster, verdict.survey, self.token)
-                    if not failed and not await self._not_caught_up(verdict.survey):
-                        return
-                    left = list(failed)
-                waiting_for = f"{left[0].where}: {left[0].what}" if left else "a replica has not caught up"
-            report(Moved("usable", waiting_for))
             waited = self.clock.now() - started
+            answer_s = _ANSWER_S if waited <= patience_s else None
+            waiting_for = await self._not_ready() or await self._not_usable(answer_s)
+            if not waiting_for:
+                return
+            report(Moved("usable", waiting_for))
             is_loading = "loading" in waiting_for
             if waited > (_LOADING_PATIENCE_S if is_loading else patience_s):
                 raise await self._give_up(waiting_for, waited)
             await self.clock.sleep(_POLL_S)
+
+    async def _not_usable(self, answer_s: float | None) -> str:
+        """A whole look: "" when nothing is found that waiting heals, canaries fly, and replicas have caught up."""
+        verdict = await self.look(with_canaries=False, answer_s=answer_s)
+        left = [found for found in verdict.findings if not _is_bearable(found)]
+        left = left or list(await fly_canaries(self.roster, verdict.survey, self.token))
+        if left:
+            return f"{left[0].where}: {left[0].what}"
+        return "a replica has not caught up" if await self._not_caught_up(verdict.survey) else ""
 
     async def _not_ready(self) -> str:
         """A cheap look, most of the waiting: "" when each node says ok and every replica's link is up."""

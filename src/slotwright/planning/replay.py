@@ -12,13 +12,15 @@ What holds:
   other, as nobody reads the target before the cutover.
 - *A command by value* is whole when the keys that it names have the value that they had in the source at its offset or
   later, and what the stream says of these keys up to that later offset is not done any more.
-- *The target may not do what the source did.* An error reply to a :class:`~.replay_actions.Send`, and a reply 0 to
-  PEXPIREAT or PERSIST, mean that the target's keys are not what they were in the source (most likely one expired there
-  by its own clock before this was applied): give ``keys`` the source's value, as for ByValue.
-- *Expiry.* The source says DEL when a key expires. A target that is behind, or whose clock is ahead, expires it
-  earlier: if the source prolonged it meanwhile, it is missing, or INCR and its like made it anew. Whoever sends has to
-  know of keys that expired there by themselves (``import-mode`` of Valkey 8.1+, or the ``expired`` events) and give
-  them the source's value.
+- *The target may not do what the source did.* Replies tell (:func:`~.replay_replies.is_doubtful`): then ``keys`` of the
+  Send are to be given the source's value, as for ByValue. This also catches options that only the source knows, so
+  these are not listed here. The same is due when some of a Send's keys wait for their value: then all of them have to.
+- *Expiry.* The source says DEL when a key expires, and a replica waits for that. A cluster does not wait: if it is
+  behind, or its clock is ahead, it expires the key earlier. Where the source prolonged it meanwhile, it is then
+  missing, or INCR and its like made it anew, and no reply tells. So a target must not expire anything by itself as long
+  as it follows. Valkey 8.1+ can do that (``import-mode`` on its primaries, ``CLIENT IMPORT-SOURCE ON`` on the
+  connections that write). For others ``later_ms``, a number of years that no client uses, keeps deadlines away; it has
+  to be taken off all deadlines at the end.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from slotwright.planning.replay_actions import (
     Acknowledge,
     Action,
     ByValue,
+    CopyFunctions,
     FlushDatabase,
     Send,
     SendToAll,
@@ -41,9 +44,9 @@ from slotwright.planning.replay_actions import (
     Stop,
     Unknowable,
 )
-from slotwright.planning.replay_rewrites import REWRITES, SPLIT, one_by_one
+from slotwright.planning.replay_rewrites import REWRITES, SPLIT, When, one_by_one, without_field_times
 from slotwright.wire.command_table import CommandTable
-from slotwright.wire.flavor import can_read_data
+from slotwright.wire.flavor import can_read_data, has_relative_deadlines
 
 Actions = tuple[Action, ...]
 Handler = Callable[[Sequence[bytes], int], Actions]
@@ -56,8 +59,11 @@ _SILENT: Final = {
     b"SPUBLISH": "a message is no data",
     b"SCRIPT": "clients load their scripts again where they miss them",
 }
-_RANDOM: Final = frozenset({b"SPOP", b"XAUTOCLAIM", b"XREADGROUP", b"EVAL", b"EVALSHA", b"FCALL", b"PFDEBUG"})
-"""What would do something else in the target, or what reads keys that it does not name."""
+_RANDOM: Final = frozenset({b"PFDEBUG", b"SPOP", b"XAUTOCLAIM", b"XREADGROUP"})
+"""What may do something else in the target."""
+_SCRIPTS: Final = frozenset({b"EVAL", b"EVALSHA", b"FCALL"})
+"""In the stream only as long as the source is older than 7.0 and has ``lua-replicate-commands no``."""
+_NOT_KNOWN: Final = "its arguments are not those of any version that is known"
 _REMEMBERED_NAMES = 2048
 
 
@@ -73,11 +79,15 @@ class Replayer:
     """Commands in, actions out. Keeps nothing but the database that the stream is in.
 
     ``database`` is that one at the start: for a full sync what the snapshot says (``repl-stream-db``, else 0), for a
-    stream that goes on, what :attr:`database` was at its offset.
+    stream that goes on, what :attr:`database` was at its offset. Every deadline is said ``later_ms`` later than the
+    source's: for a target that would else expire keys by itself.
     """
 
-    def __init__(self, source: Side, target: Side, databases: DatabaseMap, database: int = 0) -> None:
-        self._source, self._target, self._databases = source, target, databases
+    def __init__(
+        self, source: Side, target: Side, databases: DatabaseMap, database: int = 0, later_ms: int = 0
+    ) -> None:
+        self._source, self._target, self._databases, self._later_ms = source, target, databases, later_ms
+        self._may_be_late = has_relative_deadlines(source.version)
         self._handlers: dict[bytes, Handler] = {
             b"COPY": self._copy,
             b"FLUSHALL": self._flush_all,
@@ -105,17 +115,21 @@ class Replayer:
         ``received_ms`` is the source's clock when the command came in, in milliseconds since 1970.
         """
         index = self._plain.get(arguments[0])
-        if index is not None and self._is_straight and len(arguments) > index:
+        if index is not None and not self._is_refused and len(arguments) > index:
+            if self._prefix:
+                return self._send(arguments, (index,))
             key = arguments[index]
             return (Send(key_slot(key), self._to_database, arguments, (key,)),)
-        return self._look(arguments, received_ms)
+        try:
+            return self._look(arguments, received_ms) or self._unknowable(arguments, _NOT_KNOWN)
+        except (IndexError, ValueError):
+            return self._unknowable(arguments, _NOT_KNOWN)
 
     def _enter(self, database: int) -> None:
         self._database = database
         self._prefix = self._databases.prefix(database)
         self._to_database = self._databases.target((database, b""))[0]
         self._is_refused = database != 0 and self._databases.rule is DatabaseRule.REFUSE
-        self._is_straight = not self._prefix and not self._is_refused
 
     def _look(self, arguments: Sequence[bytes], received_ms: int) -> Actions:
         name = arguments[0].upper()
@@ -141,6 +155,8 @@ class Replayer:
         found = entry.find(arguments)
         if found is None or not found.every:
             return self._unknowable(arguments, "it does not tell its keys")
+        if name in _SCRIPTS:
+            return self._script(arguments, found.every)
         if name in _RANDOM:
             return self._by_value(arguments, found.written, f"{_shown(name)} may do something else in the target")
         if "module" in entry.flags or not self._target.commands.knows(arguments):
@@ -148,6 +164,12 @@ class Replayer:
         if entry.is_write and entry.has_one_key and not entry.subcommands and len(self._plain) < _REMEMBERED_NAMES:
             self._plain[arguments[0]] = entry.first
         return self._together(arguments, found.every, found.written)
+
+    def _script(self, arguments: Sequence[bytes], keys: Sequence[int]) -> Actions:
+        """Believed about its keys where it keeps to one slot, as scripts for clusters do."""
+        if len({key_slot(self._prefix + arguments[index]) for index in keys}) > 1:
+            return self._unknowable(arguments, "a script with keys in several slots may write others than it names")
+        return self._by_value(arguments, keys, "a script may do something else in the target")
 
     def _together(self, arguments: Sequence[bytes], every: Sequence[int], written: Sequence[int]) -> Actions:
         """As it is when all keys are in one slot, else by value."""
@@ -157,29 +179,33 @@ class Replayer:
         return self._by_value(arguments, written, f"the keys of {_shown(arguments[0])} are in {len(slots)} slots")
 
     def _rewrite(self, name: bytes, arguments: Sequence[bytes], received_ms: int) -> Actions:
-        said = REWRITES[name](arguments, received_ms)
+        rewrite = REWRITES[name]
+        said = rewrite(arguments, When(received_ms, self._later_ms))
+        is_late = self._may_be_late and said != rewrite(arguments, When(received_ms + 1, self._later_ms))
+        if said is not None and said[0] == b"HSETEX" and not self._target.commands.knows(said):
+            said = without_field_times(said)
         if said is None or not self._target.commands.knows(said):
             return self._by_value(arguments, (1,), f"{_shown(name)} can't be said to the target")
         if said[0] == b"RESTORE" and not can_read_data(self._target.version, self._source.version):
             return self._by_value(arguments, (1,), "the target can't read what the source restored")
-        return self._send(said, (1,))
+        return self._send(said, (1,), is_late)
 
     def _split(self, name: bytes, arguments: Sequence[bytes], received_ms: int) -> Actions:
         if name in (b"DEL", b"UNLINK") and len(arguments) == 2:
             return self._send(arguments, (1,))
-        each = one_by_one(name, arguments, received_ms)
+        each = one_by_one(name, arguments, When(received_ms, self._later_ms))
         if each is None:
-            return self._unknowable(arguments, "its arguments are not those of any version that is known")
+            return self._unknowable(arguments, _NOT_KNOWN)
         return tuple(action for one in each for action in self._send(one, (1,)))
 
-    def _send(self, arguments: Sequence[bytes], keys: Iterable[int]) -> tuple[Send]:
+    def _send(self, arguments: Sequence[bytes], keys: Iterable[int], is_late: bool = False) -> tuple[Send]:
         if self._prefix:
             named = list(arguments)
             for index in keys:
                 named[index] = self._prefix + named[index]
             arguments = named
         found = tuple(arguments[index] for index in keys)
-        return (Send(key_slot(found[0]), self._to_database, arguments, found),)
+        return (Send(key_slot(found[0]), self._to_database, arguments, found, is_late),)
 
     def _by_value(self, arguments: Sequence[bytes], written: Iterable[int], why: str) -> Actions:
         return self._values(((self._database, arguments[index]) for index in written), why)
@@ -217,8 +243,8 @@ class Replayer:
         found = self._source.commands.find(arguments)
         if found is None:
             return self._unknowable(arguments, "it does not tell its keys")
-        if any(argument.upper() in (b"BY", b"GET") for argument in arguments[2:]):
-            return self._by_value(arguments, found.written, "a cluster does not SORT by other keys")
+        if any(argument.upper() in (b"ALPHA", b"BY", b"GET") for argument in arguments[2:]):
+            return self._by_value(arguments, found.written, "SORT by other keys, or by the letters of a locale")
         return self._together(arguments, found.every, found.written)
 
     def _copy(self, arguments: Sequence[bytes], _: int) -> Actions:
@@ -264,6 +290,8 @@ class Replayer:
         if what == b"LOAD" and len(arguments) > 2:
             return (SendToAll(0, (b"FUNCTION", b"LOAD", b"REPLACE", arguments[-1])),)
         if what == b"RESTORE" and len(arguments) > 2:
+            if not can_read_data(self._target.version, self._source.version):
+                return (CopyFunctions(),)
             has_flush = any(argument.upper() == b"FLUSH" for argument in arguments[3:])
             return (SendToAll(0, (b"FUNCTION", b"RESTORE", arguments[2], b"FLUSH" if has_flush else b"REPLACE")),)
         return (SendToAll(0, tuple(arguments)),)

@@ -11,12 +11,19 @@ from slotwright.model.migration import Named
 
 class Send(NamedTuple):
     """Send ``arguments`` to the owner of ``slot``, in its database ``database``. ``keys`` are those of the arguments,
-    all in that slot, as they are called in the target. (A plain tuple, as there is one for nearly every change.)"""
+    all in that slot, as they are called in the target. (A plain tuple, as there is one for nearly every change.)
+
+    ``is_deadline_late``: the source said a time to live that counts from now, so the deadline in ``arguments`` is later
+    than the source's, by as long as the command was under way. While the source prepares or sends its snapshot, that
+    can be minutes. The source's own DEL still comes in time; what outlives the migration has to be given the source's
+    deadline before its end.
+    """
 
     slot: int
     database: int
     arguments: Sequence[bytes]
     keys: tuple[bytes, ...]
+    is_deadline_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,11 @@ class FlushDatabase:
     """Remove from the target all that came from ``database`` of the source: it shares a database with others there."""
 
     database: int
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFunctions:
+    """Make the functions of every primary those that the source has now (FUNCTION LIST WITHCODE, FLUSH, LOAD)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +84,4 @@ class Stop:
     reason: str
 
 
-Action = Send | SendToAll | FlushDatabase | ByValue | Unknowable | Acknowledge | Skip | Stop
+Action = Send | SendToAll | FlushDatabase | CopyFunctions | ByValue | Unknowable | Acknowledge | Skip | Stop

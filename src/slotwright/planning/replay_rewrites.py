@@ -11,50 +11,61 @@ All functions give None where the arguments are not understood: then the key's v
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 Arguments = Sequence[bytes]
-Rewrite = Callable[[Arguments, int], Arguments | None]
-"""Arguments, and the source's clock in milliseconds since 1970 when they were received."""
+
+
+class When(NamedTuple):
+    """``received_ms`` is the source's clock when a command was received, in milliseconds since 1970. Every deadline is
+    said ``later_ms`` later than it is."""
+
+    received_ms: int
+    later_ms: int = 0
+
+
+Rewrite = Callable[[Arguments, When], Arguments | None]
 
 _SECOND_MS = 1000
 _RELATIVE = {b"EX": _SECOND_MS, b"PX": 1}
 _ABSOLUTE = {b"EXAT": _SECOND_MS, b"PXAT": 1}
 _CONDITIONS = frozenset({b"NX", b"XX", b"GET"})
+_STREAM_WORDS = frozenset({b"NOMKSTREAM", b"KEEPREF", b"DELREF", b"ACKED"})
 _COMPARISONS = frozenset({b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"})
 
 
-def deadline_ms(unit: bytes, number: bytes, received_ms: int) -> int | None:
+def deadline_ms(unit: bytes, number: bytes, when: When) -> int | None:
     """Milliseconds since 1970 for ``EX 10`` and its like; None for another unit, or no number."""
     unit = unit.upper()
     try:
         if unit in _RELATIVE:
-            return received_ms + int(number) * _RELATIVE[unit]
-        return int(number) * _ABSOLUTE[unit] if unit in _ABSOLUTE else None
+            return when.received_ms + when.later_ms + int(number) * _RELATIVE[unit]
+        return when.later_ms + int(number) * _ABSOLUTE[unit] if unit in _ABSOLUTE else None
     except ValueError:
         return None
 
 
 def _expire(unit: bytes) -> Rewrite:
-    def rewrite(arguments: Arguments, received_ms: int) -> Arguments | None:
+    def rewrite(arguments: Arguments, when: When) -> Arguments | None:
         if len(arguments) < 3:
             return None
-        deadline = deadline_ms(unit, arguments[2], received_ms)
+        deadline = deadline_ms(unit, arguments[2], when)
         return None if deadline is None else [b"PEXPIREAT", arguments[1], b"%d" % deadline]
 
     return rewrite
 
 
 def _set_with_time(unit: bytes) -> Rewrite:
-    def rewrite(arguments: Arguments, received_ms: int) -> Arguments | None:
+    def rewrite(arguments: Arguments, when: When) -> Arguments | None:
         if len(arguments) != 4:
             return None
-        deadline = deadline_ms(unit, arguments[2], received_ms)
+        deadline = deadline_ms(unit, arguments[2], when)
         return None if deadline is None else [b"SET", arguments[1], arguments[3], b"PXAT", b"%d" % deadline]
 
     return rewrite
 
 
-def plain_set(arguments: Arguments, received_ms: int) -> Arguments | None:
+def plain_set(arguments: Arguments, when: When) -> Arguments | None:
     """SET with nothing but a deadline or KEEPTTL."""
     if len(arguments) <= 3:
         return arguments
@@ -67,35 +78,41 @@ def plain_set(arguments: Arguments, received_ms: int) -> Arguments | None:
         elif word in _COMPARISONS:
             next(options, None)
         elif word not in _CONDITIONS:
-            deadline = deadline_ms(word, next(options, b""), received_ms)
+            deadline = deadline_ms(word, next(options, b""), when)
             if deadline is None:
                 return None
             plain += (b"PXAT", b"%d" % deadline)
     return plain
 
 
-def _get_and_expire(arguments: Arguments, received_ms: int) -> Arguments | None:
+def _get_and_expire(arguments: Arguments, when: When) -> Arguments | None:
     if len(arguments) == 3 and arguments[2].upper() == b"PERSIST":
         return [b"PERSIST", arguments[1]]
     if len(arguments) != 4:
         return None
-    deadline = deadline_ms(arguments[2], arguments[3], received_ms)
+    deadline = deadline_ms(arguments[2], arguments[3], when)
     return None if deadline is None else [b"PEXPIREAT", arguments[1], b"%d" % deadline]
 
 
 def _hash_expire(unit: bytes) -> Rewrite:
-    """Only without a condition: of several fields some may have met it."""
+    """The condition stays: of several fields some may have met it, and the same ones meet it in the target."""
 
-    def rewrite(arguments: Arguments, received_ms: int) -> Arguments | None:
-        if len(arguments) < 6 or arguments[3].upper() != b"FIELDS":
+    def rewrite(arguments: Arguments, when: When) -> Arguments | None:
+        if len(arguments) < 6:
             return None
-        deadline = deadline_ms(unit, arguments[2], received_ms)
+        deadline = deadline_ms(unit, arguments[2], when)
         return None if deadline is None else [b"HPEXPIREAT", arguments[1], b"%d" % deadline, *arguments[3:]]
 
     return rewrite
 
 
-def _hash_set_with_time(arguments: Arguments, received_ms: int) -> Arguments | None:
+def _hash_get_and_delete(arguments: Arguments, _: When) -> Arguments | None:
+    if len(arguments) < 5 or arguments[2].upper() != b"FIELDS":
+        return None
+    return [b"HDEL", arguments[1], *arguments[4:]]
+
+
+def _hash_set_with_time(arguments: Arguments, when: When) -> Arguments | None:
     plain = [b"HSETEX", arguments[1]]
     options = iter(range(2, len(arguments)))
     for index in options:
@@ -106,50 +123,82 @@ def _hash_set_with_time(arguments: Arguments, received_ms: int) -> Arguments | N
             plain.append(word)
         elif word not in (b"FNX", b"FXX"):
             at = next(options, None)
-            deadline = None if at is None else deadline_ms(word, arguments[at], received_ms)
+            deadline = None if at is None else deadline_ms(word, arguments[at], when)
             if deadline is None:
                 return None
             plain += (b"PXAT", b"%d" % deadline)
     return None
 
 
-def _restore(arguments: Arguments, received_ms: int) -> Arguments | None:
+def without_field_times(arguments: Arguments) -> Arguments | None:
+    """HSETEX (as rewritten) for a server that has no times to live of fields: the same when it sets none. Redis 8 says
+    HINCRBYFLOAT in this way."""
+    words = [argument.upper() for argument in arguments[2:5]]
+    at = 2 + words.index(b"FIELDS") if b"FIELDS" in words else 0
+    if not at or (at == 3 and words[0] != b"KEEPTTL") or at > 3:
+        return None
+    return [b"HSET", arguments[1], *arguments[at + 2 :]]
+
+
+def _restore(arguments: Arguments, when: When) -> Arguments | None:
     if len(arguments) < 4 or not arguments[2].isdigit():
         return None
     options = [option.upper() for option in arguments[4:]]
-    deadline = int(arguments[2])
-    if deadline and b"ABSTTL" not in options:
-        deadline += received_ms
-    return [b"RESTORE", arguments[1], b"%d" % deadline, arguments[3], b"REPLACE", b"ABSTTL"]
+    unit = b"PXAT" if b"ABSTTL" in options else b"PX"
+    deadline = deadline_ms(unit, arguments[2], when) if int(arguments[2]) else 0
+    return [b"RESTORE", arguments[1], b"%d" % (deadline or 0), arguments[3], b"REPLACE", b"ABSTTL"]
 
 
-def _added(arguments: Arguments, received_ms: int) -> Arguments | None:
+def _added(arguments: Arguments, _: When) -> Arguments | None:
     """XADD is understood when its id is a whole one: with ``*`` each server would choose its own."""
+    trimmed = _without_limit(arguments)
+    if trimmed is None:
+        return None
     index = 2
-    while index < len(arguments):
-        word = arguments[index].upper()
+    while index < len(trimmed):
+        word = trimmed[index].upper()
         if word in (b"MAXLEN", b"MINID"):
-            if index + 1 < len(arguments) and arguments[index + 1] == b"~":
-                return None
-            index += 3 if index + 1 < len(arguments) and arguments[index + 1] == b"=" else 2
-        elif word in (b"NOMKSTREAM", b"KEEPREF", b"DELREF", b"ACKED"):
+            index += 3 if trimmed[index + 1 : index + 2] == [b"="] else 2
+        elif word in _STREAM_WORDS:
             index += 1
-        elif word == b"LIMIT":
-            index += 2
         else:
-            return None if b"*" in word else arguments
+            time_ms, _dash, sequence = word.partition(b"-")
+            return trimmed if time_ms.isdigit() and (not _dash or sequence.isdigit()) else None
     return None
 
 
-def _trimmed(arguments: Arguments, received_ms: int) -> Arguments | None:
-    """XTRIM is understood when it is exact: where ``~`` ends depends on how the stream is stored."""
-    return None if len(arguments) < 4 or arguments[3] == b"~" else arguments
+def _trimmed(arguments: Arguments, _: When) -> Arguments | None:
+    """XTRIM is understood when it is exact."""
+    return _without_limit(arguments)
+
+
+def _without_limit(arguments: Arguments) -> Arguments | None:
+    """XADD or XTRIM without LIMIT, None where the trimming is not exact: where ``~`` ends depends on how a stream is
+    stored.
+
+    A source says in the stream where its ``~`` ended: it writes ``=`` in its place and that number, but leaves LIMIT,
+    which clients (other than a primary) may only say beside ``~`` (t_stream.c, streamParseAddOrTrimArgsOrReply).
+    """
+    kept = list(arguments)
+    for index in range(2, len(kept) - 1):
+        word = kept[index].upper()
+        if word in (b"MAXLEN", b"MINID"):
+            if kept[index + 1] == b"~":
+                return None
+            at = index + (3 if kept[index + 1] == b"=" else 2)
+            if at + 1 < len(kept) and kept[at].upper() == b"LIMIT":
+                del kept[at : at + 2]
+            return kept
+        if word not in _STREAM_WORDS:
+            break
+    return kept
 
 
 REWRITES: Mapping[bytes, Rewrite] = {
     b"EXPIRE": _expire(b"EX"),
     b"EXPIREAT": _expire(b"EXAT"),
     b"GETEX": _get_and_expire,
+    b"HGETDEL": _hash_get_and_delete,
     b"HEXPIRE": _hash_expire(b"EX"),
     b"HEXPIREAT": _hash_expire(b"EXAT"),
     b"HPEXPIRE": _hash_expire(b"PX"),
@@ -168,7 +217,7 @@ REWRITES: Mapping[bytes, Rewrite] = {
 """Of commands with one key, which stands at 1 before and after. By name in capitals."""
 
 
-def one_by_one(name: bytes, arguments: Arguments, received_ms: int) -> list[Arguments] | None:
+def one_by_one(name: bytes, arguments: Arguments, when: When) -> list[Arguments] | None:
     """A command of several keys (``name`` in :data:`SPLIT`) as commands of one key each, in its order; None where the
     arguments are not understood."""
     if name in (b"DEL", b"UNLINK"):
@@ -176,20 +225,20 @@ def one_by_one(name: bytes, arguments: Arguments, received_ms: int) -> list[Argu
     if name == b"SMOVE":
         return [[b"SREM", arguments[1], arguments[3]], [b"SADD", *arguments[2:]]] if len(arguments) == 4 else None
     if name == b"MSETEX":
-        return _set_each(arguments, received_ms)
+        return _set_each(arguments, when)
     pairs = arguments[1:]
     if len(pairs) % 2:
         return None
     return [[b"SET", pairs[i], pairs[i + 1]] for i in range(0, len(pairs), 2)]
 
 
-def _set_each(arguments: Arguments, received_ms: int) -> list[Arguments] | None:
+def _set_each(arguments: Arguments, when: When) -> list[Arguments] | None:
     if len(arguments) < 2 or not arguments[1].isdigit():
         return None
     end = 2 + 2 * int(arguments[1])
     if end > len(arguments):
         return None
-    each = [plain_set([b"SET", *arguments[i : i + 2], *arguments[end:]], received_ms) for i in range(2, end, 2)]
+    each = [plain_set([b"SET", *arguments[i : i + 2], *arguments[end:]], when) for i in range(2, end, 2)]
     whole = [one for one in each if one is not None]
     return whole if len(whole) == len(each) else None
 

@@ -50,13 +50,17 @@ def can_read_data(reader: ServerVersion, writer: ServerVersion) -> bool:
         return reader.kind is writer.kind
     if reader.kind is writer.kind:
         return reader.numbers[:2] >= writer.numbers[:2]
-    return _snapshot_format(writer) <= min(_snapshot_format(reader), _LAST_COMMON_FORMAT)
+    return snapshot_format(writer) <= min(snapshot_format(reader), _LAST_COMMON_FORMAT)
 
 
 _LAST_COMMON_FORMAT = 11
 
 
-def _snapshot_format(version: ServerVersion) -> int:
+def snapshot_format(version: ServerVersion) -> int:
+    """The RDB version that a server writes, the newest that it reads (rdb.h, RDB_VERSION).
+
+    Redis since 8.4 writes a higher one than the 12 that is said here, and reads 12.
+    """
     if version.kind is EngineKind.VALKEY:
         return 80 if version.numbers >= (9,) else 11
     formats = (((7, 4), 12), ((7, 2), 11), ((7, 0), 10))
@@ -73,6 +77,16 @@ def has_expire_time(version: ServerVersion) -> bool:
     return version.kind is EngineKind.VALKEY or version.numbers >= (7, 0)
 
 
+def can_pause_writes(version: ServerVersion) -> bool:
+    """CLIENT PAUSE knows WRITE: since 6.2 (networking.c, clientCommand); before it, reads would wait as well."""
+    return version.kind is EngineKind.VALKEY or version.numbers >= (6, 2)
+
+
+def checks_replicas_in_scripts(version: ServerVersion) -> bool:
+    """A script's writes are refused for want of replicas: since 7.0 (script.c, scriptVerifyWriteCommandAllow)."""
+    return version.kind is EngineKind.VALKEY or version.numbers >= (7, 0)
+
+
 def has_field_expiry(version: ServerVersion) -> bool:
     """Fields of a hash can expire, and HPEXPIRETIME says when: Redis since 7.4, Valkey since 9.0 (its command page)."""
     return version.numbers >= ((9, 0) if version.kind is EngineKind.VALKEY else (7, 4))
@@ -81,6 +95,17 @@ def has_field_expiry(version: ServerVersion) -> bool:
 def has_no_touch(version: ServerVersion) -> bool:
     """CLIENT NO-TOUCH is there: reads don't make keys look used. Redis since 7.2 (its command page), every Valkey."""
     return version.kind is EngineKind.VALKEY or version.numbers >= (7, 2)
+
+
+def has_relative_deadlines(version: ServerVersion) -> bool:
+    """Replicas are told EXPIRE and SET ... PX as times from now: Redis before 7.0 (expire.c and t_string.c of 6.2)."""
+    return version.kind is EngineKind.REDIS and version.numbers < (7,)
+
+
+def has_import_mode(version: ServerVersion) -> bool:
+    """A primary can be told to expire nothing by itself (``import-mode``), and to show clients that import
+    (``CLIENT IMPORT-SOURCE ON``) what has expired: Valkey since 8.1 (expireIfNeeded in db.c)."""
+    return version.kind is EngineKind.VALKEY and version.numbers >= (8, 1)
 
 
 def is_supported(version: ServerVersion) -> bool:

@@ -1,31 +1,47 @@
-"""How a value of the source is said to a target of another version: in the target's format, or not at all."""
+"""How a value of the source is said to a target of another version: RESTORE in the target's format, or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from slotwright.wire.dump import dump_payload, functions_payload, read_dump, restore_command
+from slotwright.model.cluster import ServerVersion
+from slotwright.wire.crc64 import crc64
+from slotwright.wire.dump import dump_payload, read_dump, restore_command
+from slotwright.wire.flavor import snapshot_format
+from slotwright.wire.rdb_targets import Rewriter
+
+_FOOTER_BYTES = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Placing:
-    """``version`` is the newest RDB version that the target takes."""
+    """For one target."""
 
-    version: int
+    target: ServerVersion
+    _rewriters: dict[int, Rewriter] = field(default_factory=dict)
 
     def command(
         self, key: bytes, kind: int, value: bytes, version: int, expires_ms: int, idle_s: int, frequency: int
     ) -> bytes | None:
-        """RESTORE of a value as it stands in a snapshot of ``version``; None where the target has no form for it."""
-        payload = dump_payload(kind, value, min(version, self.version))
-        return restore_command(key, payload, expires_ms, idle_s, frequency)
+        """RESTORE of a value as it stands in a snapshot of RDB version ``version``; None where the target has no form
+        for it. Raises SnapshotError for bytes that are no value of this type."""
+        rewriter = self._rewriters.get(version)
+        if rewriter is None:
+            rewriter = self._rewriters[version] = Rewriter(version, self.target)
+        if kind not in rewriter.direct:
+            rewritten = rewriter.rewrite(kind, value)
+            if rewritten is None:
+                return None
+            kind, value = rewritten
+        return restore_command(key, dump_payload(kind, value, rewriter.version), expires_ms, idle_s, frequency)
 
     def dumped(self, key: bytes, payload: bytes, expires_ms: int) -> bytes | None:
         """RESTORE of what the source's DUMP gave."""
         kind, value, version = read_dump(payload)
         return self.command(key, kind, value, version, expires_ms, -1, -1)
 
-    def functions(self, functions: Sequence[bytes], version: int) -> bytes | None:
-        """What FUNCTION RESTORE takes."""
-        return functions_payload(functions, min(version, self.version))
+    def functions(self, payload: bytes) -> bytes:
+        """What FUNCTION RESTORE takes, from what the source's FUNCTION DUMP gave: the same under the target's
+        version."""
+        body = payload[:-_FOOTER_BYTES] + snapshot_format(self.target).to_bytes(2, "little")
+        return body + crc64(body).to_bytes(8, "little")

@@ -47,6 +47,9 @@ TYPE_REDIS_HASH_LISTPACK_TTL_RC = 23
 TYPE_REDIS_HASH_FIELD_TTL = 24
 TYPE_REDIS_HASH_LISTPACK_TTL = 25
 
+FIRST_DIVERGED_TYPE = 22
+"""From here on a type byte means one thing to Redis and another to Valkey."""
+
 OPCODE_SLOT_IMPORT = 243
 OPCODE_SLOT_INFO = 244
 OPCODE_FUNCTION = 245
@@ -61,6 +64,7 @@ OPCODE_EXPIRETIME = 253
 OPCODE_SELECTDB = 254
 OPCODE_EOF = 255
 
+LAST_COMMON_VERSION = 11
 FIRST_VALKEY_VERSION = 80
 
 REFUSED = {
@@ -126,9 +130,22 @@ _VALKEY_OPCODES: dict[int, Layout] = {OPCODE_SLOT_IMPORT: (STRING, (LENGTH, LENG
 
 def value_layouts(version: int) -> dict[int, Layout]:
     """What follows the key, by type byte, in a snapshot (or a DUMP) of this RDB version."""
-    return _COMMON_VALUES | (_VALKEY_VALUES if version >= FIRST_VALKEY_VERSION else _REDIS_VALUES)
+    if version >= FIRST_VALKEY_VERSION:
+        return _COMMON_VALUES | _VALKEY_VALUES
+    return _COMMON_VALUES | _REDIS_VALUES if version > LAST_COMMON_VERSION else dict(_COMMON_VALUES)
 
 
 def skipped_layouts(version: int) -> dict[int, Layout]:
     """What follows the opcodes that say nothing which has to be carried over."""
     return _COMMON_OPCODES | (_VALKEY_OPCODES if version >= FIRST_VALKEY_VERSION else {})
+
+
+def quick_layouts(version: int) -> dict[int, Layout]:
+    """The types that are one string (for these, nothing), or a length and that many rows of what is said here."""
+    quick: dict[int, Layout] = {}
+    for kind, layout in value_layouts(version).items():
+        if layout == (STRING,):
+            quick[kind] = ()
+        elif len(layout) == 1 and isinstance(layout[0], tuple):
+            quick[kind] = layout[0]
+    return quick

@@ -40,7 +40,7 @@ class ValueWalk:
                 frame = stack[-1]
                 layout, step_at, rows = cast("tuple[Layout, int, int]", frame)
                 if step_at == 0 and _is_flat(layout):
-                    reached, rows = _rows(data, reached, layout, rows)
+                    reached, rows = skip_rows(data, reached, layout, rows)
                     frame[2] = rows
                     if rows:
                         raise ShortError(_row_end(data, reached, layout))
@@ -55,7 +55,7 @@ class ValueWalk:
                         count, reached = read_length(data, reached)
                         frame[1] = step_at + 1
                         if count:
-                            stack.append(_group(step, count))
+                            stack.append([step, 0, count])
                     elif step == MODULE:
                         reached, is_ended = _module_part(data, reached)
                         frame[1] = step_at + is_ended
@@ -72,18 +72,12 @@ class ValueWalk:
         return reached
 
 
-def _group(layout: Layout, count: int) -> list[object]:
-    if all(step == STRING for step in layout):
-        return [(STRING,), 0, count * len(layout)]
-    return [layout, 0, count]
-
-
 def _is_flat(layout: Layout) -> bool:
     return not any(isinstance(step, tuple) or step == MODULE for step in layout)
 
 
-def _rows(data: bytes, at: int, layout: Layout, rows: int) -> tuple[int, int]:
-    """Goes over rows that are wholly there: (position, rows left)."""
+def skip_rows(data: bytes, at: int, layout: Layout, rows: int) -> tuple[int, int]:
+    """Goes over rows that are wholly there: (position, rows left). No step of the layout is a tuple or MODULE."""
     size = len(data)
     try:
         if layout == (STRING,):

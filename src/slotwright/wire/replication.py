@@ -41,20 +41,22 @@ class CommandStream:
 
     def feed(self, data: bytes) -> list[Change]:
         """The commands that end in ``data``. Raises ValueError where it is no stream of commands."""
-        reader, offset = self._reader, self._offset
-        reader.feed(data)
-        gets = reader.gets
+        self._reader.feed(data)
+        gets, end = self._reader.gets, self._offset
         changes: list[Change] = []
         try:
             while (arguments := gets()) is not False:
-                offset += 3 + len(str(len(arguments)))
+                if not isinstance(arguments, list) or not arguments:
+                    raise TypeError(f"{arguments!r:.80}")
+                size = 3 + len(str(len(arguments)))
                 for argument in arguments:
                     length = len(argument)
-                    offset += 5 + len(str(length)) + length
-                changes.append((offset, arguments))
+                    size += 5 + len(str(length)) + length
+                end += size
+                changes.append((end, arguments))
         except (hiredis.ProtocolError, TypeError) as error:
-            raise ValueError(f"not a stream of commands after offset {offset}: {error}") from error
-        self._offset = offset
+            raise ValueError(f"not a stream of commands after offset {end}: {error}") from error
+        self._offset = end
         return changes
 
 
@@ -185,6 +187,10 @@ def sync_request(replication_id: str = "", offset: int = 0) -> bytes:
 
 
 def acknowledgement(offset: int) -> bytes:
-    """REPLCONF ACK: the stream was taken up to ``offset``. It has no answer. A source drops a replica that says
-    nothing for ``repl-timeout``."""
+    """REPLCONF ACK: the stream was taken up to ``offset``. It has no answer.
+
+    It has to be said again every second, from the end of the snapshot on. The stream of a diskless sync begins with the
+    first one that comes after the source saw its own child end (replication.c, replicaStartCommandStream; an earlier
+    one is not remembered), and a replica that says nothing for ``repl-timeout`` is dropped.
+    """
     return pack(b"REPLCONF", b"ACK", b"%d" % offset)

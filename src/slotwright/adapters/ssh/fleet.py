@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from slotwright.adapters.hosts.remote import RemoteHost
 from slotwright.adapters.hosts.unreachable import UnreachableHost
-from slotwright.adapters.node import RespDialer
+from slotwright.adapters.node import Opener, RespDialer, Streams
 from slotwright.adapters.ssh.login import NewKeyError, Passwords, hang_up, log_in
 from slotwright.adapters.ssh.shell import SshShell, open_shell
 from slotwright.adapters.ssh.streams import open_stream, relay_stream
@@ -24,8 +24,6 @@ from slotwright.model.topology import Address, HostSpec, SshSpec, Topology, Via
 from slotwright.ports import Dialer, Host, LoginDialer, StreamDialer
 
 _STRAIGHT_S = 1.0
-
-_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +80,16 @@ class SshFleet:
 
     def login_on(self, host: str) -> LoginDialer:
         """Everything is dialled from ``host``."""
+        open_there = self.opener_on(host)
+        return lambda password, username: RespDialer(password, username, open_there)
 
-        async def open_there(address: Address) -> _Streams:
+    def opener_on(self, host: str) -> Opener:
+        """Plain streams from ``host``; raises OSError, or HostError where it was lost."""
+
+        async def open_there(address: Address) -> Streams:
             return await self._open(host, address)
 
-        return lambda password, username: RespDialer(password, username, open_there)
+        return open_there
 
     def streams(self, password: Secret | None, username: str) -> StreamDialer:
         """See :meth:`login`."""
@@ -111,7 +114,7 @@ class SshFleet:
             raise each.error
         return each.shell
 
-    async def _through_own_host(self, address: Address) -> _Streams:
+    async def _through_own_host(self, address: Address) -> Streams:
         if address.host not in self._reached:
             return await asyncio.open_connection(address.host, address.port)
         if address.host in self._no_forwarding:
@@ -124,7 +127,7 @@ class SshFleet:
             self._no_forwarding.add(address.host)
             return await self._round_forwarding(address)
 
-    async def _round_forwarding(self, address: Address) -> _Streams:
+    async def _round_forwarding(self, address: Address) -> Streams:
         """Straight, which costs none of the sessions that sshd counts, but only to the very address that has just
         proved to be that host by its key: seen from here, a private address may be somebody else's."""
         shell = self._shell(address.host)
@@ -134,7 +137,7 @@ class SshFleet:
                     return await asyncio.open_connection(address.host, address.port)
         return await relay_stream(shell.connection, address.host, address.port)
 
-    async def _open(self, host: str, address: Address) -> _Streams:
+    async def _open(self, host: str, address: Address) -> Streams:
         connection = self._shell(host).connection
         if host not in self._no_forwarding:
             try:

@@ -35,13 +35,7 @@ def show_comparison(found: Comparison, page: Path | None) -> None:
     """`compare`: the verdict, keys by type, what differs and where, what it cost."""
     state = paint("equal", "good") if found.is_equal else paint("not equal", "bad")
     out(f"{state}: {headline(found)}", f"  source  {found.source.title}", f"  target  {found.target.title}", "")
-    rows = [
-        (kind, *(f"{counts.get(verdict, 0):,}" if counts.get(verdict) else "-" for verdict in _HEADS))
-        for kind, counts in found.by_type().items()
-    ]
-    if rows:
-        table(("type", *_HEADS.values()), rows, right=tuple(_HEADS.values()))
-        out("")
+    show_kinds(found)
     if found.aspects:
         differ = ", ".join(f"{aspect.value} {number:,}" for aspect, number in sorted(found.aspects.items()) if number)
         out(f"  differ  {differ}", f"  slots   {_wrong_slots(found)}", "")
@@ -49,6 +43,17 @@ def show_comparison(found: Comparison, page: Path | None) -> None:
     out(f"  took    {found.seconds:.1f} s, {found.keys_per_s:,.0f} keys/s{_load_words(found)}")
     if page is not None:
         out(f"  page    {page}")
+
+
+def show_kinds(found: Comparison) -> None:
+    """Keys by type and verdict."""
+    rows = [
+        (kind, *(f"{counts.get(verdict, 0):,}" if counts.get(verdict) else "-" for verdict in _HEADS))
+        for kind, counts in found.by_type().items()
+    ]
+    if rows:
+        table(("type", *_HEADS.values()), rows, right=tuple(_HEADS.values()))
+        out("")
 
 
 def headline(found: Comparison) -> str:
@@ -91,20 +96,34 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
 
 def write_page(found: Comparison, page: Path) -> None:
     """One file, nothing fetched from anywhere."""
-    title = f"{found.source.name} and {found.target.name}"
+    title = html.escape(f"{found.source.name} and {found.target.name}")
     verdict = "equal" if found.is_equal else "not equal"
+    page.write_text(
+        f"<!doctype html><meta charset='utf-8'><title>{title}: {verdict}</title>{page_style(is_equal=found.is_equal)}"
+        f"<h1>{title}: <b>{verdict}</b></h1>{comparison_body(found)}",
+        encoding="utf-8",
+    )
+
+
+def page_style(*, is_equal: bool) -> str:
+    """How a page looks."""
+    return (
+        "<style>body{font:15px system-ui,sans-serif;margin:2em;max-width:1100px}"
+        "td,th{padding:.2em 1em .2em 0;text-align:left;vertical-align:top}td.key{word-break:break-all}"
+        f"h1 b{{color:{_SHADES[2] if is_equal else _BAD}}}"
+        "svg{width:100%;height:auto;shape-rendering:crispEdges}</style>"
+    )
+
+
+def comparison_body(found: Comparison) -> str:
+    """Both sides, keys by type, a picture of the slots, what differs."""
     heads = "".join(f"<th>{head}" for head in _HEADS.values())
     kinds = "".join(
         f"<tr><td>{html.escape(kind)}{''.join(f'<td>{counts.get(each, 0):,}' for each in _HEADS)}</tr>"
         for kind, counts in found.by_type().items()
     )
-    text = (
-        f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}: {verdict}</title>"
-        "<style>body{font:15px system-ui,sans-serif;margin:2em;max-width:1100px}"
-        "td,th{padding:.2em 1em .2em 0;text-align:left;vertical-align:top}td.key{word-break:break-all}"
-        f"h1 b{{color:{_SHADES[2] if found.is_equal else _BAD}}}"
-        "svg{width:100%;height:auto;shape-rendering:crispEdges}</style>"
-        f"<h1>{html.escape(title)}: <b>{verdict}</b></h1><p>{html.escape(headline(found))}.</p>"
+    return (
+        f"<p>{html.escape(headline(found))}.</p>"
         f"<table><tr><th>side<th>server<th>primaries<th>keys by database</tr>"
         f"{_side_row('source', found.source)}{_side_row('target', found.target)}</table>"
         f"<h2>Types</h2><table><tr><th>type{heads}</tr>{kinds}</table>"
@@ -114,7 +133,6 @@ def write_page(found: Comparison, page: Path) -> None:
         f"{_differences(found)}"
         f"<p>{found.seconds:.1f} s, {found.keys_per_s:,.0f} keys/s{html.escape(_load_words(found))}.</p>"
     )
-    page.write_text(text, encoding="utf-8")
 
 
 def shown_key(key: bytes, width: int = 0) -> str:

@@ -15,7 +15,8 @@ _OPEN = PasswordRef(PasswordSource.NONE)
 
 
 def connect_lines(survey: Survey, password: PasswordRef = _OPEN, kept: str = "") -> list[str]:
-    """A command line client where one is installed, and a line of Python that needs nothing more.
+    """A command line client where one is installed, a line of Python that needs nothing more, and what an application
+    needs: its whole configuration is another verb's.
 
     ``kept`` is the file that the password was kept in, for one that was generated.
     """
@@ -32,6 +33,8 @@ def connect_lines(survey: Survey, password: PasswordRef = _OPEN, kept: str = "")
             f"{_shell_password(password, kept)}{client} {cluster}-h {node.address.host} -p {node.address.port}"
         )
     lines.append(_python_line(node.address, survey.mode, _python_password(password, kept)))
+    if survey.mode is Mode.CLUSTER:
+        lines.append(f"{command_name()} client spring-boot {shlex.quote(survey.name)}   (client list names all kinds)")
     return [f"  {'try' if number == 0 else '   '}    {line}" for number, line in enumerate(lines)]
 
 

@@ -1,8 +1,8 @@
 """Keys that are carried by value: held until their value was read with its offset, then written.
 
 While a key is held its changes are dropped. They are in the value when it was read at their offset or later; otherwise
-it is read again. After it was written, changes up to its offset are still dropped when they come: the value is ahead of the
-stream.
+it is read again. After it was written, changes up to its offset are still dropped when they come: the value is ahead
+of the stream.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Holding:
         self._wanted.set()
 
     def is_ahead(self, sources: Sequence[Named], offset: int) -> bool:
-        """Whether a change at ``offset`` of these keys must not be sent: one of them waits for a value, or has a newer one.
-        They wait all for a value then, but for a key that is alone and newer."""
+        """Whether a change at ``offset`` of these keys must not be sent: one of them waits for a value, or has a newer
+        one. They wait all for a value then, but for a key that is alone and newer."""
         if not (self._held or self._floors):
             return False
         is_held = any(named in self._held for named in sources)
@@ -85,6 +85,11 @@ class Holding:
         """The target was emptied by a change at ``offset``: values that were read after it are gone with the rest."""
         for named in [named for named, floor in self._floors.items() if floor > offset]:
             self.hold(named, offset)
+
+    def restart(self) -> None:
+        """Everything is copied anew, maybe of another history: offsets that were known mean nothing any more."""
+        for each in (self._held, self._floors, self._tries, self.failed):
+            each.clear()
 
     def forgive(self, named: Iterable[Named]) -> None:
         """What was refused before is tried again."""

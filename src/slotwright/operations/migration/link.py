@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slotwright.errors import NodeUnreachableError, ServerError
+from slotwright.model.cluster import ServerVersion
 from slotwright.model.topology import Address
 from slotwright.ports import ByteStream, StreamDialer
 from slotwright.wire.replication import (
@@ -19,10 +20,14 @@ from slotwright.wire.replication import (
     SnapshotBody,
     acknowledgement,
     greeting,
+    pack,
     parse_sync_reply,
     sync_request,
     take_line,
 )
+
+SOURCE_LOST = "source-lost"
+"""The code of the error when a source hangs up."""
 
 _MOST_LINE = 1024
 
@@ -40,8 +45,9 @@ class Attached:
 class ReplicaLink:
     """One attachment to one source. Reads are as they come; nothing is kept here but what a line needs."""
 
-    def __init__(self, streams: StreamDialer, address: Address) -> None:
+    def __init__(self, streams: StreamDialer, address: Address, version: ServerVersion) -> None:
         self.address = address
+        self._version = ".".join(map(str, version.numbers))
         self._streams = streams
         self._stream: ByteStream | None = None
         self._rest = b""
@@ -58,6 +64,9 @@ class ReplicaLink:
             line = await self._line()
             if line.startswith(b"-"):
                 raise self._refusal(line.decode(errors="replace")[1:])
+        # Valkey 9 writes a snapshot for a replica of this version; others don't know the word, and say so.
+        self._stream.write(pack(b"REPLCONF", b"version", self._version.encode()))
+        await self._line()
         self._stream.write(sync_request(replication_id, offset))
         match parse_sync_reply(await self._line()):
             case FullSync(history, start):
@@ -88,11 +97,7 @@ class ReplicaLink:
         if self._rest:
             data, self._rest = self._rest, b""
             return data
-        assert self._stream is not None
-        data = await self._stream.read()
-        if not data:
-            raise self._lost()
-        return data
+        return await self._more()
 
     def acknowledge(self, offset: int) -> None:
         """Tell how far we are; the source ends links that are silent for ``repl-timeout`` (60 s)."""
@@ -112,21 +117,23 @@ class ReplicaLink:
         self._rest = b""
 
     async def _line(self) -> bytes:
-        assert self._stream is not None
         while True:
             line, self._rest = take_line(self._rest)
             if line is not None:
                 return line
             if len(self._rest) > _MOST_LINE:
                 raise self._refusal(repr(self._rest[:80]))
-            data = await self._stream.read()
-            if not data:
-                raise self._lost()
-            self._rest += data
+            self._rest += await self._more()
 
-    def _lost(self) -> NodeUnreachableError:
-        where = str(self.address)
-        return NodeUnreachableError(f"{where} ended the replication", code="source-lost", where=where)
+    async def _more(self) -> bytes:
+        where, seen = str(self.address), ""
+        try:
+            assert self._stream is not None
+            if data := await self._stream.read():
+                return data
+        except NodeUnreachableError as error:
+            seen = error.seen or error.what
+        raise NodeUnreachableError(f"{where} ended the replication", code=SOURCE_LOST, where=where, seen=seen)
 
     def _refusal(self, complaint: str) -> ServerError:
         return ServerError(

@@ -3,8 +3,8 @@
 What always holds:
 
 - Changes of one key reach its primary in order and at the most once: one connection to each primary, nothing is resent.
-- A key whose change can't be replayed, or was refused, or may have been lost, is carried by value (holding.py). So every
-  trouble ends in the same state as none.
+- A key whose change can't be replayed, or was refused, or may have been lost, is carried by value (holding.py). So
+  every trouble ends in the same state as none.
 - Nobody reads the target before the cutover, so a source's transactions are replayed command by command.
 """
 
@@ -28,6 +28,7 @@ from slotwright.planning.replay_actions import (
     Acknowledge,
     Action,
     ByValue,
+    CopyFunctions,
     FlushDatabase,
     Send,
     SendToAll,
@@ -69,8 +70,8 @@ class Pump:
     """``offset`` is how far the source's history was taken: all of it up to there is sent, or held.
 
     ``unproved``, where it is not None, gathers the keys that were changed since it was set: what was proved of them
-    before holds no more. ``is_shaken``: something may have lost what a primary had acknowledged, or changed the target as
-    a whole; only a comparison of everything tells. ``problems`` are for people.
+    before holds no more. ``is_shaken``: something may have lost what a primary had acknowledged, or changed the target
+    as a whole; only a comparison of everything tells. ``problems`` are for people.
     """
 
     ground: Ground
@@ -79,10 +80,12 @@ class Pump:
     database: int = 0
     unproved: set[Named] | None = None
     is_shaken: bool = False
+    has_new_functions: bool = False
     problems: list[str] = field(default_factory=list)
     holding: Holding = field(init=False)
     lanes: Lanes = field(init=False)
     _rest: bytes = b""
+    _replayer: Replayer | None = None
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.ground.streams, self._refused)
@@ -105,6 +108,8 @@ class Pump:
     async def copy(self) -> None:
         """All keys of the snapshot that the link is about to give. Ends when every one is answered for, or held."""
         link, guard, clock = self.ground.link, self.ground.guard, self.ground.clock
+        self.progress, self._replayer, self._rest = Progress(), None, b""
+        self.holding.restart()
         body = await link.snapshot()
         began = clock.now()
         walker = RdbWalker()
@@ -169,7 +174,8 @@ class Pump:
 
     async def _read_on(self) -> None:
         ground = self.ground
-        stream, replayer = CommandStream(self.offset), ground.make_replayer(self.database)
+        stream = CommandStream(self.offset)
+        replayer = self._replayer = self._replayer or ground.make_replayer(self.database)
         data, self._rest = self._rest, b""
         while True:
             now_ms = int(ground.clock.wall() * 1000) + ground.skew_ms
@@ -177,7 +183,8 @@ class Pump:
                 database = replayer.database
                 for action in replayer.replay(arguments, now_ms):
                     self._do(action, end, database)
-            self.offset, self.database = stream.offset, replayer.database
+                # Whatever ends this: what was done is never done again.
+                self.offset, self.database = end, replayer.database
             self.holding.passed(self.offset)
             await self._send_out()
             await ground.guard.pass_on(len(data))
@@ -203,6 +210,8 @@ class Pump:
                     self.holding.hold(named, offset)
             case SendToAll():
                 self._tell_all(action, offset)
+            case CopyFunctions():
+                self.has_new_functions = True
             case Acknowledge():
                 self.ground.link.acknowledge(offset)
             case Skip():
@@ -216,7 +225,7 @@ class Pump:
                 raise self._not_followed(f"the source did {action.reason}")
 
     def _replay(self, action: Send, offset: int, database: int) -> None:
-        slot, to, arguments, keys = action
+        slot, to, arguments, keys, _ = action
         self.progress.changes += 1
         cut = len(self.ground.databases.prefix(database))
         sources = [(database, key[cut:]) for key in keys]

@@ -1,7 +1,7 @@
 """The final value of keys at an exact offset of the source's history: for changes that can't be replayed.
 
-The values and the offset come out of one transaction, so the values hold exactly what the stream says up to that offset,
-and nothing after it. Reads alone: a source whose writes are paused answers as well.
+The values and the offset come out of one transaction, so the values hold exactly what the stream says up to that
+offset, and nothing after it. Reads alone: a source whose writes are paused answers as well.
 """
 
 from __future__ import annotations

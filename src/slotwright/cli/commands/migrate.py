@@ -1,0 +1,280 @@
+"""``slotwright migrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slotwright.cli.run import (
+    ask,
+    ask_word,
+    can_ask,
+    complete_target,
+    json_option,
+    need_yes,
+    perform,
+    yes_option,
+)
+from slotwright.errors import ExitCode
+
+if TYPE_CHECKING:
+    from slotwright.api.context import Context
+    from slotwright.api.migrating import AgreeToAbort, AgreeToMigrate, Giving, Migrated, MigrateWish, Seen
+    from slotwright.cli.views.progress import Progress
+    from slotwright.model.migration_plan import MigrationPlan
+
+LOSE_WRITES = "lose-writes"
+REMOVE_COPY = "remove-copy"
+
+_EPILOG = """\b
+Examples:  slotwright migrate 10.0.0.9:6379 cluster.yaml --plan
+           slotwright migrate 10.0.0.9:6379 cluster.yaml              copies, follows, says when it is ready
+           slotwright migrate --cutover                               in another terminal
+           slotwright migrate 10.0.0.9:6379 cluster.yaml --cutover --yes
+           slotwright migrate --status | --resume | --abort           the only one, or name its SOURCE
+
+The source's password: the variable SOURCE_PASSWORD, --source-password-file, or a question.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("source", required=False)
+@click.argument("target", required=False, shell_complete=complete_target)
+@click.option(
+    "--plan", "mode", flag_value="plan", help="Say what stands in the way and what would be done. Reads only."
+)
+@click.option("--status", "mode", flag_value="status", help="How far it is.")
+@click.option("--resume", "mode", flag_value="resume", help="Go on with one that was stopped or cut.")
+@click.option("--abort", "mode", flag_value="abort", help="Give it up: the source takes writes as before.")
+@click.option("--cutover", is_flag=True, help="Cut over: as soon as it is ready, or the one that follows already.")
+@click.option("--source-user", default="", help="Log in to the source as this user.")
+@click.option(
+    "--source-password-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file with the source's password.",
+)
+@click.option(
+    "--databases",
+    type=click.Choice(["refuse", "prefix", "keep"]),
+    default="refuse",
+    show_default=True,
+    help="Databases other than 0: refuse, a prefix for their keys, or the same database (Valkey 9).",
+)
+@click.option("--prefix", default="db{db}:", show_default=True, help="With --databases prefix; {db} is the number.")
+@click.option("--sample", default=0.0, metavar="SECONDS", help="Listen to the source's commands (MONITOR) for so long.")
+@click.option("--full", is_flag=True, help="The plan looks at every key, not at a sample.")
+@click.option("--accept", "words", multiple=True, metavar="CODE", help="Go on in spite of this finding of the plan.")
+@click.option(
+    "--limit",
+    "limit_ms",
+    default=10.0,
+    show_default=True,
+    help="Take less when the source's clients wait longer, in ms.",
+)
+@click.option("--pace", default=0.0, metavar="MB", help="Megabytes a second to take from the source at the most.")
+@click.option("--remove-copy", is_flag=True, help="With --abort: also empty the target.")
+@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page about it.")
+@yes_option
+@json_option
+def command(
+    source: str | None,
+    target: str | None,
+    mode: str | None,
+    cutover: bool,
+    source_user: str,
+    source_password_file: Path | None,
+    databases: str,
+    prefix: str,
+    sample: float,
+    full: bool,
+    words: tuple[str, ...],
+    limit_ms: float,
+    pace: float,
+    remove_copy: bool,
+    page: Path | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Move a running server's data into a cluster: live, with proof, nothing lost.
+
+    SOURCE is host:port of a stand-alone or replicated Redis or Valkey, or another cluster; it goes on serving. TARGET
+    is a cluster, as for `status`. All is copied and followed, then every key is compared, both ways. The cutover holds
+    the source's writes for a moment, proves what changed last, and leaves the source read-only. Until the first write
+    to the target, --abort gives the source back with nothing lost.
+
+    Exit code 0: done. 3: keys differ, or the plan has findings. 4: refused, nothing was changed. 5: can be resumed.
+    """
+    if mode is not None and cutover and mode != "resume":
+        raise click.UsageError(f"--cutover does not go with --{mode}.")
+    if limit_ms <= 0 or pace < 0 or sample < 0:
+        raise click.UsageError("--limit must be above 0, --pace and --sample not below.")
+    if databases == "prefix" and "{db}" not in prefix:
+        raise click.UsageError("--prefix must have {db} in it, where the database's number stands.")
+    if remove_copy and mode != "abort":
+        raise click.UsageError("--remove-copy goes with --abort.")
+    if mode == "status":
+        return _status(source, as_json)
+    if mode == "abort":
+        return _abort(source, words, yes, remove_copy, as_json)
+    if mode == "resume" or (cutover and target is None):
+        return _go_on(source, cutover, mode == "resume", yes, page, as_json)
+    if source is None:
+        raise click.UsageError("SOURCE is missing: host:port of the server whose data is to be moved.")
+    from slotwright.api.migrating import MigrateWish
+    from slotwright.model.migration import DatabaseMap, DatabaseRule, Limits
+
+    wish = MigrateWish(
+        source,
+        target,
+        source_user,
+        source_password_file,
+        DatabaseMap(DatabaseRule(databases), prefix),
+        Limits(limit_ms, int(pace * 1_000_000)),
+        frozenset(words),
+        sample,
+        full,
+        cutover,
+    )
+    if mode == "plan":
+        return _plan(wish, as_json)
+    if not yes and (as_json or not can_ask()):
+        raise need_yes("migrate")
+    return _migrate(wish, yes, page, as_json)
+
+
+def _plan(wish: MigrateWish, as_json: bool) -> int:
+    from slotwright.api.migrating import plan_move
+
+    plan = perform(lambda context, _: plan_move(context, wish), as_json=as_json)
+    _show_plan(plan, as_json)
+    return int(ExitCode.FINDINGS if plan.is_refused else ExitCode.DONE)
+
+
+def _show_plan(plan: MigrationPlan, as_json: bool) -> None:
+    from slotwright.cli.views.migration_plan import show_migration_plan
+    from slotwright.cli.views.migration_plan_json import migration_plan_json
+
+    if as_json:
+        from slotwright.cli.views.json import print_json
+
+        print_json(migration_plan_json(plan))
+    else:
+        show_migration_plan(plan)
+
+
+def _migrate(wish: MigrateWish, yes: bool, page: Path | None, as_json: bool) -> int:
+    from slotwright.api.migrating import migrate
+    from slotwright.api.migration_planning import MigrationUnfitError
+
+    async def verb(context: Context, progress: Progress) -> Migrated:
+        def agree(plan: MigrationPlan) -> bool:
+            progress.pause()
+            if not as_json:
+                _show_plan(plan, as_json=False)
+            return yes or ask("begin?" if not wish.cuts_over else "begin, and cut over when it is ready?")
+
+        give: AgreeToMigrate = agree
+        return await migrate(context, wish, give)
+
+    try:
+        return _report(perform(verb, as_json=as_json), page, as_json)
+    except MigrationUnfitError as error:
+        if not as_json:
+            _show_plan(error.plan, as_json=False)
+        raise
+
+
+def _go_on(name: str | None, cutover: bool, is_resume: bool, yes: bool, page: Path | None, as_json: bool) -> int:
+    from slotwright.api import migrating
+
+    if cutover and not yes:
+        if as_json or not can_ask():
+            raise need_yes("migrate --cutover")
+        if not ask("hold the source's writes, prove what is left, and leave the source read-only?"):
+            raise click.Abort
+
+    async def verb(context: Context, _: Progress) -> Migrated | Seen:
+        if is_resume:
+            return await migrating.resume_migration(context, name, cuts_over=cutover)
+        return await migrating.cut_over(context, name)
+
+    found = perform(verb, as_json=as_json)
+    if isinstance(found, migrating.Migrated):
+        return _report(found, page, as_json)
+    _show_seen([found], as_json)
+    return int(ExitCode.DONE)
+
+
+def _report(done: Migrated, page: Path | None, as_json: bool) -> int:
+    from slotwright.cli.views.migrate import migrated_json, show_migrated, write_migration_page
+
+    if page is not None:
+        write_migration_page(done, page)
+    if as_json:
+        from slotwright.cli.views.json import print_json
+
+        print_json(migrated_json(done))
+    else:
+        show_migrated(done, page)
+    return int(ExitCode.DONE if done.is_ok else ExitCode.FINDINGS)
+
+
+def _status(name: str | None, as_json: bool) -> int:
+    from slotwright.api import Context
+    from slotwright.api.migrating import migration_status, migrations
+
+    context = Context()
+    _show_seen([migration_status(context, name)] if name is not None else list(migrations(context)), as_json)
+    return int(ExitCode.DONE)
+
+
+def _show_seen(seen: list[Seen], as_json: bool) -> None:
+    from slotwright.cli.views.migrate import seen_json, show_seen
+
+    if as_json:
+        from slotwright.cli.views.json import print_json
+
+        print_json({"migrations": [seen_json(each) for each in seen]})
+    else:
+        show_seen(seen)
+
+
+def _abort(name: str | None, words: tuple[str, ...], yes: bool, remove_copy: bool, as_json: bool) -> int:
+    from slotwright.api.migrating import Aborted, abort_migration
+
+    if not yes and (as_json or not can_ask()):
+        raise need_yes("migrate --abort")
+
+    async def verb(context: Context, progress: Progress) -> Aborted:
+        def agree(giving: Giving) -> bool:
+            from slotwright.cli.views.migrate import show_giving
+
+            progress.pause()
+            if not as_json:
+                show_giving(giving)
+            for word in _losses(giving):
+                if word not in words and not (can_ask() and not as_json and ask_word(word)):
+                    return False
+            return yes or ask("give it up?")
+
+        give: AgreeToAbort = agree
+        return await abort_migration(context, name, give, removes_copy=remove_copy)
+
+    done = perform(verb, as_json=as_json)
+    from slotwright.cli.views.migrate import aborted_json, show_aborted
+
+    if as_json:
+        from slotwright.cli.views.json import print_json
+
+        print_json(aborted_json(done))
+    else:
+        show_aborted(done)
+    return int(ExitCode.DONE)
+
+
+def _losses(giving: Giving) -> list[str]:
+    """The words that have to be typed, or given with --accept."""
+    words = [LOSE_WRITES] if giving.loses else []
+    return [*words, REMOVE_COPY] if giving.removes_copy and giving.target_keys else words

@@ -1,0 +1,92 @@
+"""A plan of a migration: what can't work, what will be done, and how long it will take. Nothing is changed by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from slotwright.model.command_sample import CommandSample
+from slotwright.model.findings import Finding, Severity
+from slotwright.model.migration import DatabaseMap
+from slotwright.model.source_survey import SourceSurvey, TargetSurvey
+from slotwright.model.topology import Address
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationRates:
+    """What a migration was measured to do, and where (``basis``): keys and bytes of the source's memory a second, keys
+    compared a second, and the pause of writes at the cutover."""
+
+    keys_per_s: float
+    bytes_per_s: float
+    compared_per_s: float
+    pause_s: float
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationWish:
+    """What the operator decided: the databases, and the codes of serious findings that he takes upon himself."""
+
+    databases: DatabaseMap = field(default_factory=DatabaseMap)
+    accepted: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryShare:
+    """What one primary gets: ``share`` of the keys' memory (0 to 1), and what it will use then. ``limit_bytes`` is its
+    maxmemory, 0 for none."""
+
+    address: Address
+    share: float
+    added_bytes: int
+    used_bytes: int
+    limit_bytes: int
+
+    @property
+    def expected_bytes(self) -> int:
+        """Used when the copy is done."""
+        return self.used_bytes + self.added_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """``kind`` is stable: attach, functions, copy, follow, compare, cutover, clients. ``took_s`` is an
+    estimate, None where there is none."""
+
+    kind: str
+    what: str
+    took_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """How long one big key would hold a server up, estimated: ``dump_s`` the source, if its value has to be asked for;
+    ``restore_s`` the primary that takes it."""
+
+    dump_s: float
+    restore_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationPlan:
+    """``shares`` stand in the order of slots, ``steps`` in that in which they are done, findings gravest first."""
+
+    source: SourceSurvey
+    target: TargetSurvey
+    wish: MigrationWish
+    sample: CommandSample | None
+    findings: tuple[Finding, ...]
+    steps: tuple[PlannedStep, ...]
+    shares: tuple[PrimaryShare, ...]
+    blocking: tuple[Blocking | None, ...]
+    rates: MigrationRates
+
+    @property
+    def is_refused(self) -> bool:
+        """Something stands in its way: nothing is begun."""
+        return any(found.severity is Severity.SERIOUS for found in self.findings)
+
+    @property
+    def copied_s(self) -> float:
+        """The estimate for the copy alone."""
+        return next((step.took_s or 0.0 for step in self.steps if step.kind == "copy"), 0.0)

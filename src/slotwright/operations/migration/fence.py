@@ -1,0 +1,147 @@
+"""Keeping clients from writing to the source: for the moment of the cutover, and afterwards for good.
+
+*Held* writes wait: ``CLIENT PAUSE ... WRITE`` (6.2 and later) keeps every client that wants to write waiting, scripts
+too, while reads are answered. It ends by itself when it is not renewed, so if we die the source goes on.
+
+*Refused* writes get an error at once: with ``min-replicas-to-write`` at a number that nobody reaches, a server answers
+NOREPLICAS (server.c, processCommand). Before 7.0 a script's own writes are not asked (seen with 6.2.5), so there the
+right to run scripts is taken from every user as well. Nothing is written to the source's configuration file: a restart
+undoes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+from slotwright.errors import ServerError
+from slotwright.model.cluster import ServerVersion
+from slotwright.model.migration import ReadOnly
+from slotwright.model.topology import Address
+from slotwright.operations.roster import Roster
+from slotwright.ports import Clock, Reply, ReplyError
+from slotwright.wire.flavor import can_pause_writes, checks_replicas_in_scripts
+
+_PAUSE_MS = 3000
+_RENEW_S = 0.5
+_NOBODY_REACHES = 1_000_000
+_SCRIPTS = ("-eval", "-evalsha")
+
+
+@dataclass(slots=True)
+class Fence:
+    """The fence of one server of the source."""
+
+    roster: Roster
+    address: Address
+    version: ServerVersion
+    clock: Clock
+    _renewing: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    @property
+    def can_hold(self) -> bool:
+        """Whether writes can be made to wait, rather than be refused."""
+        return can_pause_writes(self.version)
+
+    @property
+    def how(self) -> str:
+        """How writes are kept off during the cutover, for people."""
+        return "CLIENT PAUSE WRITE" if self.can_hold else "min-replicas-to-write"
+
+    async def hold(self) -> None:
+        """Let writes wait from now on until :meth:`release`, or until seconds after our death."""
+        await self._pause()
+        self._renewing = asyncio.create_task(self._renew())
+
+    async def release(self) -> None:
+        """Let them go on: they are done, or refused where :meth:`refuse` came between."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ServerError, ReplyError):
+                await self._renewing
+            self._renewing = None
+            # A server that is away lets them go on by itself.
+            with contextlib.suppress(ServerError):
+                await self._call("CLIENT", "UNPAUSE")
+
+    async def before(self) -> ReadOnly:
+        """What :meth:`refuse` will change, as it is now. To be kept before it is changed."""
+        least = await self._setting("min-replicas-to-write")
+        lag = await self._setting("min-replicas-max-lag")
+        return ReadOnly(str(self.address), int(least), int(lag), () if self._asks_scripts else await self._rights())
+
+    async def refuse(self) -> None:
+        """Refuse all writes from now on."""
+        # A lag of 0 would switch the check off.
+        if await self._setting("min-replicas-max-lag") == "0":
+            await self._call("CONFIG", "SET", "min-replicas-max-lag", 10)
+        await self._call("CONFIG", "SET", "min-replicas-to-write", _NOBODY_REACHES)
+        if not self._asks_scripts:
+            for name, _ in await self._rights():
+                await self._call("ACL", "SETUSER", name, *_SCRIPTS)
+
+    async def is_refusing(self) -> bool:
+        """Whether writes are refused now, as the server says."""
+        return int(await self._setting("min-replicas-to-write")) >= _NOBODY_REACHES
+
+    async def allow(self, before: ReadOnly) -> None:
+        """As it was before."""
+        for name, rights in before.rights:
+            await self._call("ACL", "SETUSER", name, *rights.split())
+        await self._call("CONFIG", "SET", "min-replicas-max-lag", before.max_lag)
+        await self._call("CONFIG", "SET", "min-replicas-to-write", before.min_replicas)
+
+    @property
+    def _asks_scripts(self) -> bool:
+        return checks_replicas_in_scripts(self.version)
+
+    async def _renew(self) -> None:
+        while True:
+            await self.clock.sleep(_RENEW_S)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        await self._call("CLIENT", "PAUSE", _PAUSE_MS, "WRITE")
+
+    async def _rights(self) -> tuple[tuple[str, str], ...]:
+        names = await self._call("ACL", "USERS")
+        found = []
+        for name in _texts(names):
+            reply = await self._call("ACL", "GETUSER", name)
+            fields = reply if isinstance(reply, list) else []
+            rights = dict(zip(map(_text, fields[::2]), fields[1::2], strict=False))
+            found.append((name, _text(rights.get("commands", b""))))
+        return tuple(found)
+
+    async def _setting(self, name: str) -> str:
+        reply = await self._call("CONFIG", "GET", name)
+        texts = _texts(reply)
+        if len(texts) != 2:
+            raise ServerError(f"{self.address} does not tell {name}", code="fence-refused", where=str(self.address))
+        return texts[1]
+
+    async def _call(self, *words: str | int) -> Reply:
+        connection = await self.roster.connection(self.address)
+        try:
+            return await connection.call(*words)
+        except ReplyError as error:
+            what = " ".join(str(word) for word in words[:3])
+            raise ServerError(
+                f"{self.address} does not allow {what}",
+                code="fence-refused",
+                where=str(self.address),
+                seen=str(error),
+                hint="the user of the migration needs +config +client +acl, or +@admin",
+            ) from error
+        except ServerError:
+            await self.roster.drop(self.address)
+            raise
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [_text(each) for each in reply] if isinstance(reply, list) else []
+
+
+def _text(reply: object) -> str:
+    return reply.decode(errors="surrogateescape") if isinstance(reply, bytes) else ""

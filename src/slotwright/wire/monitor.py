@@ -1,0 +1,57 @@
+r"""Lines of MONITOR -> commands, byte for byte.
+
+The server writes ``+SECONDS.MICROS [DB CLIENT] "word" "word"`` (replication.c, replicationFeedMonitors), and each word
+as sdscatrepr does (sds.c): ``\\ \" \n \r \t \a \b`` for these, ``\xhh`` for whatever is not printable, everything else
+as it is. CLIENT is ``host:port``, ``[v6]:port``, ``unix:PATH`` or ``lua``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from slotwright.model.command_sample import HeardCommand
+
+_HEAD = re.compile(rb'\+?(\d+\.\d+) \[(\d+) (.*?)\] (?=")')
+_WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"(?: (?=")|\Z)', re.DOTALL)
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_NAMED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
+
+
+def parse_monitor_line(line: bytes) -> HeardCommand | None:
+    """One line without its line end; None for anything else (``+OK``, a line that was cut)."""
+    head = _HEAD.match(line)
+    if head is None:
+        return None
+    words = _words(line[head.end() :])
+    if words is None:
+        return None
+    return HeardCommand(float(head[1]), int(head[2]), head[3].decode(errors="replace"), words)
+
+
+def _words(text: bytes) -> tuple[bytes, ...] | None:
+    if b"\\" not in text:
+        # A quote in a word would have been escaped: each one here is a word's end.
+        words = text[1:-1].split(b'" "')
+        is_whole = len(text) > 1 and text.endswith(b'"') and not any(b'"' in word for word in words)
+        return tuple(words) if is_whole else None
+    found: list[bytes] = []
+    at = 0
+    while at < len(text):
+        word = _WORD.match(text, at)
+        if word is None:
+            return None
+        found.append(unquoted(word[1]))
+        at = word.end()
+    return tuple(found)
+
+
+def unquoted(text: bytes) -> bytes:
+    """What stood between the quotes, with its escapes undone."""
+    return _ESCAPE.sub(_plain, text) if b"\\" in text else text
+
+
+def _plain(found: re.Match[bytes]) -> bytes:
+    what = found[1]
+    if len(what) == 3:
+        return bytes((int(what[1:], 16),))
+    return _NAMED.get(what, what)
