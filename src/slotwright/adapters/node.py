@@ -83,9 +83,7 @@ class RespConnection:
         assert reader is not None
         assert writer is not None
         now = asyncio.get_running_loop().time
-        parser = hiredis.Reader(
-            protocolError=wire_errors.InvalidResponse, replyError=ReplyError, notEnoughData=_NO_MORE
-        )
+        parser = hiredis.Reader(wire_errors.InvalidResponse, ReplyError, notEnoughData=_NO_MORE)
         found: list[Reply | ReplyError] = []
         async with asyncio.timeout(timeout_s) as patience:
             writer.write(request)

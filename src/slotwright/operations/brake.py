@@ -43,6 +43,7 @@ class Brake:
     _waits_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _longest_batch_ms: float = 0.0
     _slowed_s: float = 0.0
+    _held_until: float = 0.0
 
     async def before(self, keys: int) -> None:
         """Wait until ``keys`` more may be asked for."""
@@ -53,7 +54,10 @@ class Brake:
             if at > now:
                 await self.clock.sleep(at - now)
         if self._delay_s > 0:
-            self._slowed_s += self._delay_s
+            now = self.clock.now()
+            # Several of us may be held back at once.
+            self._slowed_s += max(0.0, now + self._delay_s - max(now, self._held_until))
+            self._held_until = max(self._held_until, now + self._delay_s)
             await self.clock.sleep(self._delay_s)
 
     def held(self, milliseconds: float) -> None:

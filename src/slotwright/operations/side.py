@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -259,7 +260,8 @@ class Side:
         table: list[list[Reply | ReplyError]],
     ) -> tuple[Stretch | None, list[int]]:
         """Fills ``table``; returns the indices that have to be asked for elsewhere or later."""
-        data = b"".join((_TIME, *(column[index] for column in columns for index in part), _TIME))
+        chosen = itemgetter(*part) if len(part) > 1 else lambda column: (column[part[0]],)
+        data = b"".join((_TIME, *chain.from_iterable(map(chosen, columns)), _TIME))
         try:
             replies = await self.ask(server, database, data, len(part) * len(columns) + 2)
         except NodeUnreachableError:

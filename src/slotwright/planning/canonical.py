@@ -12,14 +12,17 @@ from dataclasses import dataclass, field, replace
 from slotwright.model.comparison import Aspect
 from slotwright.ports import Argument, Reply, ReplyError
 
-READERS: Mapping[str, tuple[tuple[Argument, ...], tuple[Argument, ...]]] = {
+Reader = tuple[tuple[Argument, ...], tuple[Argument, ...]]
+"""The words of a command before and after the key."""
+
+READERS: Mapping[str, Reader] = {
     "list": (("LRANGE",), (0, -1)),
     "set": (("SMEMBERS",), ()),
     "hash": (("HGETALL",), ()),
     "zset": (("ZRANGE",), (0, -1, "WITHSCORES")),
     "stream": (("XINFO", "STREAM"), ("FULL", "COUNT", 0)),
 }
-"""The words before and after the key that read a whole value. XINFO STREAM FULL is there since Redis 6.0, and a COUNT
+"""What reads a whole value. XINFO STREAM FULL is there since Redis 6.0, and a COUNT
 of 0 means all of it (t_stream.c, xinfoReplyWithStreamInfo)."""
 
 Pending = tuple[bytes, bytes, int]

@@ -128,8 +128,8 @@ def comparison_body(found: Comparison) -> str:
         f"{_side_row('source', found.source)}{_side_row('target', found.target)}</table>"
         f"<h2>Types</h2><table><tr><th>type{heads}</tr>{kinds}</table>"
         f"<h2>Slots</h2>{_picture(found.by_slot())}"
-        f"<p>Each square is a slot, {_COLUMNS} in a row, 0 at the top left. Green: all of its keys are equal, "
-        "the darker the more there are; red: some differ; yellow: some can't be compared; grey: no keys.</p>"
+        f"<p>Each square is a slot, {_COLUMNS} in a row, 0 at the top left. Green: all of its keys are equal, the "
+        "darker the more there are; red: some differ; yellow: some can't be compared; grey: no keys.</p>"
         f"{_differences(found)}"
         f"<p>{found.seconds:.1f} s, {found.keys_per_s:,.0f} keys/s{html.escape(_load_words(found))}.</p>"
     )
