@@ -27,7 +27,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import redis
@@ -127,14 +127,13 @@ class Stand:
         line.close()
 
     def empty_cluster(self) -> None:
+        """As before the first run."""
         for port in self.primaries:
             redis.Redis(_HOST, port).flushall()
 
     def cluster_keys(self) -> int:
+        """On all primaries."""
         return sum(redis.Redis(_HOST, port).dbsize() for port in self.primaries)
-
-    def source_keys(self) -> int:
-        return redis.Redis(_HOST, self.source).dbsize()
 
     def full_sync(self) -> float:
         """Seconds until a fresh replica has it all."""
@@ -330,6 +329,7 @@ def _ratio(ours: list[float], theirs: list[float]) -> str:
 
 
 def main() -> None:
+    """Measure, print, and end with 1 where a run failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--strings", type=int, default=1_000_000, help="keys of 100 bytes")
@@ -357,8 +357,7 @@ def main() -> None:
     heads, speed, wait_heads, waits = _rows(scenes)
     print("", "keys a second, median (min-max)", table(heads, speed), "", table(wait_heads, waits), sep="\n")
     if chosen.json:
-        chosen.json.write_text(json.dumps([{"keys": s.keys, "size": s.size, "rate": s.rate, "full_sync": s.full_sync,
-            "copy": s.copy, "import": s.imported, "proof": s.proof, "whole_s": s.whole_s} for s in scenes]))  # fmt: skip
+        chosen.json.write_text(json.dumps([asdict(scene) for scene in scenes], indent=1))
     sys.exit(1 if any(scene.failed for scene in scenes) else 0)
 
 

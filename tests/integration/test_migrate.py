@@ -1,4 +1,5 @@
-"""A running server's data into a cluster while a service writes on it: each acknowledged write is there exactly once."""
+"""A running server's data into a cluster while a service writes on it: each acknowledged write is there exactly
+once."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ TARGETS = ("redis-7.0", "valkey-9.1")
 
 
 @pytest.fixture(scope="module", params=TARGETS)
-def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Target]:
+def target(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[Target]:
     """One cluster for all tests that leave it whole."""
     engine(request.param)
     with open_lab(tmp_path_factory.mktemp("target"), worker_id) as lab:

@@ -51,8 +51,8 @@ _STOP_S = 20.0
 @dataclass(frozen=True, slots=True)
 class MigrateWish:
     """What to move, and how. ``accepted`` are codes of serious findings that the operator takes upon himself;
-    ``sample_s`` how long to listen with MONITOR (0: not at all); ``reads_all``: the plan looks at every key. ``cuts_over``:
-    as soon as it is ready."""
+    ``sample_s`` how long to listen with MONITOR (0: not at all); ``reads_all``: the plan looks at every key.
+    ``cuts_over``: as soon as it is ready."""
 
     source: str
     target: str | None
