@@ -237,8 +237,8 @@ def show_giving(giving: Giving) -> None:
         out("  nothing was written to the target since the cutover: nothing is lost")
         return
     risk = (
-        f"{giving.loses:,} keys differ: they were written to the target since the cutover, and the source does not have "
-        "them like that"
+        f"{giving.loses:,} keys differ: they were written to the target since the cutover, and the source does not "
+        "have them like that"
     )
     out(*wrapped(paint("risk", "warn"), risk, 2))
     rows = [(repr(each.named[1])[2:-1][:50], each.words or each.verdict.value) for each in giving.written.examples[:10]]
