@@ -14,7 +14,6 @@ from types import TracebackType
 from tests.clients.builds import Program
 from tests.clients.judge import Operation
 
-
 _BEGIN = re.compile(r'\{"(?:t|ack)":')
 
 
