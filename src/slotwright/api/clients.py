@@ -32,7 +32,8 @@ async def look_for_clients(
 ) -> ClientFacts:
     """What clients need to know of a cluster, from one look at every node.
 
-    Raises InputError (not-a-cluster), ServerError (no-node-answers), AuthenticationError, and what :func:`open_verifier` raises.
+    Raises InputError (not-a-cluster), ServerError (no-node-answers), AuthenticationError, and what
+    :func:`open_verifier` raises.
     """
     async with context.fleet(target.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
         verifier = await open_verifier(context, target, fleet, roster)
