@@ -203,6 +203,8 @@ def test_a_node_that_stays_away_ends_it(world: World) -> None:
     with pytest.raises(ServerError) as caught:
         world.compare()
     assert caught.value.code == "slot-unserved"
+    assert caught.value.where == str(world.nodes[1].address)
+    assert "nothing listens on" in caught.value.seen
 
 
 def test_a_source_that_stays_away_ends_it(world: World) -> None:

@@ -306,6 +306,8 @@ class KeyPair:
         found: dict[int, Unlike] = {}
         hashes: dict[int, tuple[bytes, ...]] = {}
         for (at, kind), mine, other in zip(left.items(), ours.columns[0], theirs.columns[0], strict=True):
+            if kind != "hash" and mine == other and isinstance(mine, list):
+                continue
             value = canonical(kind, mine)
             difference = unlike(value, canonical(kind, other))
             if difference is not None:

@@ -96,6 +96,7 @@ class Side:
         self._version: ServerVersion | None = None
         self._databases: dict[int, bool] = {0: True}
         self._away: set[Address] = set()
+        self._trouble = ""
         self.is_cluster = False
 
     async def __aenter__(self) -> Side:
@@ -172,8 +173,9 @@ class Side:
         try:
             async with self._line(server, database, is_apart) as connection:
                 found = await connection.exchange(data, replies, timeout_s=_SILENCE_S)
-        except NodeUnreachableError:
+        except NodeUnreachableError as error:
             self._away.add(server)
+            self._trouble = error.what
             raise
         self._away.discard(server)
         return found
@@ -200,10 +202,12 @@ class Side:
             if not again:
                 return Answers(table, tuple(stretches))
             if self.clock.now() > deadline:
+                owner = self._owners[slots[again[0]]]
                 raise ServerError(
                     f"nobody of {self.name} answers for slot {slots[again[0]]}",
                     code="slot-unserved",
-                    where=self.name,
+                    where=str(owner) if owner else self.name,
+                    seen=self._trouble,
                     hint="slotwright check tells why",
                 )
             await self.clock.sleep(0.05)
