@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -254,13 +254,30 @@ class _Run:
         """What only the target has."""
         target = self._is.target
         facts = await target.facts()
-        for database in sorted({*facts.keys, *self._seen.databases}):
-            if not await target.has_database(database):
-                continue
-            async for keys in self._doubtful(database) if target.is_cluster else self._all_of(database):
-                unknown = self._unknown(database, keys)
-                for start in range(0, len(unknown), _NAMES_AT_ONCE):
-                    await self._judge_strangers(database, unknown[start : start + _NAMES_AT_ONCE])
+        try:
+            async with asyncio.TaskGroup() as group:
+                for database in sorted({*facts.keys, *self._seen.databases}):
+                    if await target.has_database(database):
+                        await self._look_for_strangers(database, group)
+        except BaseExceptionGroup as many:
+            raise _first(many) from None
+
+    async def _look_for_strangers(self, database: int, group: asyncio.TaskGroup) -> None:
+        """Judged many at once, of whatever slots: under load there is one in each slot, and each may have to be waited
+        for."""
+        waiting: list[bytes] = []
+
+        async def judge(names: list[bytes]) -> None:
+            await self._settlers.acquire()
+            group.create_task(self._judge_strangers(database, names))
+
+        async for keys in self._doubtful(database) if self._is.target.is_cluster else self._all_of(database):
+            waiting += self._unknown(database, keys)
+            while len(waiting) >= _NAMES_AT_ONCE:
+                await judge(waiting[:_NAMES_AT_ONCE])
+                del waiting[:_NAMES_AT_ONCE]
+        if waiting:
+            await judge(waiting)
 
     async def _doubtful(self, database: int) -> AsyncIterator[list[bytes]]:
         """All keys of the slots in which the target has another number of keys than were seen in the source."""
@@ -269,19 +286,29 @@ class _Run:
         for start in range(0, SLOT_COUNT, _COUNTS_AT_ONCE):
             part = range(start, start + _COUNTS_AT_ONCE)
             counts = await target.read(database, part, [[request("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in part]])
+            listed: dict[int, int] = {}
             for slot, count in zip(part, counts.columns[0], strict=True):
                 if not isinstance(count, int) or count == self._seen.count(database, slot):
                     continue
                 if count > _MOST_LISTED:
                     large.add(slot)
                 elif count:
-                    command = request("CLUSTER", "GETKEYSINSLOT", slot, 2 * count + 100)
-                    listed = await target.read(database, [slot], [[command]])
-                    yield _texts(listed.columns[0][0])
+                    listed[slot] = count
+                if sum(listed.values()) > _MOST_LISTED:
+                    yield await self._listed(database, listed)
+                    listed = {}
+            if listed:
+                yield await self._listed(database, listed)
         if large:
             # To list a large slot in one go would keep its node from everybody else.
             async for keys in self._all_of(database):
                 yield [key for key in keys if key_slot(key) in large]
+
+    async def _listed(self, database: int, counts: Mapping[int, int]) -> list[bytes]:
+        """All keys of some slots of the target, with room for those that have come since they were counted."""
+        commands = [request("CLUSTER", "GETKEYSINSLOT", slot, 2 * count + 100) for slot, count in counts.items()]
+        answers = await self._is.target.read(database, list(counts), [commands])
+        return [key for reply in answers.columns[0] for key in _texts(reply)]
 
     async def _all_of(self, database: int) -> AsyncIterator[list[bytes]]:
         """All keys of the target by name."""
@@ -307,6 +334,17 @@ class _Run:
 
     async def _judge_strangers(self, database: int, keys: Sequence[bytes]) -> None:
         """Keys of the target that were not seen in the source: only there, or made on both sides meanwhile."""
+        try:
+            found = await self._strangers(database, keys)
+        finally:
+            self._settlers.release()
+        for each in found:
+            self._extra[each.slot, shown_kind(each.type), each.verdict] += 1
+            if each.verdict is not Verdict.EQUAL:
+                self._note(each)
+        self._done += len(keys)
+
+    async def _strangers(self, database: int, keys: Sequence[bytes]) -> list[Compared]:
         origins: dict[int, list[bytes]] = {}
         found: list[Compared] = []
         for key in keys:
@@ -319,11 +357,7 @@ class _Run:
             batch = Batch.of(self._is.databases, source_database, names)
             settled = await settle(self._pair, self._is.clock, batch, range(len(names)), self._is.patience_s)
             found += settled.values()
-        for each in found:
-            self._extra[each.slot, shown_kind(each.type), each.verdict] += 1
-            if each.verdict is not Verdict.EQUAL:
-                self._note(each)
-        self._done += len(keys)
+        return found
 
     async def _origin(self, database: int, key: bytes) -> Named | None:
         """What a key of the target is called in the source; where several names lead to it, one that is there. None:

@@ -174,8 +174,8 @@ class Migrator:
         """Compare everything, carry what differs, and compare that again, until nothing is left but what changes just
         now. Raises PartialError (``not-equal``) where keys stay different."""
         for _ in range(_ROUNDS):
-            self.words = "comparing everything"
             await self.catch_up()
+            self.words = "comparing everything"
             self.libraries = await self.sync_functions()
             for line in self.lines:
                 line.pump.unproved, line.pump.is_shaken = set(), False

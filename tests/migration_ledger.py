@@ -1,0 +1,993 @@
+"""A service that writes on a source all the time, carries on in the target, and knows each write that was acknowledged.
+
+A process of its own (``python -m tests.migration_ledger FILE``), so that no test's interpreter holds it up. Its keys are
+of all types; it counts, moves keys across slots, runs transactions, scripts and functions, deletes, and sets deadlines.
+When the source refuses a write it goes on with exactly that write in the target, as a client of the cluster. At the end
+it reads everything again: each acknowledged write must be there exactly once.
+
+A write whose connection was lost is *indeterminate*: it was done as a whole or not at all, either is right, and its keys
+are never written again.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, ResponseError, TimeoutError
+from redis.retry import Retry
+
+from slotwright.model.migration import DatabaseMap, DatabaseRule
+from slotwright.model.slots import key_slot
+
+Named = tuple[int, bytes]
+Command = tuple[object, ...]
+
+FENCES = ("NOREPLICAS", "NOPERM", "EXECABORT")
+PASSING = ("LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "READONLY", "UNBLOCKED")
+ODD_NAMES = (b"", b"\x00", b"nul\x00in", b"\xff\xfe\xfd", b"sp ace\r\n$3\r\n", b"'\"%{}", "ключ".encode())
+POOL = 25
+FAR_MS = 4_102_444_800_000
+SCRIPT = "redis.call('incr', KEYS[1]); redis.call('rpush', KEYS[2], ARGV[1]); return redis.call('get', KEYS[1])"
+LIBRARY = (
+    "#!lua name=lib%d\nredis.register_function('add%d', "
+    "function(keys, args) return redis.call('incrby', keys[1], args[1]) end)"
+)
+
+
+@dataclass
+class Setting:
+    """What the process is told, as JSON in a file. ``databases``: those of the source that it writes in."""
+
+    source: str
+    source_password: str | None
+    target: list[str]
+    target_password: str | None
+    version: list[int]
+    kind: str
+    folder: str
+    rate: float = 400.0
+    seed: int = 0
+    rule: str = "refuse"
+    databases: list[int] = field(default_factory=lambda: [0])
+    avoid: list[str] = field(default_factory=list)
+    ends_on_source: bool = False
+
+
+@dataclass
+class Value:
+    """What a key must be. ``deadline_ms`` is a time of the source's clock, 0 for never."""
+
+    kind: str
+    data: Any
+    deadline_ms: int = 0
+
+
+@dataclass
+class Op:
+    """Some commands, done as a whole (MULTI where there are several); ``keys`` are those that it writes. ``effect``
+    does to the model what they do; ``is_known``: without looking at their replies."""
+
+    name: str
+    commands: list[Command]
+    keys: list[bytes]
+    effect: Callable[[World, list[Any]], None]
+    is_known: bool = True
+
+
+class World:
+    """The model of one database."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.keys: dict[bytes, Value] = {}
+        self.retired: set[bytes] = set()
+
+    def get(self, key: bytes, kind: str, empty: Callable[[], Any]) -> Any:
+        found = self.keys.get(key)
+        if found is None:
+            found = self.keys[key] = Value(kind, empty())
+        return found.data
+
+    def put(self, key: bytes, kind: str, data: Any, deadline_ms: int = 0) -> None:
+        self.keys[key] = Value(kind, data, deadline_ms)
+
+    def put_count(self, key: bytes, by: int) -> None:
+        there = self.get(key, "string", lambda: b"0")
+        self.keys[key].data = b"%d" % (int(there) + by)
+
+    def tidy(self, *names: bytes) -> None:
+        for key in names:
+            found = self.keys.get(key)
+            if found is not None and found.kind not in ("string", "stream") and not found.data:
+                del self.keys[key]
+
+    def state(self, names: Sequence[bytes]) -> dict[bytes, Value | None]:
+        return {key: copy.deepcopy(self.keys.get(key)) for key in names}
+
+
+class Maker:
+    """Makes the next write at random, of those that the source can do. ``is_cluster``: none across slots."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.random = random.Random(setting.seed)
+        self.number = 0
+        self.generation: dict[bytes, int] = {}
+        self.is_cluster = False
+        version = tuple(setting.version)
+        self.has_functions = version >= (7,)
+        self.has_field_times = version >= ((9,) if setting.kind == "valkey" else (7, 4))
+        self.has_expire_at = version >= (6, 2)
+        self.libraries: list[int] = []
+        self.avoid = {*setting.avoid}
+
+    def next(self, world: World) -> Op:
+        while True:
+            self.number += 1
+            everywhere, across = self._choices()
+            pool = everywhere if self.is_cluster else everywhere + across
+            ((name, _),) = self.random.choices(pool, [weight for _, weight in pool])
+            if name in self.avoid:
+                continue
+            op: Op | None = getattr(self, f"_{name}")(world)
+            if op is not None and not any(key in world.retired for key in op.keys):
+                return op
+
+    def _choices(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        one = [
+            ("unique", 14), ("short", 3), ("odd", 3), ("count", 10), ("count_by", 6), ("count_float", 2),
+            ("hash_count", 4), ("push", 10), ("push_left", 3), ("pop", 4), ("add", 8), ("remove", 3), ("take", 2),
+            ("score", 6), ("score_by", 3), ("lowest", 2), ("fields", 6), ("unfield", 2), ("append", 3), ("bits", 2),
+            ("entry", 6), ("read", 3), ("acknowledge", 2), ("trim", 1), ("expire", 4), ("persist", 2), ("delete", 3),
+            ("big", 0.3), ("long", 0.3), ("tagged", 3),
+        ]  # fmt: skip
+        if self.has_field_times:
+            one += [("field_time", 4)]
+        across = [
+            ("rename", 4), ("move_member", 3), ("move_element", 3), ("union", 2), ("bits_of", 2), ("copy", 3),
+            ("sort", 2), ("set_many", 3), ("set_new", 2), ("transaction", 5), ("script", 4), ("intersect", 2),
+        ]  # fmt: skip
+        if self.has_functions:
+            across += [("library", 0.5), ("function", 2)]
+        return one, across
+
+    # Names.
+
+    def name(self, kind: bytes, at: int | None = None) -> bytes:
+        at = self.random.randrange(POOL) if at is None else at
+        base = b"%b:%d" % (kind, at)
+        generation = self.generation.get(base, 0)
+        return base + b":%d" % generation if generation else base
+
+    def retire(self, key: bytes) -> None:
+        base = b":".join(key.split(b":")[:2])
+        self.generation[base] = self.generation.get(base, 0) + 1
+
+    def some(self, world: World, kind: bytes, wants: Callable[[Value], bool] = lambda _: True) -> bytes | None:
+        names = [self.name(kind, at) for at in range(POOL)]
+        there = [key for key in names if key in world.keys and key not in world.retired and wants(world.keys[key])]
+        return self.random.choice(there) if there else None
+
+    # Single keys.
+
+    def _unique(self, _: World) -> Op:
+        key, value = b"u:%d" % self.number, b"%d-" % self.number + self.random.randbytes(self.random.randrange(60))
+        options: Command = ()
+        deadline = 0
+        how = self.random.randrange(8)
+        if how == 0:
+            options, deadline = ("EX", 5000), now_ms() + 5_000_000
+        elif how == 1:
+            deadline = FAR_MS + self.number
+            options = ("PXAT", deadline)
+        elif how == 2:
+            options, deadline = ("PX", 7_000_000, "NX"), now_ms() + 7_000_000
+        return Op(
+            "unique", [("SET", key, value, *options)], [key], lambda w, _: w.put(key, "string", value, deadline)
+        )
+
+    def _short(self, _: World) -> Op:
+        key, span = b"short:%d" % self.number, self.random.choice((40, 300, 1500))
+        return Op(
+            "short",
+            [("SET", key, b"x", "PX", span)],
+            [key],
+            lambda w, _: w.put(key, "string", b"x", now_ms() + span),
+        )
+
+    def _odd(self, world: World) -> Op:
+        key, value = self.random.choice(ODD_NAMES), b"%d\x00" % self.number
+        return Op("odd", [("SET", key, value)], [key], lambda w, _: w.put(key, "string", value))
+
+    def _count(self, _: World) -> Op:
+        key = self.name(b"c")
+        return Op("count", [("INCR", key)], [key], lambda w, _: w.put_count(key, 1))
+
+    def _count_by(self, _: World) -> Op:
+        key, by = self.name(b"c"), self.random.randrange(1, 1000)
+        return Op("count_by", [("INCRBY", key, by)], [key], lambda w, _: w.put_count(key, by))
+
+    def _count_float(self, _: World) -> Op:
+        key = self.name(b"f")
+
+        def effect(w: World, _: list[Any]) -> None:
+            there = w.get(key, "string", lambda: b"0")
+            w.keys[key].data = float_text(float(there) + 0.25)
+
+        return Op("count_float", [("INCRBYFLOAT", key, "0.25")], [key], effect)
+
+    def _hash_count(self, _: World) -> Op:
+        key, name = self.name(b"hc"), b"%d" % self.random.randrange(4)
+
+        def effect(w: World, _: list[Any]) -> None:
+            fields = w.get(key, "hash", dict)
+            fields[name] = b"%d" % (int(fields.get(name, b"0")) + 7)
+
+        return Op("hash_count", [("HINCRBY", key, name, 7)], [key], effect)
+
+    def _push(self, _: World) -> Op:
+        key, items = self.name(b"l"), [b"%d.%d" % (self.number, n) for n in range(self.random.randrange(1, 4))]
+        return Op("push", [("RPUSH", key, *items)], [key], lambda w, _: w.get(key, "list", list).extend(items))
+
+    def _push_left(self, _: World) -> Op:
+        key, item = self.name(b"l"), b"%d" % self.number
+        return Op("push_left", [("LPUSH", key, item)], [key], lambda w, _: w.get(key, "list", list).insert(0, item))
+
+    def _pop(self, world: World) -> Op | None:
+        key = self.some(world, b"l")
+        if key is None:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.keys[key].data.pop(0)
+            w.tidy(key)
+
+        return Op("pop", [("LPOP", key)], [key], effect)
+
+    def _add(self, _: World) -> Op:
+        key, items = self.name(b"s"), [b"%d" % self.number, b"m%d" % self.random.randrange(30)]
+        return Op("add", [("SADD", key, *items)], [key], lambda w, _: w.get(key, "set", set).update(items))
+
+    def _remove(self, world: World) -> Op | None:
+        key = self.some(world, b"s")
+        if key is None:
+            return None
+        item = self.random.choice(sorted(world.keys[key].data))
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.keys[key].data.discard(item)
+            w.tidy(key)
+
+        return Op("remove", [("SREM", key, item)], [key], effect)
+
+    def _take(self, world: World) -> Op | None:
+        key = self.some(world, b"s")
+        if key is None:
+            return None
+
+        def effect(w: World, replies: list[Any]) -> None:
+            w.keys[key].data.discard(replies[0])
+            w.tidy(key)
+
+        return Op("take", [("SPOP", key)], [key], effect, is_known=False)
+
+    def _score(self, _: World) -> Op:
+        key, item, score = self.name(b"z"), b"%d" % (self.number % 40), float(self.number)
+        return Op("score", [("ZADD", key, score, item)], [key], lambda w, _: w.get(key, "zset", dict).update({item: score}))
+
+    def _score_by(self, _: World) -> Op:
+        key, item = self.name(b"z"), b"m%d" % self.random.randrange(5)
+
+        def effect(w: World, _: list[Any]) -> None:
+            scores = w.get(key, "zset", dict)
+            scores[item] = scores.get(item, 0.0) + 1.5
+
+        return Op("score_by", [("ZINCRBY", key, 1.5, item)], [key], effect)
+
+    def _lowest(self, world: World) -> Op | None:
+        key = self.some(world, b"z")
+        if key is None:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            scores = w.keys[key].data
+            del scores[min(scores, key=lambda item: (scores[item], item))]
+            w.tidy(key)
+
+        return Op("lowest", [("ZPOPMIN", key)], [key], effect)
+
+    def _fields(self, _: World) -> Op:
+        key, pairs = self.name(b"h"), {b"%d" % (self.number % 50): b"%d\xff" % self.number, b"\x00": b""}
+        flat = [word for pair in pairs.items() for word in pair]
+        return Op("fields", [("HSET", key, *flat)], [key], lambda w, _: w.get(key, "hash", dict).update(pairs))
+
+    def _unfield(self, world: World) -> Op | None:
+        key = self.some(world, b"h")
+        if key is None:
+            return None
+        name = self.random.choice(sorted(world.keys[key].data))
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.keys[key].data.pop(name, None)
+            w.tidy(key)
+
+        return Op("unfield", [("HDEL", key, name)], [key], effect)
+
+    def _field_time(self, world: World) -> Op:
+        key, name, deadline = self.name(b"ht"), b"%d" % (self.number % 9), FAR_MS + self.number
+        number = b"%d" % self.number
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.get(key, "hash-times", dict)[name] = (number, deadline)
+
+        commands: list[Command] = [("HSET", key, name, number), ("HPEXPIREAT", key, deadline, "FIELDS", 1, name)]
+        return Op("field_time", commands, [key], effect)
+
+    def _append(self, _: World) -> Op:
+        key, more = self.name(b"a"), b"%d;" % self.number
+
+        def effect(w: World, _: list[Any]) -> None:
+            there = w.get(key, "string", bytes)
+            w.keys[key].data = there + more
+
+        return Op("append", [("APPEND", key, more)], [key], effect)
+
+    def _bits(self, _: World) -> Op:
+        key, at = self.name(b"b"), self.random.randrange(256)
+
+        def effect(w: World, _: list[Any]) -> None:
+            data = bytearray(w.get(key, "string", bytes))
+            data.extend(bytes(max(0, at // 8 + 1 - len(data))))
+            data[at // 8] |= 0x80 >> (at % 8)
+            w.keys[key].data = bytes(data)
+
+        return Op("bits", [("SETBIT", key, at, 1)], [key], effect)
+
+    def _entry(self, _: World) -> Op:
+        key, entry = self.name(b"x"), b"%d-%d" % (self.number, self.random.randrange(3))
+        commands: list[Command] = [("XADD", key, entry, b"f", b"%d" % self.number)]
+        number = b"%d" % self.number
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.get(key, "stream", new_stream)["entries"].append((entry, number))
+
+        return Op("entry", commands, [key], effect)
+
+    def _read(self, world: World) -> Op | None:
+        key = self.some(world, b"x")
+        if key is None:
+            return None
+        there = world.keys[key].data
+        if not there["has_group"]:
+
+            def begin(w: World, _: list[Any]) -> None:
+                w.keys[key].data["has_group"] = True
+
+            return Op("read", [("XGROUP", "CREATE", key, b"g\x00", "0")], [key], begin)
+
+        def effect(w: World, _: list[Any]) -> None:
+            data = w.keys[key].data
+            for entry, _number in [each for each in data["entries"] if later(each[0], data["last"])][:3]:
+                data["pending"][entry] = b"bob"
+                data["last"] = entry
+
+        return Op("read", [("XREADGROUP", "GROUP", b"g\x00", b"bob", "COUNT", 3, "STREAMS", key, ">")], [key], effect)
+
+    def _acknowledge(self, world: World) -> Op | None:
+        key = self.some(world, b"x", lambda value: bool(value.data["pending"]))
+        if key is None:
+            return None
+        entry = self.random.choice(sorted(world.keys[key].data["pending"]))
+        commands: list[Command] = [("XACK", key, b"g\x00", entry)]
+        return Op("acknowledge", commands, [key], lambda w, _: w.keys[key].data["pending"].pop(entry))
+
+    def _trim(self, world: World) -> Op | None:
+        key = self.some(world, b"x", lambda value: len(value.data["entries"]) > 20)
+        if key is None:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.keys[key].data["entries"] = w.keys[key].data["entries"][-20:]
+
+        return Op("trim", [("XTRIM", key, "MAXLEN", "=", 20)], [key], effect)
+
+    def _expire(self, world: World) -> Op | None:
+        key = self.some(world, self.random.choice((b"c", b"l", b"s", b"z", b"h", b"a")))
+        if key is None:
+            return None
+        how = self.random.randrange(4)
+        span = self.random.randrange(3000, 9000)
+        command: Command = (("EXPIRE", key, span), ("PEXPIRE", key, span * 1000))[how % 2]
+        deadline = now_ms() + span * 1000
+        if how > 1:
+            deadline = FAR_MS + self.number
+            command = ("PEXPIREAT", key, deadline)
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.keys[key].deadline_ms = deadline
+
+        return Op("expire", [command], [key], effect)
+
+    def _persist(self, world: World) -> Op | None:
+        key = self.some(world, self.random.choice((b"c", b"l", b"s", b"z", b"h")), lambda value: value.deadline_ms > 0)
+        if key is None:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.keys[key].deadline_ms = 0
+
+        return Op("persist", [("PERSIST", key)], [key], effect)
+
+    def _delete(self, world: World) -> Op | None:
+        kinds = (b"c", b"f", b"hc", b"l", b"s", b"z", b"h", b"a", b"b", b"x", b"dst", b"ht", b"big")
+        keys = [key for kind in self.random.sample(kinds, 2) if (key := self.some(world, kind)) is not None]
+        if self.is_cluster:
+            keys = keys[:1]
+        if not keys:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            for key in keys:
+                w.keys.pop(key, None)
+
+        return Op("delete", [(self.random.choice(("DEL", "UNLINK")), *keys)], keys, effect)
+
+    def _big(self, _: World) -> Op:
+        key, value = self.name(b"big", self.random.randrange(4)), self.random.randbytes(1_200_000)
+        return Op("big", [("SET", key, value)], [key], lambda w, _: w.put(key, "string", value))
+
+    def _long(self, _: World) -> Op:
+        key = self.name(b"l", self.random.randrange(3))
+        items = [b"%d.%d" % (self.number, n) for n in range(3000)]
+        return Op("long", [("RPUSH", key, *items)], [key], lambda w, _: w.get(key, "list", list).extend(items))
+
+    def _tagged(self, _: World) -> Op:
+        one, two, number = b"{t}:1", b"{t}:2", b"%d" % self.number
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.put_count(one, 1)
+            w.get(two, "list", list).append(number)
+
+        return Op("tagged", [("INCR", one), ("RPUSH", two, number)], [one, two], effect)
+
+    # Across slots.
+
+    def _rename(self, world: World) -> Op | None:
+        kind = self.random.choice((b"c", b"l", b"s", b"z", b"h", b"a"))
+        old = self.some(world, kind)
+        if old is None:
+            return None
+        new = self.name(kind)
+        if new == old or new in world.retired:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.keys[new] = w.keys.pop(old)
+
+        return Op("rename", [("RENAME", old, new)], [old, new], effect)
+
+    def _move_member(self, world: World) -> Op | None:
+        old, new = self.some(world, b"s"), self.name(b"s")
+        if old is None or new == old:
+            return None
+        item = self.random.choice(sorted(world.keys[old].data))
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.keys[old].data.discard(item)
+            w.get(new, "set", set).add(item)
+            w.tidy(old)
+
+        return Op("move_member", [("SMOVE", old, new, item)], [old, new], effect)
+
+    def _move_element(self, world: World) -> Op | None:
+        old, new = self.some(world, b"l"), self.name(b"l")
+        if old is None or new == old:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.get(new, "list", list).insert(0, w.keys[old].data.pop())
+            w.tidy(old)
+
+        return Op("move_element", [("LMOVE", old, new, "RIGHT", "LEFT")], [old, new], effect)
+
+    def _union(self, world: World) -> Op | None:
+        one, two, to = self.some(world, b"z"), self.some(world, b"z"), self.name(b"dst")
+        if one is None or two is None or one == two:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            found = dict(w.keys[one].data)
+            for item, score in w.keys[two].data.items():
+                found[item] = found.get(item, 0.0) + score
+            w.put(to, "zset", found)
+
+        return Op("union", [("ZUNIONSTORE", to, 2, one, two)], [to], effect)
+
+    def _intersect(self, world: World) -> Op | None:
+        one, two, to = self.some(world, b"s"), self.some(world, b"s"), self.name(b"dst")
+        if one is None or two is None:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.put(to, "set", w.keys[one].data & w.keys[two].data)
+            w.tidy(to)
+
+        return Op("intersect", [("SINTERSTORE", to, one, two)], [to], effect)
+
+    def _bits_of(self, world: World) -> Op | None:
+        one, two, to = self.some(world, b"b"), self.some(world, b"b"), self.name(b"dst")
+        if one is None or two is None:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            first, second = w.keys[one].data, w.keys[two].data
+            size = max(len(first), len(second))
+            pairs = zip(first.ljust(size, b"\0"), second.ljust(size, b"\0"), strict=True)
+            w.put(to, "string", bytes(a | b for a, b in pairs))
+
+        return Op("bits_of", [("BITOP", "OR", to, one, two)], [to], effect)
+
+    def _copy(self, world: World) -> Op | None:
+        old, new = self.some(world, self.random.choice((b"l", b"h", b"z", b"x"))), self.name(b"dst")
+        if old is None:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.keys[new] = copy.deepcopy(w.keys[old])
+
+        return Op("copy", [("COPY", old, new, "REPLACE")], [new], effect)
+
+    def _sort(self, world: World) -> Op | None:
+        old, new = self.some(world, b"s"), self.name(b"dst")
+        if old is None:
+            return None
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.put(new, "list", sorted(w.keys[old].data))
+
+        return Op("sort", [("SORT", old, "ALPHA", "STORE", new)], [new], effect)
+
+    def _set_many(self, _: World) -> Op:
+        keys, value = [self.name(b"a") for _ in range(3)], b"m%d" % self.number
+
+        def effect(w: World, _: list[Any]) -> None:
+            for key in keys:
+                w.put(key, "string", value)
+
+        return Op("set_many", [("MSET", *(word for key in keys for word in (key, value)))], keys, effect)
+
+    def _set_new(self, _: World) -> Op:
+        keys = [b"u:%d:%d" % (self.number, n) for n in range(2)]
+
+        def effect(w: World, _: list[Any]) -> None:
+            for key in keys:
+                w.put(key, "string", b"nx")
+
+        return Op("set_new", [("MSETNX", *(word for key in keys for word in (key, b"nx")))], keys, effect)
+
+    def _transaction(self, _: World) -> Op:
+        one, two, three, number = self.name(b"c"), self.name(b"l"), self.name(b"h"), b"%d" % self.number
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.put_count(one, 3)
+            w.get(two, "list", list).append(number)
+            w.get(three, "hash", dict)[b"t"] = number
+
+        commands: list[Command] = [("INCRBY", one, 3), ("RPUSH", two, number), ("HSET", three, b"t", number)]
+        return Op("transaction", commands, [one, two, three], effect)
+
+    def _script(self, _: World) -> Op:
+        one, two, number = self.name(b"c"), self.name(b"l"), b"%d" % self.number
+
+        def effect(w: World, _: list[Any]) -> None:
+            w.put_count(one, 1)
+            w.get(two, "list", list).append(number)
+
+        return Op("script", [("EVAL", SCRIPT, 2, one, two, number)], [one, two], effect)
+
+    def _library(self, _: World) -> Op | None:
+        if len(self.libraries) > 5:
+            return None
+        number = self.number
+        code = LIBRARY % (number, number)
+        return Op("library", [("FUNCTION", "LOAD", code)], [], lambda w, _: self.libraries.append(number))
+
+    def _function(self, _: World) -> Op | None:
+        if not self.libraries:
+            return None
+        key, number = self.name(b"c"), self.random.choice(self.libraries)
+        commands: list[Command] = [("FCALL", f"add{number}", 1, key, 5)]
+        return Op("function", commands, [key], lambda w, _: w.put_count(key, 5))
+
+
+
+class Cluster:
+    """A client of a cluster that never sends a write twice: it learns the owners anew where one says MOVED."""
+
+    def __init__(self, seeds: Sequence[str], password: str | None) -> None:
+        self._seeds, self._password = list(seeds), password
+        self._clients: dict[str, Redis] = {}
+        self._owners: list[tuple[int, int, str]] = []
+
+    def at(self, key: bytes, database: int) -> Redis:
+        if not self._owners:
+            self.learn()
+        slot = key_slot(key)
+        owner = next((place for first, last, place in self._owners if first <= slot <= last), None)
+        if owner is None:
+            self.learn()
+            raise ConnectionError(f"nobody has slot {slot}")
+        return self._client(owner, database)
+
+    def _client(self, place: str, database: int) -> Redis:
+        name = f"{place}/{database}"
+        if name not in self._clients:
+            self._clients[name] = connect(place, self._password, database, timeout_s=10)
+        return self._clients[name]
+
+    def learn(self) -> None:
+        for place in (*self._seeds, *(owner for _, _, owner in self._owners)):
+            try:
+                found = self._client(place, 0).execute_command("CLUSTER", "SLOTS")
+            except RedisError:
+                continue
+            self._owners = [(first, last, address(primary)) for first, last, primary, *_ in found]
+            return
+
+
+def address(node: Sequence[Any]) -> str:
+    host = node[0].decode() if isinstance(node[0], bytes) else node[0]
+    return f"{host}:{node[1]}"
+
+
+def connect(place: str, password: str | None, database: int, timeout_s: float = 90) -> Redis:
+    host, _, port = place.rpartition(":")
+    once = Retry(NoBackoff(), 0)
+    client = Redis(host, int(port), password=password, db=database, socket_timeout=timeout_s, retry=once, protocol=2)
+    # Replies as the server gives them.
+    client.response_callbacks.clear()
+    return client
+
+
+@dataclass
+class Doubt:
+    """Keys of a write whose fate nobody knows: all are as in ``before``, or (where that is known) as in ``after``."""
+
+    database: int
+    before: dict[bytes, Value | None]
+    after: dict[bytes, Value | None] | None
+
+
+class Ledger:
+    """The process: writes until its stdin says ``stop``, then proves."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.databases = DatabaseMap(DatabaseRule(setting.rule))
+        self.worlds = {number: World(number) for number in setting.databases}
+        self.maker = Maker(setting)
+        self.sources = {
+            number: connect(setting.source, setting.source_password, number) for number in setting.databases
+        }
+        self.cluster = Cluster(setting.target, setting.target_password)
+        self.is_moved = False
+        self.doubts: list[Doubt] = []
+        self.counts: dict[str, int] = {}
+        self.acknowledged = 0
+        self.on_target = 0
+        self.longest_s = 0.0
+        self.switch_s = 0.0
+        self.refusals: dict[str, int] = {}
+        self.troubles: list[str] = []
+
+    def run(self) -> None:
+        told = 0.0
+        began, made = time.monotonic(), 0
+        last = began
+        while not self._is_stopped():
+            number = self.maker.random.choice(self.setting.databases)
+            self._do(self.worlds[number], self.maker.next(self.worlds[number]))
+            made += 1
+            now = time.monotonic()
+            if now - last > 0.5:
+                # What a hold-up cost is not made up for.
+                began, made = now, 0
+            last = now
+            if now - told > 0.1:
+                self._tell()
+                told = now
+            ahead = began + made / self.setting.rate - now
+            if ahead > 0:
+                time.sleep(ahead)
+        self._tell()
+
+    def _is_stopped(self) -> bool:
+        return bool(select.select([sys.stdin], [], [], 0)[0])
+
+    def _do(self, world: World, op: Op) -> None:
+        started = time.monotonic()
+        while True:
+            try:
+                replies = self._send(world, op)
+            except BusyLoadingError:
+                self._wait_a_moment()
+                continue
+            except (ConnectionError, TimeoutError) as error:
+                self._doubt(world, op, error)
+                self._reconnect()
+                return
+            except ResponseError as error:
+                line = str(error)
+                word = line.split()[0]
+                if "NOREPLICAS" in line or word in FENCES or "no permissions" in line:
+                    self.refusals[op.name] = self.refusals.get(op.name, 0) + 1
+                    if self.setting.ends_on_source:
+                        self._wait_a_moment()
+                        continue
+                    if self.is_moved:
+                        raise
+                    self.is_moved = self.maker.is_cluster = True
+                    self.switched_at = started
+                    if len(op.keys) != 1 and op.name != "tagged":
+                        return
+                    continue
+                if self.is_moved and word in ("MOVED", "ASK", *PASSING):
+                    self.cluster.learn()
+                    self._wait_a_moment()
+                    continue
+                raise AssertionError(f"{op.name} {op.commands!r:.200}: {error}") from error
+            break
+        took = time.monotonic() - started
+        self.longest_s = max(self.longest_s, took)
+        op.effect(world, replies)
+        self.acknowledged += 1
+        self.counts[op.name] = self.counts.get(op.name, 0) + 1
+        if self.is_moved:
+            self.on_target += 1
+            if self.on_target == 1:
+                self.switch_s = time.monotonic() - self.switched_at
+
+    def _send(self, world: World, op: Op) -> list[Any]:
+        commands, client = op.commands, self.sources[world.number]
+        if self.is_moved:
+            database, name = self.databases.target((world.number, op.keys[0]))
+            prefix = self.databases.prefix(world.number)
+            client = self.cluster.at(name, database)
+            if prefix:
+                keys = {*op.keys}
+                commands = [
+                    tuple(prefix + word if at and isinstance(word, bytes) and word in keys else word
+                          for at, word in enumerate(command))
+                    for command in commands
+                ]  # fmt: skip
+        if len(commands) == 1:
+            return [client.execute_command(*commands[0])]
+        with client.pipeline(transaction=True) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            return list(pipe.execute())
+
+    def _doubt(self, world: World, op: Op, error: Exception) -> None:
+        self.troubles.append(f"{op.name}: {error}")
+        before = world.state(op.keys)
+        after = None
+        if op.is_known:
+            op.effect(world, [])
+            after = world.state(op.keys)
+        self.doubts.append(Doubt(world.number, before, after))
+        for key in op.keys:
+            world.keys.pop(key, None)
+            world.retired.add(key)
+            self.maker.retire(key)
+
+    def _reconnect(self) -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                if self.is_moved:
+                    self.cluster.learn()
+                    return
+                for client in self.sources.values():
+                    client.ping()
+                return
+            except RedisError:
+                self._tell()
+                if self._is_stopped():
+                    return
+                self._wait_a_moment()
+
+    def _wait_a_moment(self) -> None:
+        time.sleep(0.02)
+
+    def _tell(self) -> None:
+        told = {
+            "acknowledged": self.acknowledged,
+            "on_target": self.on_target,
+            "longest_s": self.longest_s,
+            "switch_s": self.switch_s,
+            "refusals": self.refusals,
+            "doubts": len(self.doubts),
+            "counts": self.counts,
+            "troubles": self.troubles[:20],
+        }
+        path = Path(self.setting.folder) / "told.json"
+        path.with_suffix(".new").write_text(json.dumps(told))
+        path.with_suffix(".new").rename(path)
+
+    # The proof.
+
+    def check(self) -> list[str]:
+        """What is not as it must be."""
+        wrong: list[str] = []
+        for world in self.worlds.values():
+            for key, value in world.keys.items():
+                found = self._found(world.number, key, value)
+                if found:
+                    wrong.append(f"{world.number} {key!r} {value.kind}: {found}")
+        for doubt in self.doubts:
+            sides = [side for side in (doubt.before, doubt.after) if side is not None]
+            fits = [
+                all(not self._found(doubt.database, key, value) for key, value in side.items()) for side in sides
+            ]
+            if doubt.after is not None and not any(fits):
+                wrong.append(f"{doubt.database} {list(doubt.before)!r}: neither as before nor as after")
+        return wrong
+
+    def _found(self, database: int, key: bytes, value: Value | None) -> str:
+        """How the key differs from ``value``, "" for not at all."""
+        if self.is_moved or not self.setting.ends_on_source:
+            number, name = self.databases.target((database, key))
+            client = self.cluster.at(name, number)
+        else:
+            client, name = self.sources[database], key
+        before = now_ms()
+        kind = client.execute_command("TYPE", name)
+        kind = kind.decode() if isinstance(kind, bytes) else str(kind)
+        if value is None:
+            return "" if kind == "none" else f"a {kind} is there"
+        wanted = value.kind.partition("-")[0]
+        if kind == "none":
+            return "" if value.deadline_ms and value.deadline_ms <= now_ms() + 50 else "is gone"
+        if value.deadline_ms and value.deadline_ms < before - 1000:
+            return "should have expired"
+        if kind != wanted:
+            return f"is a {kind}"
+        try:
+            data = read(client, name, value)
+        except ResponseError as error:
+            return str(error)
+        if data != value.data:
+            return f"{shown(data)} instead of {shown(value.data)}"
+        left = client.execute_command("PTTL", name)
+        deadline = now_ms() + left if left >= 0 else 0
+        if bool(value.deadline_ms) != (left >= 0) or abs(deadline - value.deadline_ms) > 3000:
+            return f"expires at {deadline} instead of {value.deadline_ms}"
+        return ""
+
+
+def read(client: Redis, key: bytes, value: Value) -> Any:
+    """As the model has it."""
+
+    def ask(*words: object) -> Any:
+        return client.execute_command(*words)
+
+    if value.kind == "string":
+        return ask("GET", key)
+    if value.kind == "list":
+        return list(ask("LRANGE", key, 0, -1))
+    if value.kind == "set":
+        return set(ask("SMEMBERS", key))
+    if value.kind == "zset":
+        found = ask("ZRANGE", key, 0, -1, "WITHSCORES")
+        return {item: float(score) for item, score in zip(found[::2], found[1::2], strict=True)}
+    if value.kind == "stream":
+        return read_stream(ask, key, value)
+    found = ask("HGETALL", key)
+    pairs = dict(zip(found[::2], found[1::2], strict=True))
+    if value.kind == "hash":
+        return pairs
+    names = list(pairs)
+    times = ask("HPEXPIRETIME", key, "FIELDS", len(names), *names)
+    return {name: (pairs[name], at) for name, at in zip(names, times, strict=True)}
+
+
+def read_stream(ask: Callable[..., Any], key: bytes, value: Value) -> Any:
+    entries = [(entry, fields[1]) for entry, fields in ask("XRANGE", key, "-", "+")]
+    pending: dict[bytes, bytes] = {}
+    if value.data["has_group"]:
+        pending = {entry: consumer for entry, consumer, *_ in ask("XPENDING", key, b"g\x00", "-", "+", 100_000)}
+    return {**value.data, "entries": entries, "pending": pending}
+
+
+def new_stream() -> dict[str, Any]:
+    return {"entries": [], "has_group": False, "last": b"0-0", "pending": {}}
+
+
+def later(one: bytes, other: bytes) -> bool:
+    return tuple(map(int, one.split(b"-"))) > tuple(map(int, other.split(b"-")))
+
+
+def float_text(number: float) -> bytes:
+    return (f"{number:.17f}".rstrip("0").rstrip(".") or "0").encode()
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 300 else f"{text[:200]}...{text[-60:]} ({len(text)})"
+
+
+# For tests.
+
+
+@dataclass
+class Running:
+    """The process as a test sees it."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+
+    @property
+    def told(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((self.folder / "told.json").read_text())
+        except FileNotFoundError:
+            assert self.process.poll() is None, (self.folder / "errors").read_text()
+            return {"acknowledged": 0, "on_target": 0}
+        return found
+
+    def finish(self) -> dict[str, Any]:
+        """Stop writing, and prove: what was told, with ``wrong``."""
+        out, _ = self.process.communicate(b"stop\n", timeout=120)
+        assert self.process.returncode == 0, (self.folder / "errors").read_text()
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+
+@contextmanager
+def writing(setting: Setting) -> Iterator[Running]:
+    """A ledger that writes from the beginning to the end, or to :meth:`Running.finish`."""
+    folder = Path(setting.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    given = folder / "setting.json"
+    given.write_text(json.dumps(asdict(setting)))
+    with (folder / "errors").open("w") as errors:
+        words = [sys.executable, "-m", "tests.migration_ledger", str(given)]
+        root = Path(__file__).parents[1]
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=root)
+    try:
+        yield Running(process, folder)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def main() -> None:
+    setting = Setting(**json.loads(Path(sys.argv[1]).read_text()))
+    ledger = Ledger(setting)
+    ledger.run()
+    sys.stdin.read()
+    wrong = ledger.check()
+    keys = sum(len(world.keys) for world in ledger.worlds.values())
+    told = json.loads((Path(setting.folder) / "told.json").read_text())
+    print(json.dumps({**told, "keys": keys, "wrong": wrong[:50], "wrongs": len(wrong)}))
+
+
+if __name__ == "__main__":
+    main()
