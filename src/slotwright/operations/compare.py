@@ -388,7 +388,7 @@ class _Run:
             took = self._is.clock.now() - self._started
             rate = self._done / took
             left = max(0, self._total - self._done) / rate if rate else 0
-            text = f"compare: {rate:,.0f} keys/s, {left:.0f} s left"
+            text = f"compare: {rate:,.0f} keys/s, {left:.0f} s left" if left else "compare: look again at what differs"
             self._is.report(Moved("compare", text, min(self._done, self._total), self._total))
 
 

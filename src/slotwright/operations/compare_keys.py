@@ -7,7 +7,7 @@ prove equal is left to the close look, which reads everything and says what diff
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slotwright.model.comparison import Aspect, Compared, Verdict
 from slotwright.model.migration import DatabaseMap
@@ -37,7 +37,8 @@ BIG_BYTES, BIG_COUNT = 1024 * 1024, 5000
 """What is larger, by MEMORY USAGE or by elements, is compared in pieces."""
 
 TOLERANCE_MS = 5
-"""Without PEXPIRETIME (before Redis 7.0) an expiry is known as well as the server's clock was read around it."""
+"""Without PEXPIRETIME (before Redis 7.0) an expiry is the time left and the server's clock, read before and after: it is
+known as well as these two are near."""
 
 _SIZES: Mapping[str, Reader] = {
     kind: ((command,), ())
@@ -45,6 +46,7 @@ _SIZES: Mapping[str, Reader] = {
 }
 _GROUP_BYTES, _GROUP_KEYS = 1024 * 1024, 500
 _TRIES = 64
+_SHARPENINGS = 5
 
 Cells = list[Reply | ReplyError]
 
@@ -132,6 +134,8 @@ class KeyPair:
             return []
         await self.brake.before(len(batch.keys))
         ours, theirs = await self._readings(batch)
+        await self._sharpen(self.source, (batch.database, batch.keys, batch.slots), ours)
+        await self._sharpen(self.target, (batch.target_database, batch.target_keys, batch.target_slots), theirs)
         found: dict[int, Compared] = {}
         open_kinds: dict[int, str] = {}
         for at, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
@@ -190,6 +194,21 @@ class KeyPair:
         columns = [for_each_key(batch.keys, "TYPE"), _expiry(self.source, batch.keys)]
         mine = _as_readings(self.source, await self.source.read(batch.database, batch.slots, columns))
         return mine, [Reading(NONE, ABSENT, each.now_ms) for each in mine]
+
+    async def _sharpen(
+        self, side: Side, names: tuple[int, Sequence[bytes], Sequence[int]], readings: list[Reading]
+    ) -> None:
+        """Where it took the server long to tell when keys expire, each is asked about alone, for a narrower answer."""
+        database, keys, slots = names
+        for at, reading in enumerate(readings):
+            for _ in range(_SHARPENINGS):
+                if reading.slack_ms <= TOLERANCE_MS or reading.expires_ms < 0:
+                    break
+                again = await side.read(database, [slots[at]], [_expiry(side, [keys[at]])])
+                (found,) = _as_expiries(side, again, 0)
+                if found.expires_ms >= 0 and found.slack_ms < reading.slack_ms:
+                    reading = replace(reading, expires_ms=found.expires_ms, slack_ms=found.slack_ms)
+            readings[at] = reading
 
     async def _both(
         self, batch: Batch, columns: Callable[[Side, Sequence[bytes]], Sequence[Sequence[bytes]]]
