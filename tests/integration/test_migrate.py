@@ -298,4 +298,3 @@ def test_a_library_is_on_every_primary(target: Target, ended: list[Move]) -> Non
     assert move.run("--cutover", "--yes").code == 0
     move.assert_equal(move.output(process))
     assert target.libraries() == [{b"two", b"three"}] * 3
-
