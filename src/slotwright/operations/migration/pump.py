@@ -376,6 +376,7 @@ class Pump:
         for box in self.lanes.boxes:
             box.data.append(_PING)
             box.names.append(None)
+        self.lanes.flush()
 
     def _not_followed(self, what: str) -> PartialError:
         return PartialError(
