@@ -212,7 +212,10 @@ def main() -> None:
                 continue
             filler.fill(make(chosen.keys))
             print(f"  {name}: filled", file=sys.stderr)
-            runs = [asyncio.run(compare(source, target, chosen.pace, chosen.limit)) for _ in range(chosen.rounds)]
+            runs: list[Run] = []
+            for _ in range(chosen.rounds):
+                runs.append(asyncio.run(compare(source, target, chosen.pace, chosen.limit)))
+                print(f"    {runs[-1].found.keys_per_s:,.0f} keys/s", file=sys.stderr)
             rows.append(
                 (
                     name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from slotwright.model.comparison import Aspect, Compared, Verdict
 from slotwright.model.migration import DatabaseMap
@@ -37,8 +38,8 @@ BIG_BYTES, BIG_COUNT = 1024 * 1024, 5000
 """What is larger, by MEMORY USAGE or by elements, is compared in pieces."""
 
 TOLERANCE_MS = 5
-"""Without PEXPIRETIME (before Redis 7.0) an expiry is the time left and the server's clock, read before and after: it is
-known as well as these two are near."""
+"""Without PEXPIRETIME (before Redis 7.0) an expiry is the time left and the server's clock, read before and after: it
+is known as well as these two are near."""
 
 _SIZES: Mapping[str, Reader] = {
     kind: ((command,), ())
@@ -234,7 +235,7 @@ class KeyPair:
         odd = self._odd_expiries(ours, theirs, 1)
         if values != others:
             odd |= {at for at, value in enumerate(values) if value != others[at]}
-        if ReplyError in map(type, values) or max(map(_length, values)) > SHORT_STRING:
+        if set(map(type, values)) != {bytes} or max(map(len, cast("list[bytes]", values))) > SHORT_STRING:
             odd |= {at for at, value in enumerate(values) if isinstance(value, ReplyError)}
             long = [at for at, value in enumerate(values) if _length(value) > SHORT_STRING and at not in odd]
             differ = await self._in_pieces(batch, dict.fromkeys(long, "string"))
