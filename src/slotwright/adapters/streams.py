@@ -116,7 +116,7 @@ def _hung_up(address: Address, error: Exception) -> NodeUnreachableError:
 
 
 def _packed(*words: str) -> bytes:
-    parts = [word.encode() for word in words]
+    parts = [word.encode(errors="surrogateescape") for word in words]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 
