@@ -73,7 +73,7 @@ The source's password: the variable SOURCE_PASSWORD, --source-password-file, or 
     show_default=True,
     help="Take less when the source's clients wait longer, in ms.",
 )
-@click.option("--pace", default=0.0, metavar="MB", help="Megabytes a second to take from the source at the most.")
+@click.option("--pace", default=0.0, metavar="MB", help="Megabytes a second to copy at the most.")
 @click.option("--remove-copy", is_flag=True, help="With --abort: also empty the target.")
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page about it.")
 @yes_option

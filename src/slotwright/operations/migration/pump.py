@@ -123,7 +123,7 @@ class Pump:
                     self._place(walker, part)
                     await self._send_out()
                     self.progress.bytes += len(part)
-                    await guard.pass_on(len(part))
+                    await guard.pass_on(len(part), is_paced=True)
             if not walker.is_complete:
                 raise ServerError("the snapshot ended in the middle", code="rdb-unreadable", where=str(link.address))
             # With this the source begins to send what happened since.
