@@ -194,9 +194,7 @@ class Maker:
             options = ("PXAT", deadline)
         elif how == 2:
             options, deadline = ("PX", 7_000_000, "NX"), now_ms() + 7_000_000
-        return Op(
-            "unique", [("SET", key, value, *options)], [key], lambda w, _: w.put(key, "string", value, deadline)
-        )
+        return Op("unique", [("SET", key, value, *options)], [key], lambda w, _: w.put(key, "string", value, deadline))
 
     def _short(self, _: World) -> Op:
         key, span = b"short:%d" % self.number, self.random.choice((40, 300, 1500))
@@ -285,7 +283,9 @@ class Maker:
 
     def _score(self, _: World) -> Op:
         key, item, score = self.name(b"z"), b"%d" % (self.number % 40), float(self.number)
-        return Op("score", [("ZADD", key, score, item)], [key], lambda w, _: w.get(key, "zset", dict).update({item: score}))
+        return Op(
+            "score", [("ZADD", key, score, item)], [key], lambda w, _: w.get(key, "zset", dict).update({item: score})
+        )
 
     def _score_by(self, _: World) -> Op:
         key, item = self.name(b"z"), b"m%d" % self.random.randrange(5)
@@ -612,7 +612,6 @@ class Maker:
         return Op("function", commands, [key], lambda w, _: w.put_count(key, 5))
 
 
-
 class Cluster:
     """A client of a cluster that never sends a write twice: it learns the owners anew where one says MOVED."""
 
@@ -838,9 +837,7 @@ class Ledger:
                     wrong.append(f"{world.number} {key!r} {value.kind}: {found}")
         for doubt in self.doubts:
             sides = [side for side in (doubt.before, doubt.after) if side is not None]
-            fits = [
-                all(not self._found(doubt.database, key, value) for key, value in side.items()) for side in sides
-            ]
+            fits = [all(not self._found(doubt.database, key, value) for key, value in side.items()) for side in sides]
             if doubt.after is not None and not any(fits):
                 wrong.append(f"{doubt.database} {list(doubt.before)!r}: neither as before nor as after")
         return wrong

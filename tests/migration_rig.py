@@ -67,7 +67,9 @@ class Target:
         return found
 
     def replica_of(self, primary: str) -> str:
-        nodes = [line.split() for line in self.client(primary).execute_command("CLUSTER", "NODES").decode().splitlines()]
+        nodes = [
+            line.split() for line in self.client(primary).execute_command("CLUSTER", "NODES").decode().splitlines()
+        ]
         mine = next(row[0] for row in nodes if "myself" in row[2])
         return next(row[1].partition("@")[0] for row in nodes if row[3] == mine and "fail" not in row[2].split(","))
 
@@ -77,8 +79,7 @@ class Target:
     def libraries(self) -> list[set[bytes]]:
         """The names on each primary."""
         return [
-            {row[1] for row in self.client(address).execute_command("FUNCTION", "LIST")}
-            for address in self.primaries()
+            {row[1] for row in self.client(address).execute_command("FUNCTION", "LIST")} for address in self.primaries()
         ]
 
     def empty(self) -> None:
@@ -165,7 +166,11 @@ class Source:
         """By commands, a transaction and a script."""
         client = self.client()
         refused = []
-        for words in (("SET", "probe", 1), ("EVAL", "return redis.call('set', KEYS[1], 1)", 1, "probe"), ("DEL", "u:1")):
+        for words in (
+            ("SET", "probe", 1),
+            ("EVAL", "return redis.call('set', KEYS[1], 1)", 1, "probe"),
+            ("DEL", "u:1"),
+        ):
             try:
                 client.execute_command(*words)
             except RedisError as error:

@@ -7,7 +7,9 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from redis.exceptions import ResponseError
 
+from slotwright.model.slots import key_slot
 from tests.integration.conftest import Lab, open_lab
 from tests.migration_rig import (
     Move,
@@ -26,7 +28,9 @@ TARGETS = ("redis-7.0", "valkey-9.1")
 
 
 @pytest.fixture(scope="module", params=TARGETS)
-def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Target]:
+def target(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[Target]:
     """One cluster for all tests that leave it whole."""
     engine(request.param)
     with open_lab(tmp_path_factory.mktemp("target"), worker_id) as lab:
@@ -70,3 +74,226 @@ def test_moves_under_load_in_one_go(target: Target, ended: list[Move], source: s
     if source != "redis-6.2":
         libraries = target.libraries()
         assert len(libraries) == 3 and libraries[0] and libraries[0] == libraries[1] == libraries[2]
+
+
+def test_a_plan_changes_nothing(target: Target, ended: list[Move]) -> None:
+    move = moving(target, "redis-7.0")
+    ended.append(move)
+    move.source.fill(200)
+    before = (move.source.client().execute_command("DBSIZE"), move.source.settings())
+    done = move.run(move.source.address, target.file, "--plan")
+    assert done.code == 0, done
+    assert (move.source.client().execute_command("DBSIZE"), move.source.settings()) == before
+    assert target.keys() == 0
+    assert not folder_of(target.lab).exists()
+
+
+def test_followed_until_another_terminal_cuts_over(target: Target, ended: list[Move]) -> None:
+    """With its status for everybody, and refused a second time while it is under way."""
+    move = moving(target, "redis-7.0")
+    ended.append(move)
+    move.source.fill()
+    with move.ledger(avoid=["field_time"]) as ledger:
+        wait_for_writes(ledger)
+        process = move.begin()
+        move.wait_for(process, lambda: move.seen()["ready"], "it to be ready")
+        seen = move.seen()
+        assert (seen["phase"], seen["running"]) == ("follow", True)
+        second = move.run(move.source.address, target.file, "--yes")
+        assert (second.code, second.error["code"]) == (4, "migration-begun"), second
+        again = move.run("--resume", "--yes")
+        assert (again.code, again.error["code"]) == (4, "locked"), again
+        wait_for_writes(ledger)
+        asked = move.run("--cutover", "--yes")
+        assert asked.code == 0, asked
+        assert asked.json["migrations"][0]["phase"] == "moved"
+        move.assert_equal(move.output(process))
+        assert move.source.is_read_only()
+        wait_for_target(ledger)
+        move.assert_whole(ledger)
+    third = move.run(move.source.address, target.file, "--yes")
+    assert (third.code, third.error["code"]) == (4, "migration-begun"), third
+    resumed = move.run("--resume", "--yes")
+    assert (resumed.code, resumed.error["code"]) == (2, "migration-done"), resumed
+
+
+def test_a_target_with_keys_is_refused(target: Target, ended: list[Move]) -> None:
+    move = moving(target, "valkey-9.1")
+    ended.append(move)
+    move.source.fill(50)
+    target.client(target.primaries()[0]).execute_command("SET", _key_of(target), "x")
+    done = move.run(move.source.address, target.file, "--yes", "--cutover")
+    assert done.code == 4, done
+    assert "target-not-empty" in done.out
+    assert move.kept()["phase"] == ""
+    assert not move.source.is_read_only()
+
+
+def _key_of(target: Target) -> bytes:
+    """One that the first primary owns."""
+    client = target.client(target.primaries()[0])
+    owned = client.execute_command("CLUSTER", "SLOTS")
+    mine = target.primaries()[0].rpartition(":")
+    ranges = [(row[0], row[1]) for row in owned if (row[2][0].decode(), row[2][1]) == (mine[0], int(mine[2]))]
+    number = 0
+    while not any(low <= key_slot(b"%d" % number) <= high for low, high in ranges):
+        number += 1
+    return b"%d" % number
+
+
+@pytest.mark.parametrize("phase", ["copying", "ready"])
+def test_stopped_and_gone_on_with(target: Target, ended: list[Move], phase: str) -> None:
+    """Ctrl-C while it copies or follows: the source goes on, and --resume ends in the same proof."""
+    move = moving(target, "redis-6.2")
+    ended.append(move)
+    move.source.fill(8000)
+    with move.ledger(avoid=["field_time"]) as ledger:
+        wait_for_writes(ledger)
+        process = move.begin(*(("--pace", "0.3") if phase == "copying" else ()))
+        move.wait_until(process, phase)
+        process.send_signal(signal.SIGINT)
+        done = move.output(process)
+        assert (done.code, done.error["code"]) == (130, "interrupted"), done
+        assert not move.seen()["running"]
+        wait_for_writes(ledger)
+        move.assert_equal(move.output(move.resume("--cutover")))
+        wait_for_target(ledger)
+        move.assert_whole(ledger)
+
+
+def test_given_up_before_the_cutover(target: Target, ended: list[Move]) -> None:
+    """Another terminal gives it up while it follows: the source was never touched; the copy stays, or goes."""
+    move = moving(target, "redis-7.0")
+    ended.append(move)
+    before = move.source.settings()
+    move.source.fill(500)
+    with move.ledger(avoid=["field_time"], ends_on_source=True) as ledger:
+        wait_for_writes(ledger)
+        process = move.begin()
+        move.wait_until(process, "ready")
+        done = move.run("--abort", "--yes")
+        assert done.code == 0, done
+        assert move.output(process).code == 5
+        assert (done.json["was"], done.json["source_was_fenced"]) == ("follow", False)
+        assert move.source.settings() == before
+        assert target.keys() >= 500
+        wait_for_writes(ledger)
+        move.assert_whole(ledger, on_target=False)
+    refused = move.run(move.source.address, target.file, "--yes")
+    assert refused.code == 4 and "target-not-empty" in refused.out, refused
+
+
+def test_given_up_while_it_copies_and_the_copy_removed(target: Target, ended: list[Move]) -> None:
+    move = moving(target, "redis-7.0")
+    ended.append(move)
+    move.source.fill(8000)
+    process = move.begin("--pace", "0.2")
+    move.wait_until(process, "copying")
+    declined = move.run("--abort", "--yes", "--remove-copy")
+    assert declined.code == 4, declined
+    assert target.keys() > 0
+    done = move.run("--abort", "--yes", "--remove-copy", "--accept", "remove-copy")
+    assert done.code == 0, done
+    assert target.keys() == 0
+    assert move.seen()["phase"] == "aborted"
+    assert not move.source.is_read_only()
+
+
+@pytest.mark.parametrize("source", ["redis-6.2", "valkey-9.1"])
+def test_given_up_after_the_cutover(target: Target, ended: list[Move], source: str) -> None:
+    """The source comes back as it was, settings and rights; what was written to the target has to be accepted."""
+    move = moving(target, source)
+    ended.append(move)
+    client = move.source.client()
+    client.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@read", "+@write", "+eval", "-set")
+    client.execute_command("CONFIG", "SET", "min-replicas-max-lag", "0")
+    before = move.source.settings()
+    move.source.fill(300)
+    move.assert_equal(move.run(move.source.address, target.file, "--yes", "--cutover"))
+    assert move.source.is_read_only()
+    key = _key_of(target)
+    target.client(target.primaries()[0]).execute_command("SET", key, "written to the target")
+    refused = move.run("--abort", "--yes")
+    assert (refused.code, refused.error["code"]) == (4, "target-written"), refused
+    assert "lose-writes" in refused.error["hint"]
+    assert move.source.is_read_only()
+    done = move.run("--abort", "--yes", "--accept", "lose-writes")
+    assert (done.code, done.json["written_since"], done.json["source_was_fenced"]) == (0, 1, True), done
+    assert move.source.settings() == before
+    assert not move.source.is_read_only()
+
+
+def test_databases_get_a_prefix(target: Target, ended: list[Move]) -> None:
+    move = moving(target, "redis-7.0")
+    ended.append(move)
+    move.source.fill(200)
+    move.source.fill(200, database=3)
+    refused = move.run(move.source.address, target.file, "--yes", "--cutover")
+    assert refused.code == 4, refused
+    _moved_in_databases(move, "prefix")
+
+
+def test_databases_stay(target: Target, ended: list[Move]) -> None:
+    if target.engine.label != "valkey-9.1":
+        pytest.skip("one database only")
+    move = moving(target, "redis-6.2")
+    ended.append(move)
+    move.source.fill(200)
+    move.source.fill(200, database=3)
+    _moved_in_databases(move, "keep")
+
+
+def _moved_in_databases(move: Move, rule: str) -> None:
+    with move.ledger(avoid=["field_time"], rule=rule, databases=[0, 3]) as ledger:
+        wait_for_writes(ledger)
+        done = move.run(move.source.address, move.target.file, "--databases", rule, "--cutover", "--yes")
+        move.assert_equal(done)
+        wait_for_target(ledger)
+        move.assert_whole(ledger)
+
+
+@pytest.mark.parametrize("source", ["valkey-9.1", "redis-8.2"])
+def test_times_of_fields_are_not_lost_silently(target: Target, ended: list[Move], source: str) -> None:
+    """A target that has none is refused, as the plan finds such a hash; one that has them gets them."""
+    move = moving(target, source)
+    ended.append(move)
+    client = move.source.client()
+    client.execute_command("HSET", "h", "f", "v")
+    client.execute_command("HPEXPIREAT", "h", 4_102_444_800_000, "FIELDS", 1, "f")
+    done = move.run(move.source.address, target.file, "--yes", "--cutover")
+    if target.engine.label == "redis-7.0":
+        assert done.code == 4, done
+        assert "field" in done.out
+        assert not move.source.is_read_only()
+        return
+    move.assert_equal(done)
+    found = [value for address in target.primaries() if (value := _field_time(target, address))]
+    assert found == [[4_102_444_800_000]]
+
+
+def _field_time(target: Target, address: str) -> object:
+    try:
+        return target.client(address).execute_command("HPEXPIRETIME", "h", "FIELDS", 1, "f")
+    except ResponseError:
+        return None
+
+
+def library(name: str) -> str:
+    return f"#!lua name={name}\nredis.register_function('f{name}', function(keys, args) return 1 end)"
+
+
+def test_a_library_is_on_every_primary(target: Target, ended: list[Move]) -> None:
+    """One that was there, one that came while it followed; one that was deleted meanwhile is nowhere."""
+    move = moving(target, "valkey-9.1")
+    ended.append(move)
+    client = move.source.client()
+    for name in ("one", "two"):
+        client.execute_command("FUNCTION", "LOAD", library(name))
+    process = move.begin()
+    move.wait_until(process, "ready")
+    assert target.libraries() == [{b"one", b"two"}] * 3
+    client.execute_command("FUNCTION", "LOAD", library("three"))
+    client.execute_command("FUNCTION", "DELETE", "one")
+    assert move.run("--cutover", "--yes").code == 0
+    move.assert_equal(move.output(process))
+    assert target.libraries() == [{b"two", b"three"}] * 3

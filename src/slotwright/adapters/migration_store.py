@@ -63,6 +63,18 @@ class MigrationStore:
         """For the process that holds the lock."""
         write_atomically(self.folder / "request", request.value)
 
+    def withdraw(self, request: Request) -> None:
+        """What was asked is wanted no more, if nobody has taken it yet."""
+        if self.requested() is request:
+            (self.folder / "request").unlink(missing_ok=True)
+
+    def requested(self) -> Request | None:
+        """What is asked, and was not taken yet."""
+        try:
+            return Request((self.folder / "request").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
     def take_request(self) -> Request | None:
         """What was asked since the last time."""
         path = self.folder / "request"

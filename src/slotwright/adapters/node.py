@@ -36,6 +36,7 @@ class RespConnection:
         self._wire = wire
         self._turn = asyncio.Lock()
         self._is_closed = False
+        self._owed = 0
 
     @property
     def address(self) -> Address:
@@ -69,11 +70,13 @@ class RespConnection:
     async def _exchange(self, commands: Sequence[Sequence[Argument]], timeout_s: float) -> list[Reply | ReplyError]:
         async def talk() -> list[Reply | ReplyError]:
             async with asyncio.timeout(timeout_s) as patience:
+                await self._take_owed()
+                self._owed = len(commands)
                 await self._wire.send_packed_command(self._packed(commands), check_health=False)
-                replies = [await self._read()]
+                replies = [await self._next()]
                 if len(commands) > 1:
                     patience.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT_S)
-                    replies += [await self._read() for _ in commands[1:]]
+                    replies += [await self._next() for _ in commands[1:]]
                 return replies
 
         return await self._in_turn(talk, timeout_s)
@@ -89,6 +92,7 @@ class RespConnection:
         found: list[Reply | ReplyError] = []
         try:
             async with asyncio.timeout(timeout_s) as patience:
+                await self._take_owed()
                 writer.write(request)
                 while len(found) < replies:
                     data = await reader.read(_CHUNK_BYTES)
@@ -141,6 +145,16 @@ class RespConnection:
 
     def _packed(self, commands: Sequence[Sequence[Argument]]) -> list[bytes]:
         return self._wire.pack_commands(cast("Any", commands))
+
+    async def _take_owed(self) -> None:
+        """Replies that somebody was cancelled over still come, and are not those of who asks next."""
+        while self._owed:
+            await self._next()
+
+    async def _next(self) -> Reply | ReplyError:
+        reply = await self._read()
+        self._owed -= 1
+        return reply
 
     async def _read(self) -> Reply | ReplyError:
         try:

@@ -19,7 +19,7 @@ from slotwright.adapters.migration_store import MigrationStore, known_migrations
 from slotwright.api.context import Context
 from slotwright.api.migration_ground import Ways, build_migrator, fences, open_ways
 from slotwright.api.migration_planning import make_plan, refuse_unfit
-from slotwright.api.source import find_source
+from slotwright.api.source import Source, find_source, open_source
 from slotwright.api.targets import find_target
 from slotwright.errors import InputError, OperatorInterruptError, PartialError, RefusedError, SlotwrightError
 from slotwright.model.comparison import Comparison, Verdict
@@ -38,6 +38,8 @@ from slotwright.model.migration_plan import MigrationPlan, MigrationWish
 from slotwright.operations.brake import Brake
 from slotwright.operations.compare import Comparer
 from slotwright.operations.migration.migrator import Migrator, Outcome
+from slotwright.operations.roster import Roster
+from slotwright.operations.side import Side
 
 AgreeToMigrate = Callable[[MigrationPlan], bool]
 AgreeToAbort = Callable[["Giving"], bool]
@@ -51,8 +53,8 @@ _STOP_S = 20.0
 @dataclass(frozen=True, slots=True)
 class MigrateWish:
     """What to move, and how. ``accepted`` are codes of serious findings that the operator takes upon himself;
-    ``sample_s`` how long to listen with MONITOR (0: not at all); ``reads_all``: the plan looks at every key. ``cuts_over``:
-    as soon as it is ready."""
+    ``sample_s`` how long to listen with MONITOR (0: not at all); ``reads_all``: the plan looks at every key.
+    ``cuts_over``: as soon as it is ready."""
 
     source: str
     target: str | None
@@ -68,7 +70,7 @@ class MigrateWish:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What a run came to. ``outcome`` None: it was stopped before the cutover, and can be gone on with."""
+    """What a run came to."""
 
     name: str
     migration: Migration
@@ -94,12 +96,18 @@ class Migrated:
 @dataclass(frozen=True, slots=True)
 class Giving:
     """What an abort is about to do. ``target_keys`` are all that the target has now; ``written``: how it differs from
-    the source since the cutover, None before it."""
+    the source since the cutover, None before it. ``target_trouble``: why the target can't be asked, "" where it can."""
 
     migration: Migration
     target_keys: int
     written: Comparison | None
     removes_copy: bool
+    target_trouble: str = ""
+
+    @property
+    def may_lose(self) -> bool:
+        """Whether something was written to the target alone, as far as is known."""
+        return bool(self.loses or (self.target_trouble and self.migration.phase is Phase.MOVED))
 
     @property
     def loses(self) -> int:
@@ -109,13 +117,15 @@ class Giving:
 
 @dataclass(frozen=True, slots=True)
 class Aborted:
-    """``was_fenced``: the source had refused writes; ``migration`` is as it was before."""
+    """``was_fenced``: the source had refused writes; ``migration`` is as it was before. ``target_trouble``: why the
+    target could not be asked."""
 
     migration: Migration
     was_fenced: bool
     target_keys: int
     written: Comparison | None
     removed_copy: bool
+    target_trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +165,23 @@ async def migrate(context: Context, wish: MigrateWish, agree: AgreeToMigrate | N
         )
         refuse_unfit(plan)
         if agree is not None and not agree(plan):
-            raise RefusedError("not confirmed", code="declined", left="nothing was changed")
+            raise _declined()
         migration = Migration(
             wish.source,
-            wish.target or target.name,
+            # To be found from any directory.
+            target.name if target.record is not None else wish.target or target.name,
             target.name,
             wish.user,
-            str(wish.password_file or ""),
+            str(wish.password_file.absolute()) if wish.password_file else "",
             wish.databases,
             wish.limits,
             Phase.COPY,
             context.clock.wall(),
         )
         with lock.hold(store.lock_path, "migrate", store.name):
+            known = store.read()
+            if known is not None and not known.is_over:
+                raise _begun(store, known)
             store.write(migration)
             return await _Run(context, ways, store, migration, plan, wish.cuts_over).go()
 
@@ -212,10 +226,14 @@ async def cut_over(context: Context, name: str | None) -> Seen | Migrated:
     store.ask(Request.CUTOVER)
     text = f"cut over {migration.name}"
     context.report(Began("ask", text))
-    while lock.is_held(store.lock_path):
-        status = store.read_status()
-        context.report(Moved("ask", status.words if status else ""))
-        await context.clock.sleep(_ASK_S)
+    try:
+        while lock.is_held(store.lock_path):
+            status = store.read_status()
+            context.report(Moved("ask", status.words if status else ""))
+            await context.clock.sleep(_ASK_S)
+    finally:
+        # Nobody is to be surprised by it later.
+        store.withdraw(Request.CUTOVER)
     seen = _seen(context, store.name)
     is_moved = seen.migration.phase is Phase.MOVED
     context.report(Ended("ask", text, is_moved))
@@ -238,40 +256,67 @@ async def abort_migration(
     ``removes_copy``.
 
     After the cutover both sides are compared first: keys that were written to the target since are not in the source,
-    and ``agree`` is told of them. Raises RefusedError (declined, target-written, locked).
+    and ``agree`` is told of them. A target that is away keeps nobody from getting the source back. Raises RefusedError
+    (declined, target-written, locked).
     """
     store, migration = find_migration(context, name)
     await _end_running(context, store)
     with lock.hold(store.lock_path, "migrate --abort", store.name):
-        async with _ways_of(context, migration) as ways:
-            was_fenced = bool(migration.read_only)
-            written = await _written_since(ways, migration) if migration.phase is Phase.MOVED else None
-            keys = sum((await ways.target_side.facts()).keys.values())
-            asked = Giving(migration, keys, written, removes_copy)
-            if agree is None and asked.loses:
-                raise RefusedError(
-                    f"{asked.loses:,} keys of {migration.target_name} are not in the source as they are there",
-                    code="target-written",
-                    where=migration.target_name,
-                    left="nothing was changed",
-                    hint="on a terminal the question names what is lost; without one: --accept lose-writes",
-                )
-            if agree is not None and not agree(asked):
-                raise RefusedError("not confirmed", code="declined", left="nothing was changed")
+        migration = store.read() or migration
+        async with _source_of(context, migration) as (roster, side):
+            giving = await _what_is_given_up(context, migration, removes_copy=removes_copy)
+            if agree is None and giving.may_lose:
+                raise _written(giving)
+            if agree is not None and not agree(giving):
+                raise _written(giving) if giving.may_lose else _declined()
             journal = context.open_journal(store.journal_path)
             journal.write({"phase": "intent", "step": "abort", "was": migration.phase.value})
             text = f"give {migration.source} back"
             context.report(Began("abort", text))
-            for fence in await fences(ways):
+            for fence in fences(roster, side, context.clock):
                 before = next((each for each in migration.read_only if each.address == str(fence.address)), None)
                 if before is not None:
                     await fence.allow(before)
             if removes_copy:
-                await _remove_copy(ways)
+                await _remove_copy(context, migration)
             store.write(replace(migration, phase=Phase.ABORTED, read_only=()))
             journal.write({"phase": "done", "step": "abort"})
             context.report(Ended("abort", text))
-            return Aborted(migration, was_fenced, keys, written, removes_copy)
+            was_fenced = bool(migration.read_only)
+            return Aborted(
+                migration, was_fenced, giving.target_keys, giving.written, removes_copy, giving.target_trouble
+            )
+
+
+async def _what_is_given_up(context: Context, migration: Migration, *, removes_copy: bool) -> Giving:
+    """A target that is away keeps nobody from getting the source back, but it can't be emptied."""
+    try:
+        async with _ways_of(context, migration) as ways:
+            written = await _written_since(ways, migration) if migration.phase is Phase.MOVED else None
+            return Giving(migration, sum((await ways.target_side.facts()).keys.values()), written, removes_copy)
+    except SlotwrightError as error:
+        if removes_copy or isinstance(error, OperatorInterruptError):
+            raise
+        return Giving(migration, 0, None, removes_copy, error.what)
+
+
+def _declined() -> RefusedError:
+    return RefusedError("not confirmed", code="declined", left="nothing was changed")
+
+
+def _written(giving: Giving) -> RefusedError:
+    name = giving.migration.target_name
+    what = f"{giving.loses:,} keys of {name} are not in the source as they are there"
+    if giving.target_trouble:
+        what = f"{name} can't be asked whether something was written to it since the cutover"
+    return RefusedError(
+        what,
+        code="target-written",
+        where=name,
+        seen=giving.target_trouble,
+        left="nothing was changed",
+        hint="on a terminal the question names what is lost; without one: --accept lose-writes",
+    )
 
 
 async def _end_running(context: Context, store: MigrationStore) -> None:
@@ -291,10 +336,11 @@ async def _written_since(ways: Ways, migration: Migration) -> Comparison:
     ).every_key()
 
 
-async def _remove_copy(ways: Ways) -> None:
-    for address in ways.target_side.servers:
-        connection = await ways.target_roster.connection(address)
-        await connection.call("FLUSHALL", timeout_s=120)
+async def _remove_copy(context: Context, migration: Migration) -> None:
+    async with _ways_of(context, migration) as ways:
+        for address in ways.target_side.servers:
+            connection = await ways.target_roster.connection(address)
+            await connection.call("FLUSHALL", timeout_s=120)
 
 
 def find_migration(context: Context, name: str | None) -> tuple[MigrationStore, Migration]:
@@ -318,10 +364,24 @@ def find_migration(context: Context, name: str | None) -> tuple[MigrationStore, 
 
 @asynccontextmanager
 async def _ways_of(context: Context, migration: Migration) -> AsyncIterator[Ways]:
-    password_file = Path(migration.password_file) if migration.password_file else None
-    source = find_source(context, migration.source, migration.user, password_file)
-    async with open_ways(context, source, find_target(context, migration.target)) as ways:
+    async with open_ways(context, _found_source(context, migration), find_target(context, migration.target)) as ways:
         yield ways
+
+
+@asynccontextmanager
+async def _source_of(context: Context, migration: Migration) -> AsyncIterator[tuple[Roster, Side]]:
+    """The source alone."""
+    source = _found_source(context, migration)
+    async with context.fleet(source.topology) as fleet:
+        source = await open_source(context, fleet, source)
+        dialer = source.dialer(fleet)
+        async with Roster(dialer) as roster, Side(source.name, dialer, (source.address,), context.clock) as side:
+            yield roster, side
+
+
+def _found_source(context: Context, migration: Migration) -> Source:
+    password_file = Path(migration.password_file) if migration.password_file else None
+    return find_source(context, migration.source, migration.user, password_file)
 
 
 def _stores(context: Context) -> list[MigrationStore]:
@@ -358,6 +418,7 @@ class _Run:
     migration: Migration
     plan: MigrationPlan | None
     cuts_over: bool
+    _is_stopped: bool = False
 
     async def go(self) -> Migrated:
         began = self.context.clock.now()
@@ -365,6 +426,9 @@ class _Run:
         journal.write({"phase": "intent", "step": "migrate", "source": self.migration.source})
         self.store.take_request()
         migrator = await build_migrator(self.ways, self.migration)
+        task = asyncio.current_task()
+        assert task is not None
+        stopping = asyncio.create_task(self._heed(task))
         telling = asyncio.create_task(self._tell(migrator))
         outcome: Outcome | None = None
         try:
@@ -374,11 +438,14 @@ class _Run:
                 outcome = await self._follow(migrator)
                 comparison = migrator.comparison or comparison
         except asyncio.CancelledError:
+            if self._is_stopped:
+                task.uncancel()
+                raise self._stopped(migrator) from None
             raise self._interrupted(migrator) from None
         finally:
-            telling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await telling
+            for each in (telling, stopping):
+                each.cancel()
+            await asyncio.gather(telling, stopping, return_exceptions=True)
             with contextlib.suppress(SlotwrightError):
                 self._keep(migrator, self.migration.phase)
         if outcome is not None and not outcome.wrong:
@@ -400,6 +467,24 @@ class _Run:
             self.context.clock.now() - began,
         )
 
+    async def _heed(self, task: asyncio.Task[object]) -> None:
+        """Another terminal wants an end, whatever we are at."""
+        while self.store.requested() is not Request.STOP:
+            await self.context.clock.sleep(_ASK_S)
+        self.store.take_request()
+        self._is_stopped = True
+        task.cancel()
+
+    def _stopped(self, migrator: Migrator) -> PartialError:
+        return PartialError(
+            f"{self.migration.name} was stopped from another terminal",
+            code="stopped",
+            where=self.store.name,
+            seen=migrator.words,
+            left="the source goes on as before; the copy stays in the target, as far as it was made",
+            hint="slotwright migrate --status says whether it was given up; if not, --resume goes on",
+        )
+
     def _interrupted(self, migrator: Migrator) -> OperatorInterruptError:
         is_closing = self.migration.phase is Phase.CLOSING
         left = (
@@ -412,35 +497,27 @@ class _Run:
             "interrupted", where=self.store.name, seen=migrator.words, left=left, hint=f"{hint}; --abort gives it up"
         )
 
-    async def _follow(self, migrator: Migrator) -> Outcome | None:
-        """Until somebody wants the cutover (its outcome) or the stop (None)."""
+    async def _follow(self, migrator: Migrator) -> Outcome:
+        """Until somebody wants the cutover; its outcome."""
         text = "ready: the target follows"
         self.context.report(Began("ready", text))
         while not self.cuts_over:
             await migrator.watch(_ASK_S)
-            request = self.store.take_request()
-            if request is Request.STOP:
-                self.context.report(Ended("ready", "stopped"))
-                return None
-            self.cuts_over = request is Request.CUTOVER
+            if self.store.requested() is Request.CUTOVER:
+                self.store.take_request()
+                self.cuts_over = True
             self.context.report(Moved("ready", self._words(migrator)))
             if migrator.is_shaken:
                 await migrator.prove()
             elif migrator.unproved > _TIDY_UNPROVED:
                 await migrator.recheck()
         self.context.report(Ended("ready", text))
-        if migrator.is_shaken:
-            await migrator.prove()
 
         def intend(before: tuple[ReadOnly, ...]) -> None:
-            self.migration = replace(self.migration, phase=Phase.CLOSING, read_only=before)
+            self.migration = replace(self.migration, phase=Phase.CLOSING if before else Phase.FOLLOW, read_only=before)
             self.store.write(self.migration)
 
-        outcome = await migrator.cut_over(intend)
-        if outcome.wrong:
-            self.migration = replace(self.migration, phase=Phase.FOLLOW, read_only=())
-            self.store.write(self.migration)
-        return outcome
+        return await migrator.cut_over(intend)
 
     def _words(self, migrator: Migrator) -> str:
         changes = sum(line.pump.progress.changes for line in migrator.lines)
@@ -450,14 +527,8 @@ class _Run:
         )
 
     def _keep(self, migrator: Migrator, phase: Phase) -> None:
-        keys = sum(line.expected_keys for line in migrator.lines)
         phase = self.migration.phase if self.migration.phase is Phase.CLOSING else phase
-        self.migration = replace(
-            self.migration,
-            phase=phase,
-            positions=migrator.positions or self.migration.positions,
-            source_keys=keys or self.migration.source_keys,
-        )
+        self.migration = replace(self.migration, phase=phase, positions=migrator.positions)
         self.store.write(self.migration)
 
     async def _tell(self, migrator: Migrator) -> None:

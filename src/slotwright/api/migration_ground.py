@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from slotwright.api.context import Context
 from slotwright.api.source import Source, open_source
 from slotwright.api.targets import Target, open_verifier
-from slotwright.errors import InputError
+from slotwright.errors import InputError, NodeUnreachableError
 from slotwright.model.comparison import Compared
 from slotwright.model.migration import DatabaseMap, Migration
 from slotwright.model.slots import key_slot
@@ -28,10 +28,12 @@ from slotwright.operations.side import Side
 from slotwright.operations.verify import Verifier
 from slotwright.planning.replay import Replayer
 from slotwright.planning.replay import Side as ReplaySide
-from slotwright.ports import Dialer, Fleet
+from slotwright.ports import Clock, Dialer, Fleet
 from slotwright.wire.command_table import parse_command_table
 from slotwright.wire.flavor import has_expire_time, has_functions
 from slotwright.wire.placing import Placing
+
+_RETRY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +129,9 @@ async def build_migrator(ways: Ways, migration: Migration) -> Migrator:
     )
 
 
-async def fences(ways: Ways) -> list[Fence]:
+def fences(roster: Roster, source: Side, clock: Clock) -> list[Fence]:
     """One for each server of the source."""
-    clock, version = ways.context.clock, ways.source_side.version
-    return [Fence(ways.source_roster, address, version, clock) for address in ways.source_side.servers]
+    return [Fence(roster, address, source.version, clock) for address in source.servers]
 
 
 async def _line(ways: Ways, migration: Migration, cluster: TargetCluster, address: Address, target: ReplaySide) -> Line:
@@ -141,6 +142,7 @@ async def _line(ways: Ways, migration: Migration, cluster: TargetCluster, addres
         ReplicaLink(ways.source_fleet.streams(ways.source.password, ways.source.username), address, version),
         ways.target_fleet.streams(ways.target.password, ""),
         cluster.look,
+        cluster.glance,
         ValueReader(ways.source_roster, address, has_expire_time=has_expire_time(version)),
         Guard(ways.source_roster, address, context.clock, migration.limits),
         context.clock,
@@ -150,9 +152,8 @@ async def _line(ways: Ways, migration: Migration, cluster: TargetCluster, addres
         await _skew_ms(ways, address),
     )
     position = next((each for each in migration.positions if each.address == str(address)), None)
-    return Line(
-        Pump(ground), Fence(ways.source_roster, address, version, context.clock), position, migration.source_keys
-    )
+    keys = position.keys if position is not None else 0
+    return Line(Pump(ground), Fence(ways.source_roster, address, version, context.clock), position, keys)
 
 
 async def _replay_side(roster: Roster, address: Address, side: Side) -> ReplaySide:
@@ -175,7 +176,15 @@ async def _take_functions(ways: Ways, cluster: TargetCluster, *, is_exact: bool)
     """Functions are not keys: no slot owns them, and a change of one is not in the comparison."""
     if not has_functions(ways.source_side.version):
         return 0
-    connection = await ways.source_roster.connection(ways.source_side.servers[0])
-    libraries = library_codes(await connection.call("FUNCTION", "LIST", "WITHCODE"))
-    payload = await connection.call("FUNCTION", "DUMP")
+    address = ways.source_side.servers[0]
+    while True:
+        try:
+            connection = await ways.source_roster.connection(address)
+            libraries = library_codes(await connection.call("FUNCTION", "LIST", "WITHCODE"))
+            payload = await connection.call("FUNCTION", "DUMP")
+            break
+        except NodeUnreachableError:
+            # Whoever follows it gives up in the end.
+            await ways.source_roster.drop(address)
+            await ways.context.clock.sleep(_RETRY_S)
     return await cluster.take_functions(libraries, payload if isinstance(payload, bytes) else None, is_exact=is_exact)

@@ -6,7 +6,6 @@ from slotwright.api.migration_ground import Ways
 from slotwright.errors import RefusedError
 from slotwright.model.command_sample import CommandSample
 from slotwright.model.events import Began, Ended, Moved
-from slotwright.model.findings import Severity
 from slotwright.model.migration_plan import MigrationPlan, MigrationWish
 from slotwright.operations.command_listening import listen
 from slotwright.operations.key_sampling import Pace
@@ -50,7 +49,7 @@ async def make_plan(
 
 def refuse_unfit(plan: MigrationPlan) -> None:
     """Raises RefusedError (migration-unfit) that names what stands in the way."""
-    serious = [found for found in plan.findings if found.severity is Severity.SERIOUS]
+    serious = plan.blockers
     if serious:
         first = serious[0]
         more = f" (and {len(serious) - 1} more)" if len(serious) > 1 else ""

@@ -108,12 +108,14 @@ class Request(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far the history of one server of the source was taken, to go on from there."""
+    """How far the history of one server of the source was taken, to go on from there. ``keys``: how many it had, as it
+    told last."""
 
     address: str
     replication_id: str
     offset: int
     database: int
+    keys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,6 @@ class Migration:
     began: float
     positions: tuple[Position, ...] = ()
     read_only: tuple[ReadOnly, ...] = ()
-    source_keys: int = 0
     moved_at: float = 0.0
 
     @property

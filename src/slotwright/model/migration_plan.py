@@ -84,7 +84,12 @@ class MigrationPlan:
     @property
     def is_refused(self) -> bool:
         """Something stands in its way: nothing is begun."""
-        return any(found.severity is Severity.SERIOUS for found in self.findings)
+        return bool(self.blockers)
+
+    @property
+    def blockers(self) -> tuple[Finding, ...]:
+        """What stands in its way."""
+        return tuple(found for found in self.findings if found.severity is Severity.SERIOUS)
 
     @property
     def copied_s(self) -> float:

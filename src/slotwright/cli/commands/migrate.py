@@ -276,5 +276,5 @@ def _abort(name: str | None, words: tuple[str, ...], yes: bool, remove_copy: boo
 
 def _losses(giving: Giving) -> list[str]:
     """The words that have to be typed, or given with --accept."""
-    words = [LOSE_WRITES] if giving.loses else []
+    words = [LOSE_WRITES] if giving.may_lose else []
     return [*words, REMOVE_COPY] if giving.removes_copy and giving.target_keys else words

@@ -34,7 +34,7 @@ def error_fields(error: SlotwrightError) -> dict[str, Any]:
         from slotwright.cli.views.json import finding_json, refusal_json
 
         fields["findings"] = [finding_json(found) for found in plan.blockers]
-        fields["refusals"] = [refusal_json(refusal) for refusal in plan.refusals]
+        fields["refusals"] = [refusal_json(refusal) for refusal in getattr(plan, "refusals", ())]
     return fields
 
 

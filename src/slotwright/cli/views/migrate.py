@@ -227,18 +227,22 @@ def show_giving(giving: Giving) -> None:
         if migration.read_only
         else "  1. the source stays as it is"
     )
-    if giving.removes_copy:
+    if giving.target_trouble:
+        out(f"  2. {migration.target_name} can't be asked, and stays as it is: {giving.target_trouble}")
+    elif giving.removes_copy:
         out(f"  2. {migration.target_name} is emptied: {giving.target_keys:,} keys")
     else:
         out(f"  2. the copy stays in {migration.target_name} ({giving.target_keys:,} keys), and gets old")
     if giving.written is None:
+        if giving.may_lose:
+            out(*wrapped(paint("risk", "warn"), "what was written to it since the cutover is not in the source", 2))
         return
     if not giving.loses:
         out("  nothing was written to the target since the cutover: nothing is lost")
         return
     risk = (
-        f"{giving.loses:,} keys differ: they were written to the target since the cutover, and the source does not have "
-        "them like that"
+        f"{giving.loses:,} keys differ: they were written to the target since the cutover, and the source does not "
+        "have them like that"
     )
     out(*wrapped(paint("risk", "warn"), risk, 2))
     rows = [(repr(each.named[1])[2:-1][:50], each.words or each.verdict.value) for each in giving.written.examples[:10]]
@@ -252,6 +256,8 @@ def show_aborted(done: Aborted) -> None:
     fenced = "takes writes again, as before" if done.was_fenced else "was never changed"
     out(f"  source    {migration.source} {fenced}; nothing of it is lost")
     kept = "was emptied" if done.removed_copy else f"keeps the copy ({done.target_keys:,} keys)"
+    if done.target_trouble:
+        kept = f"was not asked: {done.target_trouble}"
     out(f"  target    {migration.target_name} {kept}")
     if done.written is not None and done.written.count(Verdict.DIFFERENT):
         out(f"  written   {done.written.count(Verdict.DIFFERENT):,} keys were written to the target after the cutover")
@@ -266,5 +272,6 @@ def aborted_json(done: Aborted) -> dict[str, Any]:
         "source_was_fenced": done.was_fenced,
         "target_keys": done.target_keys,
         "removed_copy": done.removed_copy,
+        "target_trouble": done.target_trouble or None,
         "written_since": None if done.written is None else done.written.count(Verdict.DIFFERENT),
     }

@@ -82,7 +82,10 @@ class Holding:
             self._floors = {named: floor for named, floor in self._floors.items() if floor > offset}
 
     def emptied(self, offset: int) -> None:
-        """The target was emptied by a change at ``offset``: values that were read after it are gone with the rest."""
+        """The target was emptied by a change at ``offset``: values that were read after it are gone with the rest, and
+        those that are being read may be from before it."""
+        for held in self._held.values():
+            held.last_change = max(held.last_change, offset)
         for named in [named for named, floor in self._floors.items() if floor > offset]:
             self.hold(named, offset)
 

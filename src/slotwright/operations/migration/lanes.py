@@ -103,7 +103,8 @@ class _Lane:
 
 
 class Lanes:
-    """All lanes. ``box_of`` gives the outbox of a slot's primary; it is a new list whenever the owners changed."""
+    """All lanes. ``box_of`` gives the outbox of a slot's primary; it is a new list whenever the owners changed.
+    ``owners`` are those that were connected to last."""
 
     def __init__(self, streams: StreamDialer, refused: Refused) -> None:
         self._streams = streams
@@ -111,6 +112,8 @@ class Lanes:
         self._lanes: list[_Lane] = []
         self._progress = asyncio.Event()
         self._trouble: str = ""
+        self._is_troubled = asyncio.Event()
+        self.owners: frozenset[tuple[Address, SlotSet]] = frozenset()
         self._limbo = Outbox(Address("", 0))
         self.box_of = [self._limbo] * SLOT_COUNT
 
@@ -138,8 +141,10 @@ class Lanes:
         """Connect to all owners, which have to own every slot. Raises what dialling raises."""
         await self.close()
         self._trouble = ""
+        self._is_troubled.clear()
         boxes: list[Outbox | None] = [None] * SLOT_COUNT
         found = list(owners)
+        self.owners = frozenset(found)
         streams = await asyncio.gather(
             *(self._streams.open(address, timeout_s=5.0) for address, _ in found), return_exceptions=True
         )
@@ -185,6 +190,10 @@ class Lanes:
                 async with asyncio.timeout(_PATIENCE_S):
                     await lane.stream.drain()
                 return
+
+    async def until_trouble(self) -> None:
+        """Wait until they have to be opened again."""
+        await self._is_troubled.wait()
 
     async def settle(self) -> None:
         """Wait until everything is answered, or there is trouble."""
@@ -233,4 +242,5 @@ class Lanes:
 
     def _give_up(self, why: str) -> None:
         self._trouble = self._trouble or why
+        self._is_troubled.set()
         self._progress.set()

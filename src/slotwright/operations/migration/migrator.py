@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -20,10 +20,11 @@ from slotwright.model.migration import Named, Pause, Position, ReadOnly
 from slotwright.model.topology import Address
 from slotwright.operations.migration.fence import Fence
 from slotwright.operations.migration.link import SOURCE_LOST
-from slotwright.operations.migration.pump import Pump
+from slotwright.operations.migration.pump import NOT_FOLLOWED, Pump
 from slotwright.operations.migration.values import source_offset
 from slotwright.operations.roster import Roster
-from slotwright.ports import Clock
+from slotwright.operations.side import together
+from slotwright.ports import Clock, ReplyError
 from slotwright.wire.info import count_keys, parse_info
 
 Result = TypeVar("Result")
@@ -34,7 +35,10 @@ _SMALL_LAG_BYTES = 64 * 1024
 _FEW_UNPROVED = 200
 _BATCH = 5000
 _ROUNDS = 5
-_DRAIN_S = 60.0
+_DRAIN_S = 10.0
+_MOST_HELD_S = 30.0
+_LOOK_S = 2.0
+_MOST_COPIES = 3
 _PATIENCE_S = 2.0
 _FEW_HELD = 100
 _SOURCE_PATIENCE_S = 300.0
@@ -55,17 +59,36 @@ class Prover(Protocol):
 
 @dataclass(slots=True)
 class Line:
-    """One server of the source: its pump and its fence, and how many keys it said that it has."""
+    """One server of the source: its pump and its fence, and how many keys it said that it has. ``position`` is where an
+    earlier run was, then where this one attached; ``is_lost``: nothing can be gone on with from there. ``copies``: how
+    often its snapshot was taken since the target last caught up."""
 
     pump: Pump
     fence: Fence
     position: Position | None = None
     expected_keys: int = 0
+    is_lost: bool = False
+    copies: int = 0
+    _known: Position | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._known = self.position
 
     @property
     def address(self) -> Address:
         """The server's."""
         return self.fence.address
+
+    @property
+    def kept(self) -> Position | None:
+        """Where a later run may go on from: not within a copy, of which a part would be missing."""
+        if self.is_lost:
+            return None
+        if not self.pump.is_copied or self.position is None:
+            return self._known
+        pump, history = self.pump, self.position.replication_id
+        self._known = Position(str(self.address), history, pump.offset, pump.database, self.expected_keys)
+        return self._known
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +141,7 @@ class Migrator:
                 self._works += [
                     asyncio.create_task(self._follow(line)),
                     asyncio.create_task(line.pump.ground.guard.watch()),
+                    asyncio.create_task(self._look_after(line)),
                 ]
             yield self
         finally:
@@ -131,16 +155,17 @@ class Migrator:
     @property
     def positions(self) -> tuple[Position, ...]:
         """Where to go on from."""
-        return tuple(
-            Position(str(line.address), line.position.replication_id, line.pump.offset, line.pump.database)
-            for line in self.lines
-            if line.position is not None
-        )
+        return tuple(kept for line in self.lines if (kept := line.kept) is not None)
 
     @property
     def is_shaken(self) -> bool:
         """Whether something happened after which only a comparison of everything tells."""
         return any(line.pump.is_shaken for line in self.lines)
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether the target has to be proved anew, or what is sent to it does not arrive just now."""
+        return self.is_shaken or any(line.pump.lanes.trouble or not line.pump.is_copied for line in self.lines)
 
     @property
     def held(self) -> int:
@@ -163,10 +188,13 @@ class Migrator:
         self.report(Began("follow", "catch up with what changed meanwhile"))
         while True:
             lag = await self.lag()
-            if lag <= _SMALL_LAG_BYTES and self.held <= _FEW_HELD:
+            is_copied = all(line.pump.is_copied and not line.pump.lanes.trouble for line in self.lines)
+            if is_copied and lag <= _SMALL_LAG_BYTES and self.held <= _FEW_HELD:
                 break
             self.report(Moved("follow", f"catch up: {lag:,} bytes behind, {self.held:,} keys to carry by value"))
             await self._breathe(_SHOWN_S)
+        for line in self.lines:
+            line.copies = 0
         changes = sum(line.pump.progress.changes for line in self.lines)
         self.report(Ended("follow", f"caught up: {changes:,} changes followed"))
 
@@ -176,7 +204,7 @@ class Migrator:
         for _ in range(_ROUNDS):
             await self.catch_up()
             self.words = "comparing everything"
-            self.libraries = await self.sync_functions()
+            self.libraries = await self._watched(self.sync_functions())
             for line in self.lines:
                 line.pump.unproved, line.pump.is_shaken = set(), False
                 line.pump.holding.forgive(list(line.pump.holding.failed))
@@ -219,43 +247,81 @@ class Migrator:
                 self._suspect(found)
 
     async def cut_over(self, intend: Callable[[tuple[ReadOnly, ...]], None]) -> Outcome:
-        """Fence the source, drain, prove what is left, and make the source read-only. ``intend`` keeps what will be
-        undone by an abort, before it is done.
+        """Fence the source, drain, prove what is left, and make the source read-only. ``intend`` keeps what an abort
+        will have to undo, before it is done, and () where it was undone.
 
-        Where a key differs in the end, the source is given back. Raises what the servers raise; the fence falls by
-        itself then.
+        Where a key differs in the end, the source is given back. Where something upset the target meanwhile, the source
+        goes on, everything is proved again, and the cutover is tried again. Raises what the servers raise, and
+        PartialError (``not-proved``, ``not-drained``).
         """
-        await self.recheck()
+        for _ in range(_ROUNDS):
+            if self.is_unsettled:
+                await self.prove()
+            await self.recheck()
+            outcome = await self._close(intend)
+            if outcome is not None:
+                return outcome
+            self.report(Warned("something upset the target during the cutover; the source goes on, and all is proved"))
+        raise PartialError(
+            f"something upset the target during {_ROUNDS} cutovers",
+            code="not-proved",
+            left="writes on the source go on; nothing was cut over",
+            hint="slotwright check says what is wrong with the target; then slotwright migrate --resume",
+        )
+
+    async def _close(self, intend: Callable[[tuple[ReadOnly, ...]], None]) -> Outcome | None:
+        """One try; None where something upset the target."""
         before = self.before or tuple([await line.fence.before() for line in self.lines])
-        if not all(line.fence.can_hold for line in self.lines):
+        is_refusing = bool(self.before) or not all(line.fence.can_hold for line in self.lines)
+        if is_refusing:
             intend(before)
         self.words = "cutting over"
         self.report(Began("fence", "hold writes on the source"))
         started = self.clock.now()
         is_done = False
         try:
-            await self._fence()
-            await self._drain()
-            drained = self.clock.now() - started
-            rechecked = self.unproved
-            wrong = await self.recheck(0)
-            self.libraries = await self.sync_functions()
-            keys = sum([await self._keys(line) for line in self.lines])
-            found = await self.count_target()
-            proved = self.clock.now() - started
-            if not wrong:
-                intend(before)
-                await asyncio.gather(*(line.fence.refuse() for line in self.lines))
-                is_done = True
+            async with asyncio.timeout(_MOST_HELD_S):
+                await self._fence()
+                if not await self._drain():
+                    return None
+                drained = self.clock.now() - started
+                rechecked = self.unproved
+                wrong = await self.recheck(0)
+                self.libraries = await self._watched(self.sync_functions())
+                await asyncio.gather(*(line.pump.look_again() for line in self.lines))
+                keys = sum([await self._keys(line) for line in self.lines])
+                found = await self.count_target()
+                proved = self.clock.now() - started
+                if not wrong and not self.is_unsettled:
+                    intend(before)
+                    is_refusing = True
+                    await asyncio.gather(*(line.fence.refuse() for line in self.lines))
+                    # Should holding have ended too early, then what came in between counts as well.
+                    if not await self._drain():
+                        return None
+                    wrong = await self.recheck(0)
+                    is_done = not wrong and not self.is_unsettled
+            if not is_done and not wrong:
+                return None
+        except TimeoutError:
+            raise self._not_drained(f"what was left was not proved within {_MOST_HELD_S:.0f} s") from None
         finally:
-            for line, each in zip(self.lines, before, strict=True):
-                if not is_done and not line.fence.can_hold:
-                    await line.fence.allow(each)
+            if is_refusing and not is_done:
+                await self._give_back(before)
+                intend(())
+            for line in self.lines:
                 await line.fence.release()
             total = self.clock.now() - started
             text = f"writes on the source were held for {total * 1000:,.0f} ms"
             self.report(Ended("fence", text, is_done))
         return Outcome(Pause(self.lines[0].fence.how, drained, proved, total), wrong, rechecked, keys, found)
+
+    async def _give_back(self, before: Sequence[ReadOnly]) -> None:
+        by_address = {each.address: each for each in before}
+        for line in self.lines:
+            if str(line.address) in by_address:
+                await line.fence.allow(by_address[str(line.address)])
+        self.before = ()
 
     async def watch(self, seconds: float) -> None:
         """Go on following for a moment. Raises what ended it."""
@@ -264,7 +330,21 @@ class Migrator:
     async def _attach(self) -> None:
         for line in self.lines:
             await line.pump.open()
-        await asyncio.gather(*(self._attach_one(line) for line in self.lines))
+        await together([self._attach_first(line) for line in self.lines])
+
+    async def _attach_first(self, line: Line) -> None:
+        """A source that does not take us ends it; one that hangs up later is attached to again."""
+        try:
+            await self._attach_one(line)
+        except NodeUnreachableError as error:
+            if error.code != SOURCE_LOST or line.position is None:
+                raise
+            self._warn(line, error)
+            await self._attach_again(line, error)
+
+    def _warn(self, line: Line, error: NodeUnreachableError) -> None:
+        self.words = f"{line.address} hung up; attaching again"
+        self.report(Warned(f"the source ended the replication; attaching again. {error.seen}", error.where))
 
     async def _follow(self, line: Line) -> None:
         """Follow; a source that hung up is attached to again. In one process that is exact: it goes on where it was."""
@@ -274,9 +354,28 @@ class Migrator:
             except NodeUnreachableError as error:
                 if error.code != SOURCE_LOST:
                     raise
-                self.words = f"{line.address} hung up; attaching again"
-                self.report(Warned(f"the source ended the replication; attaching again. {error.seen}", error.where))
+                self._warn(line, error)
                 await self._attach_again(line, error)
+            except PartialError as error:
+                # Gone on with from here, it would come to the same again.
+                line.is_lost = line.is_lost or error.code == NOT_FOLLOWED
+                raise
+
+    async def _look_after(self, line: Line) -> None:
+        """What nobody tells: that slots have other owners, and how many keys the source has."""
+        while True:
+            await self.clock.sleep(_LOOK_S)
+            await line.pump.look_again()
+            with suppress(ServerError, ReplyError):
+                await self._count(line)
+
+    async def _count(self, line: Line) -> None:
+        """Of the source that we follow: one that came back empty has another history."""
+        connection = await self.roster.connection(line.address)
+        reply = await connection.call("INFO")
+        info = parse_info(reply.decode(errors="replace") if isinstance(reply, bytes) else "")
+        if line.position is not None and info.get("master_replid") == line.position.replication_id:
+            line.expected_keys = max(count_keys(info), 1)
 
     async def _attach_again(self, line: Line, error: NodeUnreachableError) -> None:
         deadline = self.clock.now() + _SOURCE_PATIENCE_S
@@ -301,22 +400,38 @@ class Migrator:
     async def _attach_one(self, line: Line) -> None:
         pump, known = line.pump, line.position
         link = pump.ground.link
-        history, offset = (known.replication_id, pump.offset or known.offset) if known is not None else ("", 0)
+        history, offset = "", 0
+        if known is not None and (pump.is_copied or not pump.offset):
+            history, offset = known.replication_id, pump.offset or known.offset
         attached = await link.attach(history, offset)
         if attached.is_full and known is not None:
             await self._refuse_emptied(line)
         line.position = Position(str(line.address), attached.replication_id, attached.offset, 0)
         if attached.is_full:
-            pump.offset = attached.offset
-            # What a copy before this one left behind shows when everything is compared.
-            pump.is_shaken = True
+            pump.offset, pump.is_copied = attached.offset, False
             self.was_copied = True
+            self._count_copy(line)
             await self._copy(line)
+            # What a copy before this one left behind shows when everything is compared, from now on.
+            pump.is_shaken = True
         elif not pump.offset:
             # How much of what follows was done by the run before is not known: a comparison of everything tells.
             assert known is not None
-            pump.offset, pump.database, pump.is_shaken = attached.offset, known.database, True
+            pump.offset, pump.database = attached.offset, known.database
+            pump.is_shaken = pump.is_copied = True
             pump.progress.copied_s = pump.progress.copied_s or _POLL_S
+
+    def _count_copy(self, line: Line) -> None:
+        line.copies += 1
+        if line.copies > _MOST_COPIES:
+            raise PartialError(
+                f"{line.address} ended the replication {_MOST_COPIES} times before the target had caught up",
+                code="copy-cut",
+                where=str(line.address),
+                left="the source is as it was; the copy in the target is not complete",
+                hint="its log says why. Where it names output buffer limits: CONFIG SET client-output-buffer-limit "
+                "'replica 0 0 0' on it until the move is done, or a higher --pace; then slotwright migrate --resume",
+            )
 
     async def _refuse_emptied(self, line: Line) -> None:
         """A source that lost its data meanwhile must not empty the copy as well."""
@@ -328,8 +443,8 @@ class Migrator:
                 code="source-lost-data",
                 where=str(line.address),
                 left="the copy in the target was left as it was, and may be the only one",
-                hint="bring the source's data back, then slotwright migrate --resume; or give up and keep the copy: "
-                "slotwright migrate --abort --keep-copy",
+                hint="bring the source's data back, then slotwright migrate --resume; or slotwright migrate --abort, "
+                "which keeps the copy",
             )
 
     async def _copy(self, line: Line) -> None:
@@ -376,21 +491,28 @@ class Migrator:
         for line in self.lines:
             await (line.fence.hold() if line.fence.can_hold else line.fence.refuse())
 
-    async def _drain(self) -> None:
-        """Until all that the source did before the fence was answered for by the target."""
+    async def _drain(self) -> bool:
+        """Until all that the source did before the fence was answered for by the target; False where something upset
+        that: nobody is to wait for it."""
         deadline = self.clock.now() + _DRAIN_S
         # Twice: the offset stands still now, but for the pings that a source sends its replicas.
         for _ in range(2):
             goals = await self._offsets()
             while not (self._has_taken(goals) and all(line.pump.is_drained for line in self.lines)):
+                if self.is_unsettled:
+                    return False
                 if self.clock.now() > deadline:
-                    raise PartialError(
-                        f"the target did not take what was left within {_DRAIN_S:.0f} s",
-                        code="not-drained",
-                        left="writes on the source go on; nothing was cut over",
-                        hint="slotwright migrate --status shows the lag; slotwright migrate --cutover tries again",
-                    )
+                    raise self._not_drained(f"the target did not take what was left within {_DRAIN_S:.0f} s")
                 await self._breathe(_POLL_S)
+        return not self.is_unsettled
+
+    def _not_drained(self, what: str) -> PartialError:
+        return PartialError(
+            what,
+            code="not-drained",
+            left="writes on the source go on; nothing was cut over",
+            hint="slotwright migrate --status shows the lag; slotwright migrate --cutover tries again",
+        )
 
     async def _taken(self) -> None:
         """Until what the source has done by now was taken; under load there is always something on its way."""
@@ -410,10 +532,17 @@ class Migrator:
                 await self._breathe(_RETRY_S)
 
     def _has_taken(self, goals: Sequence[int]) -> bool:
-        return all(line.pump.offset >= goal for line, goal in zip(self.lines, goals, strict=True))
+        return all(
+            line.pump.is_copied and line.pump.offset >= goal for line, goal in zip(self.lines, goals, strict=True)
+        )
 
     async def _keys(self, line: Line) -> int:
-        reply = await (await self.roster.connection(line.address)).call("INFO", "keyspace")
+        connection = await self.roster.connection(line.address)
+        try:
+            reply = await connection.call("INFO", "keyspace")
+        except ServerError:
+            await self.roster.drop(line.address)
+            raise
         return count_keys(parse_info(reply.decode(errors="replace") if isinstance(reply, bytes) else ""))
 
     async def _breathe(self, seconds: float) -> None:

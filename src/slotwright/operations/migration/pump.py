@@ -43,7 +43,10 @@ from slotwright.wire.rdb import RdbWalker
 from slotwright.wire.replication import CommandStream, pack
 
 Owners = Callable[[], Awaitable[Sequence[tuple[Address, SlotSet]]]]
-"""The target's primaries with their slots as they are now; waits for a failover to end. Raises ServerError."""
+"""The target's primaries with their slots. Raises ServerError."""
+
+NOT_FOLLOWED = "not-followed"
+"""The code of the error for what a source did that can't be followed: only a new copy helps."""
 
 _SLICE_BYTES = 64 * 1024
 _ACKNOWLEDGE_S = 1.0
@@ -52,11 +55,13 @@ _SILENCE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a pump stands on. ``skew_ms``: the source's clock minus ours."""
+    """What a pump stands on. ``owners`` waits for a failover to end, ``glance`` says what is seen now. ``skew_ms``: the
+    source's clock minus ours."""
 
     link: ReplicaLink
     streams: StreamDialer
     owners: Owners
+    glance: Owners
     values: ValueReader
     guard: Guard
     clock: Clock
@@ -70,9 +75,11 @@ class Ground:
 class Pump:
     """``offset`` is how far the source's history was taken: all of it up to there is sent, or held.
 
-    ``unproved``, where it is not None, gathers the keys that were changed since it was set: what was proved of them
-    before holds no more. ``is_shaken``: something may have lost what a primary had acknowledged, or changed the target
-    as a whole; only a comparison of everything tells. ``problems`` are for people.
+    ``is_copied``: the snapshot is in, so that ``offset`` says something. ``unproved``, where it is not None, gathers
+    the keys that were changed since it was set: what was proved of them before holds no more. ``is_shaken``: something
+    may have lost what a primary had acknowledged, or changed the target as a whole; only a comparison of everything
+    tells.
+    ``problems`` are for people.
     """
 
     ground: Ground
@@ -81,12 +88,14 @@ class Pump:
     database: int = 0
     unproved: set[Named] | None = None
     is_shaken: bool = False
+    is_copied: bool = False
     has_new_functions: bool = False
     problems: list[str] = field(default_factory=list)
     holding: Holding = field(init=False)
     lanes: Lanes = field(init=False)
     _rest: bytes = b""
     _replayer: Replayer | None = None
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.ground.streams, self._refused)
@@ -110,6 +119,7 @@ class Pump:
         """All keys of the snapshot that the link is about to give. Ends when every one is answered for, or held."""
         link, guard, clock = self.ground.link, self.ground.guard, self.ground.clock
         self.progress, self._replayer, self._rest = Progress(), None, b""
+        self.is_copied = False
         self.holding.restart()
         body = await link.snapshot()
         began = clock.now()
@@ -135,6 +145,7 @@ class Pump:
             for each in asides:
                 each.cancel()
         self.progress.copied_s = clock.now() - began
+        self.is_copied = True
 
     def _place(self, walker: RdbWalker, data: bytes) -> None:
         """The inner loop: each key of the snapshot into the outbox of its slot's primary."""
@@ -164,10 +175,8 @@ class Pump:
         """Each later change, until cancelled. Raises what ends the link (``source-lost``), PartialError
         (``not-followed``) for what the source did that can't be followed, and what keeps the target from taking
         anything."""
-        works = [
-            asyncio.create_task(work)
-            for work in (self._read_on(), self._stay_alive(), self._watch_lanes(), self.holding.work())
-        ]
+        parts = (self._read_on(), self._stay_alive(), self.holding.work(), self._mend_lanes(), self._watch_lanes())
+        works = [asyncio.create_task(part) for part in parts]
         try:
             done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
             for each in done:
@@ -183,6 +192,8 @@ class Pump:
         replayer = self._replayer = self._replayer or ground.make_replayer(self.database)
         data, self._rest = self._rest, b""
         while True:
+            # None are there while they are made anew.
+            await self._reopen()
             now_ms = int(ground.clock.wall() * 1000) + ground.skew_ms
             for end, arguments in self._changes(stream, data):
                 database = replayer.database
@@ -284,20 +295,42 @@ class Pump:
         self._note(named)
         self.holding.hold(named, self.offset, line)
 
+    async def look_again(self) -> None:
+        """New lanes where owners are others than we send to: a primary that hung is one no more, and may not say so."""
+        if self._opening.locked():
+            return
+        known, box_of = self.lanes.owners, self.lanes.box_of
+        for address, slots in await self.ground.glance():
+            if (address, slots) not in known and any(box_of[slot].address != address for slot in slots):
+                # Who is not seen just now is no reason: its connection tells more.
+                self.lanes.doubt(f"{address} has other slots now")
+                return
+
     async def _send_out(self) -> None:
         """Everything on its way, and no primary too far behind. Where owners changed or were lost: new lanes."""
         self.lanes.flush()
         await self.lanes.room()
-        while self.lanes.trouble:
-            self.is_shaken = True
-            await self.lanes.close()
-            owners = await self.ground.owners()
-            try:
-                await self.lanes.open(owners)
-            except ServerError:
-                # It went away again just now; looking for owners waits for it.
-                await self.ground.clock.sleep(0.2)
-                self.lanes.doubt("an owner could not be reached")
+        if self.lanes.trouble:
+            await self._reopen()
+
+    async def _mend_lanes(self) -> None:
+        """Also where nothing is to be sent just now."""
+        while True:
+            await self.lanes.until_trouble()
+            await self._reopen()
+
+    async def _reopen(self) -> None:
+        async with self._opening:
+            while self.lanes.trouble:
+                self.is_shaken = True
+                await self.lanes.close()
+                owners = await self.ground.owners()
+                try:
+                    await self.lanes.open(owners)
+                except ServerError:
+                    # It went away again just now; looking for owners waits for it.
+                    await self.ground.clock.sleep(0.2)
+                    self.lanes.doubt("an owner could not be reached")
 
     async def _watch_lanes(self) -> None:
         """A primary whose host was cut off is silent, and its connection lasts as long as TCP tries, which is many
@@ -332,7 +365,7 @@ class Pump:
     def _not_followed(self, what: str) -> PartialError:
         return PartialError(
             f"{what}, and that can't be followed key by key",
-            code="not-followed",
+            code=NOT_FOLLOWED,
             where=str(self.ground.link.address),
             left="the source is as it was; the target has a copy that is not up to date any more",
             hint="slotwright migrate --resume copies again; see that it is not done again meanwhile",

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from slotwright.errors import PartialError, ServerError
+from slotwright.errors import NodeUnreachableError, PartialError, ServerError
 from slotwright.model.cluster import Role, ServerVersion
 from slotwright.model.events import Report, Warned
 from slotwright.model.slots import SLOT_COUNT, SlotSet
 from slotwright.model.topology import Address
+from slotwright.operations.side import together
 from slotwright.operations.verify import Verifier
 from slotwright.ports import Clock, Reply, ReplyError
 from slotwright.wire.flavor import has_functions
 from slotwright.wire.info import count_keys, parse_info
 from slotwright.wire.placing import Placing
+
+Value = TypeVar("Value")
 
 _PATIENCE_S = 180.0
 _LOOK_S = 1.0
@@ -40,7 +43,7 @@ class TargetCluster:
         deadline = self.clock.now() + _PATIENCE_S
         is_told = False
         while True:
-            owners = await self._look()
+            owners = await self.glance()
             if sum(len(slots) for _, slots in owners) == SLOT_COUNT:
                 self.owners = tuple(owners)
                 return self.owners
@@ -57,7 +60,8 @@ class TargetCluster:
                 )
             await self.clock.sleep(_RETRY_S)
 
-    async def _look(self) -> list[tuple[Address, SlotSet]]:
+    async def glance(self) -> list[tuple[Address, SlotSet]]:
+        """The primaries as they are seen now, with those of their slots that are served."""
         try:
             survey = (await self.verifier.look(with_canaries=False, timeout_s=_LOOK_S)).survey
         except ServerError:
@@ -70,7 +74,9 @@ class TargetCluster:
 
     async def count(self) -> int:
         """Keys on all primaries."""
-        texts = await asyncio.gather(*(self.ask(address, "INFO", "keyspace") for address, _ in self.owners))
+        texts = await self._patiently(
+            lambda: together([self.ask(address, "INFO", "keyspace") for address, _ in self.owners])
+        )
         return sum(count_keys(parse_info(_text(text))) for text in texts)
 
     async def ask(self, address: Address, *words: str | bytes | int) -> Reply:
@@ -97,6 +103,14 @@ class TargetCluster:
                 where=self.verifier.name,
                 hint="a newer server version for the cluster, or scripts (EVAL) instead of functions",
             )
+        await self._patiently(lambda: self._take(libraries, payload, is_exact=is_exact))
+        return len(libraries)
+
+    async def functions(self, address: Address) -> list[bytes]:
+        """The code of each library of one node."""
+        return library_codes(await self.ask(address, "FUNCTION", "LIST", "WITHCODE"))
+
+    async def _take(self, libraries: Sequence[bytes], payload: bytes | None, *, is_exact: bool) -> None:
         wanted = {*libraries}
         for address, _ in self.owners:
             there = {*await self.functions(address)}
@@ -114,11 +128,14 @@ class TargetCluster:
                     where=str(address),
                     seen=str(error),
                 ) from error
-        return len(libraries)
 
-    async def functions(self, address: Address) -> list[bytes]:
-        """The code of each library of one node."""
-        return library_codes(await self.ask(address, "FUNCTION", "LIST", "WITHCODE"))
+    async def _patiently(self, work: Callable[[], Awaitable[Value]]) -> Value:
+        """``work`` on all owners; once more when one of them has gone meanwhile."""
+        try:
+            return await work()
+        except NodeUnreachableError:
+            await self.look()
+            return await work()
 
 
 def library_codes(reply: Reply) -> list[bytes]:
