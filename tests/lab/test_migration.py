@@ -354,6 +354,8 @@ def test_a_host_that_is_cut_off_while_changes_are_followed(patient: Patient, tmp
 def test_killed_while_it_follows_it_goes_on_and_ends_equal(patient: Patient, tmp_path: Path) -> None:
     as_planned(patient)
     with moving(patient, tmp_path, FEW) as (move, ledger):
+        # 1 MB of history, which is the default, is written while nobody follows.
+        move.source.client().execute_command("CONFIG", "SET", "repl-backlog-size", 64 * 1024 * 1024)
         process = move.begin()
         move.wait_until_ready(process)
         process.send_signal(signal.SIGKILL)
