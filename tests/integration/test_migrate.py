@@ -157,7 +157,7 @@ def test_stopped_and_gone_on_with(target: Target, ended: list[Move], phase: str)
         assert (done.code, done.error["code"]) == (130, "interrupted"), done
         assert not move.seen()["running"]
         wait_for_writes(ledger)
-        move.assert_equal(move.output(move.resume("--cutover")))
+        move.assert_equal(move.output(move.resume("--cutover", "--pace", "0")))
         wait_for_target(ledger)
         move.assert_whole(ledger)
 

@@ -186,8 +186,15 @@ async def migrate(context: Context, wish: MigrateWish, agree: AgreeToMigrate | N
             return await _Run(context, ways, store, migration, plan, wish.cuts_over).go()
 
 
-async def resume_migration(context: Context, name: str | None, *, cuts_over: bool = False) -> Migrated:
-    """Go on with a migration that was cut or stopped; ``cuts_over``: as soon as it is ready.
+async def resume_migration(
+    context: Context,
+    name: str | None,
+    *,
+    cuts_over: bool = False,
+    limits: Callable[[Limits], Limits] = lambda limits: limits,
+) -> Migrated:
+    """Go on with a migration that was cut or stopped; ``cuts_over``: as soon as it is ready. ``limits`` says which hold
+    from now on, given those that did.
 
     Raises InputError where there is none to go on with, RefusedError (locked) where a process does it already.
     """
@@ -200,6 +207,8 @@ async def resume_migration(context: Context, name: str | None, *, cuts_over: boo
             hint="slotwright migrate --abort gives the source back, and says what that would lose",
         )
     with lock.hold(store.lock_path, "migrate --resume", store.name):
+        migration = store.read() or migration
+        migration = replace(migration, limits=limits(migration.limits))
         async with _ways_of(context, migration) as ways:
             return await _Run(context, ways, store, migration, None, cuts_over).go()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from slotwright.api.context import Context
     from slotwright.api.migrating import AgreeToAbort, AgreeToMigrate, Giving, Migrated, MigrateWish, Seen
     from slotwright.cli.views.progress import Progress
+    from slotwright.model.migration import Limits
     from slotwright.model.migration_plan import MigrationPlan
 
 LOSE_WRITES = "lose-writes"
@@ -69,11 +72,16 @@ The source's password: the variable SOURCE_PASSWORD, --source-password-file, or 
 @click.option(
     "--limit",
     "limit_ms",
-    default=10.0,
-    show_default=True,
-    help="Take less when the source's clients wait longer, in ms.",
+    type=float,
+    metavar="MS",
+    help="Take less when the source's clients wait longer.  [default: 10]",
 )
-@click.option("--pace", default=0.0, metavar="MB", help="Megabytes a second to take from the source at the most.")
+@click.option(
+    "--pace",
+    type=float,
+    metavar="MB",
+    help="Megabytes a second to copy at the most; 0 for no such limit.  [default: 0]",
+)
 @click.option("--remove-copy", is_flag=True, help="With --abort: also empty the target.")
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page about it.")
 @yes_option
@@ -90,8 +98,8 @@ def command(
     sample: float,
     full: bool,
     words: tuple[str, ...],
-    limit_ms: float,
-    pace: float,
+    limit_ms: float | None,
+    pace: float | None,
     remove_copy: bool,
     page: Path | None,
     yes: bool,
@@ -108,7 +116,7 @@ def command(
     """
     if mode is not None and cutover and mode != "resume":
         raise click.UsageError(f"--cutover does not go with --{mode}.")
-    if limit_ms <= 0 or pace < 0 or sample < 0:
+    if (limit_ms is not None and limit_ms <= 0) or (pace is not None and pace < 0) or sample < 0:
         raise click.UsageError("--limit must be above 0, --pace and --sample not below.")
     if databases == "prefix" and "{db}" not in prefix:
         raise click.UsageError("--prefix must have {db} in it, where the database's number stands.")
@@ -119,7 +127,9 @@ def command(
     if mode == "abort":
         return _abort(source, words, yes, remove_copy, as_json)
     if mode == "resume" or (cutover and target is None):
-        return _go_on(source, cutover, mode == "resume", yes, page, as_json)
+        if mode != "resume" and (limit_ms is not None or pace is not None):
+            raise click.UsageError("--limit and --pace go with a migration that begins, or with --resume.")
+        return _go_on(source, cutover, mode == "resume", _limits(limit_ms, pace), yes, page, as_json)
     if source is None:
         raise click.UsageError("SOURCE is missing: host:port of the server whose data is to be moved.")
     from slotwright.api.migrating import MigrateWish
@@ -131,7 +141,7 @@ def command(
         source_user,
         source_password_file,
         DatabaseMap(DatabaseRule(databases), prefix),
-        Limits(limit_ms, int(pace * 1_000_000)),
+        _limits(limit_ms, pace)(Limits()),
         frozenset(words),
         sample,
         full,
@@ -186,7 +196,26 @@ def _migrate(wish: MigrateWish, yes: bool, page: Path | None, as_json: bool) -> 
         raise
 
 
-def _go_on(name: str | None, cutover: bool, is_resume: bool, yes: bool, page: Path | None, as_json: bool) -> int:
+def _limits(limit_ms: float | None, pace: float | None) -> Callable[[Limits], Limits]:
+    """What was given, in place of what holds."""
+
+    def changed(limits: Limits) -> Limits:
+        latency_ms = limits.latency_ms if limit_ms is None else limit_ms
+        pace_bytes = limits.pace_bytes if pace is None else int(pace * 1_000_000)
+        return replace(limits, latency_ms=latency_ms, pace_bytes=pace_bytes)
+
+    return changed
+
+
+def _go_on(
+    name: str | None,
+    cutover: bool,
+    is_resume: bool,
+    limits: Callable[[Limits], Limits],
+    yes: bool,
+    page: Path | None,
+    as_json: bool,
+) -> int:
     from slotwright.api import migrating
 
     if cutover and not yes:
@@ -197,7 +226,7 @@ def _go_on(name: str | None, cutover: bool, is_resume: bool, yes: bool, page: Pa
 
     async def verb(context: Context, _: Progress) -> Migrated | Seen:
         if is_resume:
-            return await migrating.resume_migration(context, name, cuts_over=cutover)
+            return await migrating.resume_migration(context, name, cuts_over=cutover, limits=limits)
         return await migrating.cut_over(context, name)
 
     found = perform(verb, as_json=as_json)

@@ -183,10 +183,6 @@ class Lanes:
         if any(lane.waiting > _MOST_WAITING for lane in self._lanes):
             await self._until(lambda: all(lane.waiting <= _FEWER_WAITING for lane in self._lanes))
 
-    async def until_trouble(self) -> None:
-        """Wait until they have to be opened again."""
-        await self._is_troubled.wait()
-
     async def _drained(self, lane: _Lane) -> None:
         """A connection into a network that was cut never drains, and never ends: trouble is seen elsewhere."""
         while not self._trouble:
@@ -194,6 +190,10 @@ class Lanes:
                 async with asyncio.timeout(_PATIENCE_S):
                     await lane.stream.drain()
                 return
+
+    async def until_trouble(self) -> None:
+        """Wait until they have to be opened again."""
+        await self._is_troubled.wait()
 
     async def settle(self) -> None:
         """Wait until everything is answered, or there is trouble."""

@@ -134,7 +134,7 @@ class Pump:
                     self._place(walker, part)
                     await self._send_out()
                     self.progress.bytes += len(part)
-                    await guard.pass_on(len(part))
+                    await guard.pass_on(len(part), is_paced=True)
             if not walker.is_complete:
                 raise ServerError("the snapshot ended in the middle", code="rdb-unreadable", where=str(link.address))
             # With this the source begins to send what happened since.
@@ -176,13 +176,7 @@ class Pump:
         """Each later change, until cancelled. Raises what ends the link (``source-lost``), PartialError
         (``not-followed``) for what the source did that can't be followed, and what keeps the target from taking
         anything."""
-        parts = (
-            self._read_on(),
-            self._stay_alive(),
-            self.holding.work(),
-            self._mend_lanes(),
-            self._watch_lanes(),
-        )
+        parts = (self._read_on(), self._stay_alive(), self.holding.work(), self._mend_lanes(), self._watch_lanes())
         works = [asyncio.create_task(part) for part in parts]
         try:
             done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
