@@ -26,7 +26,9 @@ from typing import Any
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, ResponseError, TimeoutError
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import TimeoutError as LateError
 from redis.retry import Retry
 
 from slotwright.model.migration import DatabaseMap, DatabaseRule
@@ -628,7 +630,7 @@ class Cluster:
         owner = next((place for first, last, place in self._owners if first <= slot <= last), None)
         if owner is None:
             self.learn()
-            raise ConnectionError(f"nobody has slot {slot}")
+            raise LostError(f"nobody has slot {slot}")
         return self._client(owner, database)
 
     def _client(self, place: str, database: int) -> Redis:
@@ -724,7 +726,7 @@ class Ledger:
             except BusyLoadingError:
                 self._wait_a_moment()
                 continue
-            except (ConnectionError, TimeoutError) as error:
+            except (LostError, LateError) as error:
                 self._doubt(world, op, error)
                 self._reconnect()
                 return

@@ -11,7 +11,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from slotwright.model.slots import key_slot
-from tests.integration.conftest import Lab, open_lab
+from tests.integration.conftest import open_lab
 from tests.migration_ledger import Cluster
 from tests.migration_rig import (
     Move,
