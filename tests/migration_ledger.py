@@ -132,6 +132,7 @@ class Maker:
         self.has_expire_at = version >= (6, 2)
         self.libraries: list[int] = []
         self.avoid = {*setting.avoid}
+        self.across = {name for name, _ in self._choices()[1]}
 
     def next(self, world: World) -> Op:
         while True:
@@ -739,7 +740,8 @@ class Ledger:
                         raise
                     self.is_moved = self.maker.is_cluster = True
                     self.switched_at = started
-                    if len(op.keys) != 1 and op.name != "tagged":
+                    if op.name in self.maker.across:
+                        # It was not done, and a cluster would not do it.
                         return
                     continue
                 if self.is_moved and word in ("MOVED", "ASK", *PASSING):

@@ -285,11 +285,26 @@ class Move:
             if process is not None and process.poll() is not None:
                 raise AssertionError(f"{what}: it ended with {self.output(process)}")
             assert time.monotonic() < deadline, f"waited for: {what}; {self.status()}"
-            time.sleep(0.01)
+            time.sleep(0.005)
 
-    def wait_until(self, process: subprocess.Popen[str], words: str) -> None:
-        """Until its status says so: ``ready``, ``copying``, ``comparing``, ``cutting over``..."""
-        self.wait_for(process, lambda: words in self.status()["words"], words)
+    def events(self, process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+        """What it has told so far."""
+        lines = (self.lab.folder / f"err-{self.started.index(process)}").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def wait_until(self, process: subprocess.Popen[str], phase: str) -> None:
+        """Until it is copying, comparing, ready, or cutting over."""
+        task, event = {
+            "copying": ("copy", "moved"),
+            "comparing": ("compare", "began"),
+            "ready": ("ready", "began"),
+            "cutting over": ("fence", "began"),
+        }[phase]
+
+        def is_there() -> bool:
+            return any((each["event"], each.get("task")) == (event, task) for each in self.events(process))
+
+        self.wait_for(process, is_there, phase)
 
     def forget(self) -> None:
         """End what runs, and take away what is kept, so that the next test begins anew."""

@@ -11,8 +11,10 @@ from redis.exceptions import ResponseError
 
 from slotwright.model.slots import key_slot
 from tests.integration.conftest import Lab, open_lab
+from tests.migration_ledger import Cluster
 from tests.migration_rig import (
     Move,
+    Source,
     Target,
     engine,
     folder_of,
@@ -156,7 +158,7 @@ def test_stopped_and_gone_on_with(target: Target, ended: list[Move], phase: str)
         assert (done.code, done.error["code"]) == (130, "interrupted"), done
         assert not move.seen()["running"]
         wait_for_writes(ledger)
-        move.assert_equal(move.output(move.resume("--cutover", "--pace", "0")))
+        move.assert_equal(move.output(move.resume("--cutover", "--pace", "0", "--limit", "10")))
         wait_for_target(ledger)
         move.assert_whole(ledger)
 
@@ -276,6 +278,45 @@ def _field_time(target: Target, address: str) -> object:
         return target.client(address).execute_command("HPEXPIRETIME", "h", "FIELDS", 1, "f")
     except ResponseError:
         return None
+
+
+def test_another_cluster_is_the_source(target: Target) -> None:
+    """Every primary of it is followed, fenced and given back; a stopped run goes on where each of them was."""
+    lab = target.lab
+    shutil.rmtree(folder_of(lab), ignore_errors=True)
+    target.empty()
+    name = f"old-{target.engine.label.replace('.', '-')}"
+    old = make_target(lab, "redis-7.0", name=name, replicas=0)
+    move = Move(lab, Source(lab, old.engine, name), target)
+    writer = Cluster(old.addresses, old.password)
+
+    def write(count: int, word: bytes) -> None:
+        for number in range(count):
+            key = b"%b:%d" % (word, number)
+            writer.at(key, 0).execute_command("RPUSH", key, word)
+
+    try:
+        write(300, b"before")
+        process = move.begin()
+        move.wait_until(process, "ready")
+        process.send_signal(signal.SIGINT)
+        assert move.output(process).code == 130
+        write(300, b"meanwhile")
+        process = move.resume()
+        move.wait_until(process, "ready")
+        write(300, b"later")
+        assert move.run("--cutover", "--yes").code == 0
+        move.assert_equal(move.output(process))
+        assert target.keys() == 900
+        for address in old.addresses:
+            with pytest.raises(ResponseError, match="NOREPLICAS"):
+                old.client(address).execute_command("FLUSHALL")
+        done = move.run("--abort", "--yes")
+        assert (done.code, done.json["written_since"]) == (0, 0), done
+        write(10, b"before")
+    finally:
+        move.forget()
+        lab.run("down", name, "--yes")
 
 
 def library(name: str) -> str:

@@ -8,6 +8,7 @@ remembered, and proved again, so that at the cutover only the last few are left 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ _BATCH = 5000
 _ROUNDS = 5
 _DRAIN_S = 10.0
 _MOST_HELD_S = 30.0
+_GLANCE_S = 0.3
 _LOOK_S = 2.0
 _MOST_COPIES = 3
 _PATIENCE_S = 2.0
@@ -225,13 +227,18 @@ class Migrator:
         return self.comparison
 
     async def recheck(self, most: int = _FEW_UNPROVED) -> tuple[Compared, ...]:
-        """Prove keys again that changed since they were proved, until at most ``most`` are left. Returns those that
-        would not become equal."""
+        """Prove keys again that changed since they were proved, until at most ``most`` are left, or (``most`` not 0) as
+        many change as can be proved meanwhile. Returns those that would not become equal."""
         stubborn: dict[Named, int] = {}
         wrong: dict[Named, Compared] = {}
+        fewest, rounds = math.inf, 0
         while True:
             todo = [named for line in self.lines for named in line.pump.unproved or () if named not in wrong]
             if len(todo) <= most:
+                return tuple(wrong.values())
+            rounds = 0 if len(todo) < fewest else rounds + 1
+            fewest = min(fewest, len(todo))
+            if most and rounds > _ROUNDS:
                 return tuple(wrong.values())
             self.words = f"proving {len(todo):,} keys again that changed meanwhile"
             batch = todo[:_BATCH]
@@ -288,7 +295,10 @@ class Migrator:
                 rechecked = self.unproved
                 wrong = await self.recheck(0)
                 self.libraries = await self._watched(self.sync_functions())
-                await asyncio.gather(*(line.pump.look_again() for line in self.lines))
+                # A member that hangs is not waited for here: with its lane it is seen anyway, or will be.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_GLANCE_S):
+                        await asyncio.gather(*(line.pump.look_again() for line in self.lines))
                 keys = sum([await self._keys(line) for line in self.lines])
                 found = await self.count_target()
                 proved = self.clock.now() - started
