@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.conftest import Lab, open_lab
-from tests.migration_ledger import connect
-from tests.migration_rig import (
+from tests.migration.ledger import connect
+from tests.migration.rig import (
     PASSWORD,
     Move,
     Target,
@@ -25,7 +25,7 @@ from tests.migration_rig import (
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(400)]
 
 TARGETS = ("redis-7.0", "valkey-9.1")
-SLOW = {"copying": ("--pace", "0.4"), "comparing": ("--limit", "0.0001")}
+SLOW = {"copying": ("--pace", "0.4")}
 """What makes a phase long enough to be met."""
 AVOID = ["field_time", "big", "long"]
 PERSISTENT = ("--appendonly", "yes", "--appendfsync", "everysec")
@@ -205,7 +205,9 @@ def test_killed_while_it_makes_the_source_read_only(
     """Before or after the source refuses; --cutover ends it, --abort gives the source back."""
     move = moving(target, ended, source, keys=500)
     before = move.source.settings()
-    with move.ledger(avoid=AVOID, ends_on_source=ending == "abort") as ledger:
+    # Only a migration that says "moved" lets its clients go to the target.
+    permit = target.lab.folder / f"moved-{source}-{point}"
+    with move.ledger(avoid=AVOID, ends_on_source=ending == "abort", permit=str(permit)) as ledger:
         wait_for_writes(ledger)
         process = move.begin("--cutover")
         if point == "before":
@@ -229,18 +231,21 @@ def test_killed_while_it_makes_the_source_read_only(
             return
         move.assert_equal(move.run("--cutover", "--yes"))
         assert move.source.is_read_only()
+        permit.touch()
         wait_for_target(ledger)
         move.assert_whole(ledger)
 
 
 def test_the_source_drops_us_for_its_output_buffer(target: Target, ended: list[Move]) -> None:
-    """A slow copy of a source that keeps little for its replicas ends in an error that says so."""
+    """The plan sees it coming; who goes on nevertheless is told in the end, not copied for again and again."""
     move = moving(target, ended, "redis-7.0", "--repl-backlog-size", "16kb", keys=20_000)
     client = move.source.client()
     client.execute_command("CONFIG", "SET", "client-output-buffer-limit", "replica 1mb 1mb 1")
     with move.ledger(avoid=AVOID, ends_on_source=True, rate=300) as ledger:
         wait_for_writes(ledger)
-        process = move.begin("--cutover", "--pace", "0.3")
+        refused = move.run(move.source.address, target.file, "--yes", "--cutover")
+        assert (refused.code, refused.error["code"]) == (4, "replica-limit"), refused
+        process = move.begin("--cutover", "--pace", "0.3", "--accept", "replica-limit")
         done = _with_big_writes(move, process)
         assert (done.code, done.error["code"]) == (5, "copy-cut"), done
         assert "client-output-buffer-limit" in done.error["hint"]

@@ -206,7 +206,7 @@ def test_big_values_are_compared_in_pieces(two: Two) -> None:
     two.other.run([("SADD", b"set", b"another")])
     found = two.compare(expect=3)
     assert by_key(found) == {
-        **{kind: ["value"] for kind in ("list", "set", "hash", "zset", "string")},  # noqa: C420
+        **{kind: ["value"] for kind in ("list", "set", "hash", "zset", "string")},
         "stream": ["groups"],
     }
 

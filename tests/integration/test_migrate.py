@@ -1,4 +1,4 @@
-"""A running server's data into a cluster while a service writes on it: each acknowledged write is there exactly once."""
+"""A running server's data into a cluster while a service writes on it: each acknowledged write is there, once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from redis.exceptions import ResponseError
 
 from slotwright.model.slots import key_slot
-from tests.integration.conftest import Lab, open_lab
-from tests.migration_ledger import Cluster
-from tests.migration_rig import (
+from tests.integration.conftest import open_lab
+from tests.migration.ledger import Cluster
+from tests.migration.rig import (
     Move,
     Source,
     Target,

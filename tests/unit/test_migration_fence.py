@@ -23,7 +23,9 @@ ADDRESS = Address("10.0.0.9", 6379)
 class FakeServer:
     """The roster and the connection in one: settings, users, and what it was told."""
 
-    settings: dict[str, str] = field(default_factory=lambda: {"min-replicas-to-write": "1", "min-replicas-max-lag": "0"})
+    settings: dict[str, str] = field(
+        default_factory=lambda: {"min-replicas-to-write": "1", "min-replicas-max-lag": "0"}
+    )
     users: dict[str, str] = field(default_factory=lambda: {"default": "+@all", "app": "-@all +get +eval"})
     told: list[str] = field(default_factory=list)
     is_away: bool = False

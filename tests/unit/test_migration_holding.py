@@ -205,3 +205,10 @@ def test_a_source_that_gives_no_values_ends_it() -> None:
         assert error.code == "values-refused"
     else:
         raise AssertionError("it went on")
+
+
+def test_a_value_that_was_read_before_all_was_emptied_is_read_again() -> None:
+    script: list[Op] = [("add", b"a", b"1"), ("move", b"a", b"b"), ("flush", b"", b"")]
+    course = ["execute", "execute", "take", "done", "take", "let on", "execute", "take", "done", "let on", "done"]
+    world = asyncio.run(play(script, course))
+    assert world.target == world.source == {}

@@ -76,7 +76,8 @@ def test_a_request_is_taken_once_or_withdrawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "name"), [("[fd00::1]:6379", "fd00-1-6379--cache"), ("old.yaml", "old.yaml--cache"), ("a/b", "a-b--cache")]
+    ("source", "name"),
+    [("[fd00::1]:6379", "fd00-1-6379--cache"), ("old.yaml", "old.yaml--cache"), ("a/b", "a-b--cache")],
 )
 def test_a_name_is_a_folder_s(source: str, name: str) -> None:
     assert migration_name(source, "cache") == name

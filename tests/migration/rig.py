@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +21,8 @@ from redis.exceptions import RedisError
 
 from tests.engines import ENGINES, TestEngine
 from tests.integration.conftest import Lab, Outcome
-from tests.migration_ledger import Running, Setting, connect, writing
+from tests.migration.ledger import Running, connect, writing
+from tests.migration.writes import Setting
 
 PASSWORD = "söurce %s%% 'pass\" \\word"
 BY_LABEL = {engine.label: engine for engine in ENGINES}
@@ -230,7 +232,7 @@ class Move:
         err = self.lab.folder / f"err-{len(self.started)}"
         with out.open("w") as told, err.open("w") as said:
             process = subprocess.Popen(
-                [os.sys.executable, "-m", "slotwright", "migrate", *words, "--json"],  # type: ignore[attr-defined]
+                [sys.executable, "-m", "slotwright", "migrate", *words, "--json"],
                 stdout=told, stderr=said, text=True, cwd=self.lab.folder, stdin=subprocess.DEVNULL,
                 env=self.lab.environment | self.environment,
             )  # fmt: skip
