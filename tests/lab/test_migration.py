@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ SHARDS = range(3)
 PERIOD_MS = 40
 PATIENCE_S = 120.0
 SETTLES_S = 60.0
+AWAY_S = 25.0
+"""SSH gives a host up after three unanswered questions, one each 3 s."""
 LOAD = 300.0
 """Writes a second."""
 
@@ -348,6 +350,30 @@ def test_a_host_that_is_cut_off_while_changes_are_followed(patient: Patient, tmp
             assert done.code == 0, done.text
             assert "moved" in done.out, done.text
             is_whole(ledger)
+    eventually(patient.is_whole, "six sound nodes")
+
+
+def test_a_network_that_comes_back_is_used_again(patient: Patient, tmp_path: Path) -> None:
+    """All hosts were away for longer than SSH waits for them. The same process follows on and ends equal."""
+    as_planned(patient)
+    with moving(patient, tmp_path, FEW) as (move, ledger):
+        process = move.begin()
+        move.wait_until_ready(process)
+        with ExitStack() as away:
+            for host in patient.lab.hosts.values():
+                away.enter_context(host.without_network())
+            begun = time.monotonic()
+            move.wait_for(process, lambda: time.monotonic() - begun > AWAY_S, "the end of patience")
+        eventually(patient.is_whole, "six sound nodes")
+        before = move.status()["changes"]
+        move.wait_for(process, lambda: move.status()["changes"] > before + 1000, "changes followed")
+        move.wait_until_ready(process)
+        asked = move.run("--cutover", "--yes")
+        assert asked.code == 0, asked.text
+        done = move.end(process)
+        assert done.code == 0, done.text
+        assert "moved" in done.out, done.text
+        is_whole(ledger)
     eventually(patient.is_whole, "six sound nodes")
 
 
