@@ -33,7 +33,7 @@ REMOVE_COPY = "remove-copy"
 
 _EPILOG = """\b
 Example:  slotwright migrate 10.0.0.9:6379 cluster.yaml --plan
-          slotwright migrate 10.0.0.9:6379 cluster.yaml      copies, follows, says when it is ready
+          slotwright migrate 10.0.0.9:6379 cluster.yaml      copies, follows, says when ready
           slotwright migrate --cutover                       in another terminal
           slotwright migrate 10.0.0.9:6379 cluster.yaml --cutover --yes
           slotwright migrate --status, --resume or --abort   the only one, or name its SOURCE
