@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,7 +207,7 @@ def test_big_values_are_compared_in_pieces(two: Two) -> None:
     two.other.run([("SADD", b"set", b"another")])
     found = two.compare(expect=3)
     assert by_key(found) == {
-        **{kind: ["value"] for kind in ("list", "set", "hash", "zset", "string")},
+        **{key: ["value"] for key in ("list", "set", "hash", "zset", "string")},
         "stream": ["groups"],
     }
 
@@ -265,6 +266,25 @@ def test_a_wrong_password_says_where_it_came_from(two: Two) -> None:
 def pair(tmp_path: Any, worker_id: str) -> Iterator[Two]:
     with open_lab(tmp_path, worker_id) as lab:
         yield open_two(lab, "redis-7.0", "valkey-9.1", replicas=1)
+
+
+def test_a_list_of_100_mb_costs_neither_memory_nor_the_source(pair: Two) -> None:
+    for start in range(0, 100_000, 1000):
+        command = ("RPUSH", b"big", *(b"%d." % number + b"x" * 1000 for number in range(start, start + 1000)))
+        run(pair.one, [command])
+        pair.other.run([command])
+    work = pair.lab.popen("compare", pair.source, "cluster.yaml", "--json", env={"SOURCE_PASSWORD": PASSWORD})
+    peak = 0
+    while work.poll() is None:
+        lines = Path(f"/proc/{work.pid}/status").read_text().splitlines()
+        peak = max([peak, *(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))])
+        time.sleep(0.05)
+    out, err = work.communicate()
+    assert work.returncode == 0, err
+    assert Outcome(0, out, err).json["types"] == {"list": {"equal": 1}}
+    assert 10_000 < peak < 90_000, "kB; Python and our modules alone have about 50 MB"
+    pair.other.run([("LSET", b"big", 99_999, b"the last")])
+    assert by_key(pair.compare(expect=3)) == {"big": ["value"]}
 
 
 def test_a_failover_of_the_target_in_the_middle(pair: Two) -> None:

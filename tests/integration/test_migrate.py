@@ -40,6 +40,10 @@ def target(
         yield make_target(lab, request.param, settings=settings)
 
 
+NEWEST = pytest.mark.parametrize("target", ["valkey-9.1"], indirect=True)
+"""For what depends on no version of the target."""
+
+
 def moving(target: Target, source: str, *options: str) -> Move:
     lab = target.lab
     shutil.rmtree(folder_of(lab), ignore_errors=True)
@@ -57,7 +61,10 @@ def ended() -> Iterator[list[Move]]:
         move.source.kill()
 
 
-@pytest.mark.parametrize("source", ["redis-6.2", "redis-7.0", "valkey-9.1"])
+SLOWER = [pytest.param(label, marks=pytest.mark.slow) for label in ("valkey-8.1", "redis-8.2")]
+
+
+@pytest.mark.parametrize("source", ["redis-6.2", "redis-7.0", "valkey-9.1", *SLOWER])
 def test_moves_under_load_in_one_go(target: Target, ended: list[Move], source: str) -> None:
     """Copied, followed, proved, cut over; the service carries on in the cluster with nothing lost and nothing twice."""
     move = moving(target, source, "--maxclients", "500")
@@ -78,6 +85,7 @@ def test_moves_under_load_in_one_go(target: Target, ended: list[Move], source: s
         assert len(libraries) == 3 and libraries[0] and libraries[0] == libraries[1] == libraries[2]
 
 
+@NEWEST
 def test_a_plan_changes_nothing(target: Target, ended: list[Move]) -> None:
     move = moving(target, "redis-7.0")
     ended.append(move)
@@ -119,6 +127,7 @@ def test_followed_until_another_terminal_cuts_over(target: Target, ended: list[M
     assert (resumed.code, resumed.error["code"]) == (2, "migration-done"), resumed
 
 
+@NEWEST
 def test_a_target_with_keys_is_refused(target: Target, ended: list[Move]) -> None:
     move = moving(target, "valkey-9.1")
     ended.append(move)
@@ -143,6 +152,7 @@ def _key_of(target: Target) -> bytes:
     return b"%d" % number
 
 
+@NEWEST
 @pytest.mark.parametrize("phase", ["copying", "ready"])
 def test_stopped_and_gone_on_with(target: Target, ended: list[Move], phase: str) -> None:
     """Ctrl-C while it copies or follows: the source goes on, and --resume ends in the same proof."""
@@ -163,6 +173,7 @@ def test_stopped_and_gone_on_with(target: Target, ended: list[Move], phase: str)
         move.assert_whole(ledger)
 
 
+@NEWEST
 def test_given_up_before_the_cutover(target: Target, ended: list[Move]) -> None:
     """Another terminal gives it up while it follows: the source was never touched; the copy stays, or goes."""
     move = moving(target, "redis-7.0")
@@ -185,6 +196,7 @@ def test_given_up_before_the_cutover(target: Target, ended: list[Move]) -> None:
     assert refused.code == 4 and "target-not-empty" in refused.out, refused
 
 
+@NEWEST
 def test_given_up_while_it_copies_and_the_copy_removed(target: Target, ended: list[Move]) -> None:
     move = moving(target, "redis-7.0")
     ended.append(move)
@@ -201,6 +213,7 @@ def test_given_up_while_it_copies_and_the_copy_removed(target: Target, ended: li
     assert not move.source.is_read_only()
 
 
+@NEWEST
 @pytest.mark.parametrize("source", ["redis-6.2", "valkey-9.1"])
 def test_given_up_after_the_cutover(target: Target, ended: list[Move], source: str) -> None:
     """The source comes back as it was, settings and rights; what was written to the target has to be accepted."""
@@ -280,6 +293,7 @@ def _field_time(target: Target, address: str) -> object:
         return None
 
 
+@NEWEST
 def test_another_cluster_is_the_source(target: Target) -> None:
     """Every primary of it is followed, fenced and given back; a stopped run goes on where each of them was."""
     lab = target.lab
