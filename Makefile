@@ -81,6 +81,7 @@ bench: $(VENV)/.test
 	$(BIN)/python bench/command.py
 	$(BIN)/python bench/observe.py
 	$(BIN)/python bench/rdb.py
+	$(BIN)/python bench/migrate.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -1,6 +1,6 @@
 """How fast a comparison is, and what it costs the source: a stand-alone server against a cluster that holds the same.
 
-    python bench/compare.py --keys 1000000 --rounds 5 [--source PATH] [--target PATH] [--pace KEYS_PER_S]
+    python bench/compare.py --keys 1000000 --rounds 5
 
 Both are filled with the same commands, so that nothing was copied; then `Comparer` compares all keys, several rounds,
 in this process. ``strings`` are of 100 bytes; ``mixed`` are strings, and small lists, sets, hashes, sorted sets and
@@ -62,16 +62,23 @@ def mixed(count: int) -> Commands:
     """Six types in turn, every other key with an expiry."""
     for number in range(count):
         key = b"mixed:%09d" % number
-        texts = [b"%d-%d" % (number, each) for each in range(8)]
-        command = (
-            lambda: request("SET", key, texts[0].ljust(100, b"x")),
-            lambda: request("RPUSH", key, *texts),
-            lambda: request("SADD", key, *texts),
-            lambda: request("HSET", key, *(word for text in texts for word in (text, b"value"))),
-            lambda: request("ZADD", key, *(word for at, text in enumerate(texts) for word in (at + 0.1, text))),
-            lambda: request("XADD", key, "1-1", b"field", texts[0]),
-        )[number % 6]
-        yield key, [command(), *([request("PEXPIREAT", key, _LATER_MS + number)] if number % 4 < 2 else [])]
+        expiry = [request("PEXPIREAT", key, _LATER_MS + number)] if number % 4 < 2 else []
+        yield key, [_typed(key, number % 6, [b"%d-%d" % (number, each) for each in range(8)]), *expiry]
+
+
+def _typed(key: bytes, kind: int, texts: Sequence[bytes]) -> bytes:
+    match kind:
+        case 0:
+            return request("SET", key, texts[0].ljust(100, b"x"))
+        case 1:
+            return request("RPUSH", key, *texts)
+        case 2:
+            return request("SADD", key, *texts)
+        case 3:
+            return request("HSET", key, *(word for text in texts for word in (text, b"value")))
+        case 4:
+            return request("ZADD", key, *(word for at, text in enumerate(texts) for word in (str(at + 0.1), text)))
+    return request("XADD", key, "1-1", b"field", texts[0])
 
 
 class Filler:
@@ -144,7 +151,7 @@ def start_target(lab: Lab) -> tuple[tuple[Address, ...], Servers]:
     return addresses, servers
 
 
-async def compare(source: Address, target: Sequence[Address], pace: float) -> Run:
+async def compare(source: Address, target: Sequence[Address], pace: float, limit_ms: float = LIMIT_MS) -> Run:
     """All keys, once."""
     clock = MonotonicClock()
     before = resource.getrusage(resource.RUSAGE_SELF)
@@ -152,7 +159,7 @@ async def compare(source: Address, target: Sequence[Address], pace: float) -> Ru
         Side("source", RespDialer(None), [source], clock) as one,
         Side("target", RespDialer(None), target, clock) as other,
     ):
-        brake = Brake(clock, pace=pace, limit_ms=LIMIT_MS)
+        brake = Brake(clock, pace=pace, limit_ms=limit_ms)
         found = await Comparer(one, other, DatabaseMap(), clock, silent, brake).every_key()
     after = resource.getrusage(resource.RUSAGE_SELF)
     if not found.is_equal:
@@ -190,6 +197,7 @@ def main() -> None:
     parser.add_argument("--source", default="", help="the source's server program; the embedded Valkey unless told")
     parser.add_argument("--target", default="", help="the target's server program")
     parser.add_argument("--pace", type=float, default=0.0, help="keys a second at the most")
+    parser.add_argument("--limit", type=float, default=LIMIT_MS, help="hold back when the source lets wait longer, ms")
     parser.add_argument("--only", choices=("strings", "mixed"), default="")
     chosen = parser.parse_args()
     with open_lab(chosen.target) as lab:
@@ -204,7 +212,10 @@ def main() -> None:
                 continue
             filler.fill(make(chosen.keys))
             print(f"  {name}: filled", file=sys.stderr)
-            runs = [asyncio.run(compare(source, target, chosen.pace)) for _ in range(chosen.rounds)]
+            runs: list[Run] = []
+            for _ in range(chosen.rounds):
+                runs.append(asyncio.run(compare(source, target, chosen.pace, chosen.limit)))
+                print(f"    {runs[-1].found.keys_per_s:,.0f} keys/s", file=sys.stderr)
             rows.append(
                 (
                     name,

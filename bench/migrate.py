@@ -21,13 +21,14 @@ import argparse
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import redis
@@ -53,9 +54,9 @@ try:
         time.sleep(max(0.0, due - time.monotonic()))
         line.sendall(b"*2\\r\\n$3\\r\\nGET\\r\\n$7\\r\\nmissing\\r\\n")
         while not line.recv(64).endswith(b"\\r\\n"): pass
-        waits.append(time.monotonic() - due)
+        waits.append((time.time(), time.monotonic() - due))
         due = max(due + 1 / rate, time.monotonic() - 0.1)
-except BaseException:
+except KeyboardInterrupt:
     open(path, "w").write(json.dumps(waits))
 """
 
@@ -94,6 +95,7 @@ class Scene:
     idle_p99: list[float] = field(default_factory=list)
     sync_p99: list[float] = field(default_factory=list)
     copy_p99: list[float] = field(default_factory=list)
+    proof_p99: list[float] = field(default_factory=list)
     import_p99: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
@@ -127,14 +129,13 @@ class Stand:
         line.close()
 
     def empty_cluster(self) -> None:
+        """As before the first run."""
         for port in self.primaries:
             redis.Redis(_HOST, port).flushall()
 
     def cluster_keys(self) -> int:
+        """On all primaries."""
         return sum(redis.Redis(_HOST, port).dbsize() for port in self.primaries)
-
-    def source_keys(self) -> int:
-        return redis.Redis(_HOST, self.source).dbsize()
 
     def full_sync(self) -> float:
         """Seconds until a fresh replica has it all."""
@@ -149,14 +150,12 @@ class Stand:
         return took
 
     @contextmanager
-    def probed(self, waits: list[float]) -> Iterator[None]:
-        """Puts the 99th percentile, in ms, of what the block saw into ``waits``."""
-        path = self.lab.folder / "waits.json"
+    def probed(self) -> Iterator[list[tuple[float, float]]]:
+        """Gives, when the block has ended, what was seen in it: the time of day and how long a GET took, in seconds."""
+        path, found = self.lab.folder / "waits.json", []
         with self._beside(_PROBER, str(self.source), str(_PROBES_A_SECOND), str(path)):
-            yield
-        found = sorted(json.loads(path.read_text()))
-        if found:
-            waits.append(found[min(len(found) - 1, int(len(found) * 0.99))] * 1000)
+            yield found
+        found += [tuple(each) for each in json.loads(path.read_text())]
 
     @contextmanager
     def written(self, rate: int, keys: int, size: int) -> Iterator[None]:
@@ -169,13 +168,15 @@ class Stand:
 
     @contextmanager
     def _beside(self, code: str, *arguments: str) -> Iterator[None]:
-        program = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE)
+        program = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         try:
             assert program.stdout is not None
             program.stdout.readline()
             yield
         finally:
-            program.send_signal(2)
+            program.send_signal(signal.SIGINT)
             program.wait(10)
 
     def _start(self, *, cluster: bool) -> int:
@@ -225,10 +226,10 @@ def migrate(stand: Stand, scene: Scene) -> None:
         "--yes",
         "--json",
     ]
-    began = time.monotonic()
-    with stand.probed(scene.copy_p99):
+    started = time.monotonic()
+    with stand.probed() as waits:
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    whole = time.monotonic() - began
+    whole = time.monotonic() - started
     if done.returncode != 0:
         scene.failed.append(f"slotwright: exit code {done.returncode}: {done.stdout[-300:]} {done.stderr[-300:]}")
         return
@@ -237,31 +238,44 @@ def migrate(stand: Stand, scene: Scene) -> None:
     if stand.cluster_keys() < answer["cutover"]["target_keys"] or not answer["ok"]:
         scene.failed.append("slotwright: not all keys are there")
         return
-    scene.copy.append(scene.keys / _span(events, "copy"))
-    scene.proof.append(scene.keys / _span(events, "compare"))
+    for task, rates, percentiles in (
+        ("copy", scene.copy, scene.copy_p99),
+        ("compare", scene.proof, scene.proof_p99),
+    ):
+        began, ended = _span(events, task)
+        rates.append(scene.keys / (ended - began))
+        percentiles += _p99([each for each in waits if began <= each[0] <= ended])
     scene.whole_s.append(whole)
     scene.held_ms.append(answer["cutover"]["held_s"] * 1000)
     undo = [*slotwright_command(), "migrate", "--abort", "--yes", "--json"]
     subprocess.run(undo, env=env, capture_output=True, check=True)
 
 
-def _span(events: list[dict[str, object]], task: str) -> float:
-    """Seconds from the beginning to the end of ``task``."""
+def _span(events: list[dict[str, object]], task: str) -> tuple[float, float]:
+    """When ``task`` began and ended, as time of day."""
     at = {str(each["event"]): float(str(each["at"])) for each in events if each.get("task") == task}
-    return at["ended"] - at["began"]
+    return at["began"], at["ended"]
+
+
+def _p99(waits: Sequence[tuple[float, float]]) -> list[float]:
+    """In ms; nothing where nothing was seen."""
+    ordered = sorted(wait for _, wait in waits)
+    return [ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000] if ordered else []
 
 
 def run(stand: Stand, scene: Scene, rounds: int, *, with_import: bool) -> None:
     """All sides in turns."""
     stand.fill(scene.keys, scene.size)
     with stand.written(scene.rate, scene.keys, scene.size):
-        with stand.probed(scene.idle_p99):
+        with stand.probed() as waits:
             time.sleep(_IDLE_S)
+        scene.idle_p99 += _p99(waits)
         for number in range(rounds):
             for side in ("sync", "ours") if number % 2 == 0 else ("ours", "sync"):
                 if side == "sync":
-                    with stand.probed(scene.sync_p99):
+                    with stand.probed() as waits:
                         took = stand.full_sync()
+                    scene.sync_p99 += _p99(waits)
                     scene.full_sync.append(scene.keys / took)
                 else:
                     migrate(stand, scene)
@@ -275,8 +289,9 @@ def run(stand: Stand, scene: Scene, rounds: int, *, with_import: bool) -> None:
                 f"{_HOST}:{stand.source}",
             ]
             began = time.monotonic()
-            with stand.probed(scene.import_p99):
+            with stand.probed() as waits:
                 subprocess.run([stand.redis_cli, *words, "--cluster-copy"], capture_output=True, check=False)
+            scene.import_p99 += _p99(waits)
             took = time.monotonic() - began
             if stand.cluster_keys() < scene.keys:
                 scene.failed.append(f"redis-cli: {stand.cluster_keys():,} of {scene.keys:,} keys")
@@ -315,11 +330,12 @@ def _rows(scenes: list[Scene]) -> tuple[list[str], list[list[str]], list[str], l
             shown(scene.idle_p99, 1),
             shown(scene.sync_p99, 1),
             shown(scene.copy_p99, 1),
+            shown(scene.proof_p99, 1),
             shown(scene.import_p99, 1),
         ]
         for scene in scenes
     ]
-    return heads, speed, ["p99 in ms", "alone", "full sync", "slotwright", "redis-cli"], waits
+    return heads, speed, ["p99 in ms", "alone", "full sync", "copy", "proof", "redis-cli"], waits
 
 
 def _ratio(ours: list[float], theirs: list[float]) -> str:
@@ -330,6 +346,7 @@ def _ratio(ours: list[float], theirs: list[float]) -> str:
 
 
 def main() -> None:
+    """Measure, print, and end with 1 where a run failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--strings", type=int, default=1_000_000, help="keys of 100 bytes")
@@ -357,8 +374,7 @@ def main() -> None:
     heads, speed, wait_heads, waits = _rows(scenes)
     print("", "keys a second, median (min-max)", table(heads, speed), "", table(wait_heads, waits), sep="\n")
     if chosen.json:
-        chosen.json.write_text(json.dumps([{"keys": s.keys, "size": s.size, "rate": s.rate, "full_sync": s.full_sync,
-            "copy": s.copy, "import": s.imported, "proof": s.proof, "whole_s": s.whole_s} for s in scenes]))  # fmt: skip
+        chosen.json.write_text(json.dumps([asdict(scene) for scene in scenes], indent=1))
     sys.exit(1 if any(scene.failed for scene in scenes) else 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -12,6 +13,20 @@ from types import TracebackType
 
 from tests.clients.builds import Program
 from tests.clients.judge import Operation
+
+_BEGIN = re.compile(r'\{"(?:t|ack)":')
+
+
+def _operation(line: str) -> Operation | None:
+    """Frameworks print banners, and libraries their own logs, which may stand before or behind on one line."""
+    found = _BEGIN.search(line)
+    if found is None:
+        return None
+    try:
+        said, _ = json.JSONDecoder().raw_decode(line, found.start())
+    except ValueError:
+        return None
+    return Operation(said["t"], said["shard"], said["n"], said["ack"], said["error"])
 
 
 class Application:
@@ -37,10 +52,9 @@ class Application:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            # Frameworks print banners.
-            if line.startswith('{"'):
-                said = json.loads(line)
-                self.operations.append(Operation(said["t"], said["shard"], said["n"], said["ack"], said["error"]))
+            operation = _operation(line)
+            if operation is not None:
+                self.operations.append(operation)
 
     @property
     def complaint(self) -> str:

@@ -25,8 +25,7 @@ Command = tuple[object, ...]
 
 
 def all_types(prefix: bytes = b"t:", copies: int = 8) -> list[Command]:
-    """Every type, in small and large encodings, with and without expiries; ids are fixed, so both sides have the
-    same."""
+    """Every type, in small and large encodings, with and without expiries; ids are fixed, so that both sides agree."""
     made: list[Command] = [("SET", key, b"value of " + key) for key in ODD_KEYS]
     for copy in range(copies):
         key = prefix + b"%d" % copy
@@ -77,8 +76,7 @@ class Owners:
         return self.clients[self.index[key_slot(key)]]
 
     def run(self, commands: Sequence[Command]) -> None:
-        """Each where its key is; the key is the second word, of XGROUP the third, of XREADGROUP the one after
-        STREAMS."""
+        """Each where its key is."""
         for client in self.clients:
             mine = [command for command in commands if self.of(key_of(command)) is client]
             run(client, mine)
@@ -89,6 +87,7 @@ class Owners:
 
 
 def key_of(command: Command) -> bytes:
+    """The second word; of XGROUP the third, of XREADGROUP the one after STREAMS."""
     at = {"XGROUP": 2, "XREADGROUP": -2}.get(str(command[0]), 1)
     key = command[at]
     assert isinstance(key, bytes)

@@ -138,7 +138,7 @@ def test_a_client_with_another_password_is_not_let_in(made: Lab) -> None:
     kept = password.read_text()
     password.write_text("wrong")
     try:
-        told = made.run("client", "test", seed, "--json")
+        found = [made.run("client", kind, seed, "--json") for kind in ("test", "jedis")]
     finally:
         password.write_text(kept)
-    assert (told.code, told.error["code"]) == (1, "wrong-password")
+    assert [(told.code, told.error["code"]) for told in found] == [(1, "wrong-password")] * 2

@@ -259,11 +259,12 @@ def assert_only_cache(operator: Operator) -> None:
         assert not [rule for rule in rules(host) | rules(host, permanent=True) if rule.ports in ("7000", "17000")]
 
 
+@pytest.mark.timeout(1200)
 def test_a_source_archive_is_built_once_and_shipped(away: Operator, tmp_path: Path) -> None:
     """On one host, though all three could; nothing of the build is left there."""
     source = root.redis_source()
     away.topology(engine={"kind": "redis", "from": str(source)}, ports=[7000], replicas=0)
-    told = away.up(timeout_s=500).succeeded()
+    told = away.up(timeout_s=900).succeeded()
     assert builds(told), told.err
     assert {server_of(host, 7000, "cache") for host in away.lab.hosts.values()} == {"redis 7.0.15"}
     sums = {

@@ -7,22 +7,11 @@ import pytest
 from slotwright.model.command_sample import CommandSample, Crosser, HeardCommand
 from slotwright.model.migration import DatabaseMap, DatabaseRule
 from slotwright.model.slots import key_slot
-from slotwright.model.source_survey import CommandShape
 from slotwright.planning.command_sample import judge_sample
 from slotwright.planning.hash_tags import advise_tag, shown_key
-from slotwright.wire.key_positions import keys_of
+from tests.fakes.commands import recorded
 
-TABLE = {
-    "get": CommandShape(1, 1, 1),
-    "set": CommandShape(1, 1, 1, is_write=True),
-    "mget": CommandShape(1, -1, 1),
-    "mset": CommandShape(1, -1, 2, is_write=True),
-    "blpop": CommandShape(1, -2, 1, is_write=True),
-    "rename": CommandShape(1, 2, 1, is_write=True),
-    "sort": CommandShape(1, 1, 1, is_movable=True),
-    "object": CommandShape(0, 0, 0),
-    "object|encoding": CommandShape(2, 2, 1),
-}
+TABLE = recorded("redis-8.2")
 
 
 def heard(*lines: str, database: int = 0) -> list[HeardCommand]:
@@ -36,37 +25,6 @@ def heard(*lines: str, database: int = 0) -> list[HeardCommand]:
 
 def judged(*lines: str) -> CommandSample:
     return judge_sample(heard(*lines), TABLE, DatabaseMap(), span_s=1.0)
-
-
-@pytest.mark.parametrize(
-    ("line", "keys"),
-    [
-        ("GET a", "a"),
-        ("mset a 1 b 2", "a b"),
-        ("BLPOP a b 0", "a b"),
-        ("EVAL script 2 a b c", "a b"),
-        ("EVALSHA sha 0 c", ""),
-        ("FCALL f 1 a", "a"),
-        ("EVAL script nonsense a", ""),
-        ("EVAL script", ""),
-        ("ZUNIONSTORE d 2 a b WEIGHTS 1 2", "d a b"),
-        ("ZINTERCARD 2 a b LIMIT 1", "a b"),
-        ("BLMPOP 0 2 a b LEFT", "a b"),
-        ("XREAD COUNT 2 STREAMS a b 0 0", "a b"),
-        ("XREADGROUP GROUP g c streams a >", "a"),
-        ("SORT a BY w_* GET o_* STORE d", "a d"),
-        ("GEORADIUS a 1 2 3 m STORE x STOREDIST d", "a d"),
-        ("MIGRATE h 1 a 0 1", "a"),
-        ("PING", ""),
-        ("OBJECT ENCODING a", "a"),
-        ("OBJECT HELP", ""),
-        ("OBJECT", ""),
-        ("NOSUCH a b", ""),
-    ],
-)
-def test_where_commands_have_their_keys(line: str, keys: str) -> None:
-    words = tuple(word.encode() for word in line.split())
-    assert keys_of(words, TABLE) == tuple(keys.encode().split())
 
 
 def test_an_mget_across_slots_is_counted_and_shown() -> None:

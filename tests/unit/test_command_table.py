@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slotwright.wire.command_keys import Positions
+from slotwright.model.command_keys import Positions
 from slotwright.wire.command_table import parse_command_table
 from tests.fakes.commands import RECORDED, recorded
 from tests.integration.write_samples import ELSEWHERE, SAMPLES
@@ -114,6 +114,104 @@ def test_subcommands_count_as_commands() -> None:
 def test_what_is_no_table_is_refused(reply: object) -> None:
     with pytest.raises(ValueError, match="COMMAND"):
         parse_command_table(reply)
+
+
+KEYS_OF = {
+    "GET a": "a",
+    "mset a 1 b 2": "a b",
+    "BLPOP a b 0": "a b",
+    "EVAL script 2 a b c": "a b",
+    "EVALSHA sha 0 c": "",
+    "EVAL script nonsense a": "",
+    f"EVAL script {'9' * 5000} a": "",
+    "EVAL script": "",
+    "ZUNIONSTORE d 2 a b WEIGHTS 1 2": "d a b",
+    "ZINTER 2 a b WITHSCORES": "a b",
+    "ZUNION 2 a b": "a b",
+    "ZDIFF 1 a": "a",
+    "XREAD COUNT 2 STREAMS a b 0 0": "a b",
+    "XREADGROUP GROUP g c streams a >": "a",
+    "XREADGROUP GROUP streams STREAMS COUNT 1 STREAMS a >": "a",
+    "XREAD COUNT 2": "",
+    "SORT a BY w_* GET o_* STORE d": "a d",
+    "GEORADIUS a 1 2 3 m STORE x STOREDIST d": "a d",
+    "GEORADIUS_RO a 1 2 3 m": "a",
+    "MIGRATE h 1 a 0 1": "a",
+    "PING": "",
+    "EXISTS a b": "a b",
+    "OBJECT ENCODING a": "a",
+    "OBJECT HELP": "",
+    "OBJECT": "",
+    "XINFO STREAM a": "a",
+    "XGROUP CREATE a g $": "a",
+    "MEMORY USAGE a": "a",
+    "MEMORY DOCTOR": "",
+    "NOSUCH a b": "",
+    "": "",
+}
+KEYS_SINCE_7 = {
+    "FCALL f 1 a": "a",
+    "FCALL_RO f 1 a b": "a",
+    "EVAL_RO script 2 a b": "a b",
+    "EVALSHA_RO sha 1 a": "a",
+    "ZINTERCARD 2 a b LIMIT 1": "a b",
+    "SINTERCARD 2 a b": "a b",
+    "BLMPOP 0 2 a b LEFT": "a b",
+    "SORT_RO a BY w_*": "a",
+    "LCS a b LEN": "a b",
+}
+
+
+@pytest.mark.parametrize("label", RECORDED)
+@pytest.mark.parametrize(("line", "keys"), KEYS_OF.items())
+def test_the_keys_themselves(label: str, line: str, keys: str) -> None:
+    words = [word.encode() for word in line.split()]
+    assert recorded(label).keys(words) == tuple(keys.encode().split())
+
+
+@pytest.mark.parametrize("label", RECORDED[1:])
+@pytest.mark.parametrize(("line", "keys"), KEYS_SINCE_7.items())
+def test_the_keys_of_later_commands(label: str, line: str, keys: str) -> None:
+    words = [word.encode() for word in line.split()]
+    assert recorded(label).keys(words) == tuple(keys.encode().split())
+    found = recorded(label).find(words)
+    assert found is not None
+    assert not found.written or line.startswith(("FCALL ", "BLMPOP"))
+
+
+def test_strings_are_no_keys() -> None:
+    table = recorded("redis-6.2")
+    assert table.keys(b"STRALGO LCS LEN KEYS a b".split()) == (b"a", b"b")
+    assert table.keys(b"STRALGO LCS STRINGS KEYS b".split()) == ()
+
+
+def test_a_command_that_does_not_tell_all_of_its_keys() -> None:
+    """As a module's may be: only where it stands by position is known."""
+    table = parse_command_table([[b"mod.join", -3, [b"readonly", b"movablekeys"], 1, 1, 1]])
+    assert table.find([b"MOD.JOIN", b"a", b"b"]) is None
+    assert table.keys([b"MOD.JOIN", b"a", b"b"]) == (b"a",)
+
+
+def test_a_subcommand_is_not_taken_for_the_command_of_that_name() -> None:
+    inner = [b"mod|sort", -3, [b"readonly"], 3, 3, 1, [], [], [], []]
+    table = parse_command_table([[b"mod", -2, [], 0, 0, 0, [], [], [], [inner]]])
+    assert table.keys([b"MOD", b"SORT", b"x", b"a"]) == (b"a",)
+
+
+@pytest.mark.parametrize("label", RECORDED)
+def test_which_commands_may_have_several_keys(label: str) -> None:
+    entries = dict(recorded(label).named())
+    several = {name for name, entry in entries.items() if entry.may_have_several_keys}
+    assert several >= {"mget", "mset", "del", "rename", "xread", "eval", "zunionstore", "sort", "bitop", "exists"}
+    assert not several & {"get", "set", "object", "object|encoding", "xgroup", "xgroup|create", "ping", "xinfo"}
+
+
+def test_names_are_those_of_the_statistics() -> None:
+    entries = dict(recorded("redis-8.2").named())
+    assert entries["function|load"].is_write
+    assert not entries["function|list"].is_write
+    assert not entries["function"].is_write
+    assert "vadd" in entries
 
 
 def test_commands_that_are_gone_are_left_out() -> None:

@@ -25,7 +25,6 @@ from slotwright.model.migration_plan import MigrationPlan, MigrationWish
 from slotwright.model.slots import SLOT_COUNT, SlotSet, split_evenly
 from slotwright.model.source_survey import (
     BigKey,
-    CommandShape,
     DatabaseSize,
     Feeding,
     KeySample,
@@ -43,6 +42,7 @@ from slotwright.model.topology import Address, EngineKind, Mode
 from slotwright.planning.big_keys import blocking_of
 from slotwright.planning.migration_plan import plan_migration
 from slotwright.planning.migration_source import NEEDED, WANTED
+from tests.fakes.commands import recorded
 
 MB = 2**20
 GB = 2**30
@@ -51,13 +51,7 @@ REDIS_70 = ServerVersion(EngineKind.REDIS, (7, 0, 15))
 REDIS_82 = ServerVersion(EngineKind.REDIS, (8, 2, 3))
 VALKEY_91 = ServerVersion(EngineKind.VALKEY, (9, 1, 2))
 EVEN = tuple(1000 for _ in range(SLOT_COUNT))
-TABLE = {
-    "get": CommandShape(1, 1, 1),
-    "mget": CommandShape(1, -1, 1),
-    "rename": CommandShape(1, 2, 1, is_write=True),
-    "xread": CommandShape(0, 0, 0, is_movable=True),
-    "eval": CommandShape(0, 0, 0, is_movable=True),
-}
+CALLED = ("get", "mget", "rename", "xread", "eval")
 SOURCE = SourceSurvey(
     address=Address("10.0.0.9", 6379),
     version=REDIS_70,
@@ -67,7 +61,7 @@ SOURCE = SourceSurvey(
     saving=Saving(has_snapshots=True, last_fork_us=300),
     feeding=Feeding(MB, 256 * MB, 64 * MB, 60, False, 5, 60, True, 0, 0, 10_000, 12),
     traffic=Traffic(1.0, 1000, 100, 50_000, 5000, 0.2),
-    commands=TABLE,
+    commands=recorded("redis-8.2"),
     rights=Rights("default", tuple((name, Right.ALLOWED) for name in (*NEEDED, *WANTED)), True),
 )
 TARGET = TargetSurvey(
@@ -356,7 +350,7 @@ def test_the_view_fits_and_the_json_is_json(wide: bool, capsys: pytest.CaptureFi
             total=10**10,
             biggest=(BigKey((3, b"k\x00" * 80), "zset", 900 * MB, 10**8), BigKey((0, b"m"), "ReJSON-RL", 2 * MB, None)),
         ),
-        calls=(*((name, 10**9) for name in TABLE), ("keys", 5), ("select", 2)),
+        calls=(*((name, 10**9) for name in CALLED), ("keys", 5), ("select", 2)),
         functions=tuple(f"library{n}" for n in range(20)),
         rights=denied(*NEEDED),
         unread=("CONFIG GET: NOPERM " + "x" * 60,),

@@ -36,7 +36,6 @@ class RespConnection:
         self._wire = wire
         self._turn = asyncio.Lock()
         self._is_closed = False
-        self._owed = 0
 
     @property
     def address(self) -> Address:
@@ -70,13 +69,11 @@ class RespConnection:
     async def _exchange(self, commands: Sequence[Sequence[Argument]], timeout_s: float) -> list[Reply | ReplyError]:
         async def talk() -> list[Reply | ReplyError]:
             async with asyncio.timeout(timeout_s) as patience:
-                await self._take_owed()
-                self._owed = len(commands)
                 await self._wire.send_packed_command(self._packed(commands), check_health=False)
-                replies = [await self._next()]
+                replies = [await self._read()]
                 if len(commands) > 1:
                     patience.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT_S)
-                    replies += [await self._next() for _ in commands[1:]]
+                    replies += [await self._read() for _ in commands[1:]]
                 return replies
 
         return await self._in_turn(talk, timeout_s)
@@ -86,25 +83,17 @@ class RespConnection:
         assert reader is not None
         assert writer is not None
         now = asyncio.get_running_loop().time
-        parser = hiredis.Reader(
-            protocolError=wire_errors.InvalidResponse, replyError=ReplyError, notEnoughData=_NO_MORE
-        )
+        parser = hiredis.Reader(wire_errors.InvalidResponse, ReplyError, notEnoughData=_NO_MORE)
         found: list[Reply | ReplyError] = []
-        try:
-            async with asyncio.timeout(timeout_s) as patience:
-                await self._take_owed()
-                writer.write(request)
-                while len(found) < replies:
-                    data = await reader.read(_CHUNK_BYTES)
-                    if not data:
-                        raise ConnectionResetError("it hung up")
-                    patience.reschedule(now() + timeout_s)
-                    parser.feed(data)
-                    found.extend(iter(parser.gets, _NO_MORE))
-        except asyncio.CancelledError:
-            # The rest of the replies would be taken for those of the next one.
-            self._is_closed = True
-            raise
+        async with asyncio.timeout(timeout_s) as patience:
+            writer.write(request)
+            while len(found) < replies:
+                data = await reader.read(_CHUNK_BYTES)
+                if not data:
+                    raise ConnectionResetError("it hung up")
+                patience.reschedule(now() + timeout_s)
+                parser.feed(data)
+                found.extend(iter(parser.gets, _NO_MORE))
         return found
 
     async def _in_turn(
@@ -119,6 +108,11 @@ class RespConnection:
                 )
             try:
                 return await talk()
+            except asyncio.CancelledError:
+                # The rest of the replies would be taken for those of the next one.
+                self._is_closed = True
+                await self._wire.disconnect(nowait=True)
+                raise
             except TimeoutError as error:
                 await self.close()
                 raise NodeUnreachableError(
@@ -145,16 +139,6 @@ class RespConnection:
 
     def _packed(self, commands: Sequence[Sequence[Argument]]) -> list[bytes]:
         return self._wire.pack_commands(cast("Any", commands))
-
-    async def _take_owed(self) -> None:
-        """Replies that somebody was cancelled over still come, and are not those of who asks next."""
-        while self._owed:
-            await self._next()
-
-    async def _next(self) -> Reply | ReplyError:
-        reply = await self._read()
-        self._owed -= 1
-        return reply
 
     async def _read(self) -> Reply | ReplyError:
         try:

@@ -38,8 +38,10 @@ class SocketStream:
             raise _hung_up(self._address, error) from error
 
     def write(self, data: bytes) -> None:
-        """Into the queue."""
-        self._writer.write(data)
+        """Into the queue. What is written after the other side hung up is dropped: reading tells of that."""
+        # A socket drops it by itself; an SSH channel says so (asyncssh, SSHChannel.write).
+        with suppress(OSError):
+            self._writer.write(data)
 
     async def drain(self) -> None:
         """Until less than :data:`_SHORT_QUEUE_BYTES` wait, where more than :data:`_QUEUE_BYTES` did."""
@@ -114,7 +116,7 @@ def _hung_up(address: Address, error: Exception) -> NodeUnreachableError:
 
 
 def _packed(*words: str) -> bytes:
-    parts = [word.encode() for word in words]
+    parts = [word.encode(errors="surrogateescape") for word in words]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 

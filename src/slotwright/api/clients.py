@@ -8,8 +8,9 @@ from pathlib import Path
 from slotwright.adapters.files import make_directory, write_atomically
 from slotwright.api.context import Context
 from slotwright.api.targets import Target, open_verifier
-from slotwright.errors import InputError, ServerError
+from slotwright.errors import AuthenticationError, InputError, ServerError
 from slotwright.model.client import ClientConfig, ClientFacts
+from slotwright.model.cluster import Observation
 from slotwright.model.topology import Mode
 from slotwright.operations.observe import observe
 from slotwright.operations.roster import Roster
@@ -31,7 +32,8 @@ async def look_for_clients(
 ) -> ClientFacts:
     """What clients need to know of a cluster, from one look at every node.
 
-    Raises InputError (not-a-cluster), ServerError (no-node-answers), and what :func:`open_verifier` raises.
+    Raises InputError (not-a-cluster), ServerError (no-node-answers), AuthenticationError, and what
+    :func:`open_verifier` raises.
     """
     async with context.fleet(target.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
         verifier = await open_verifier(context, target, fleet, roster)
@@ -45,15 +47,22 @@ async def look_for_clients(
             hint="its clients need host, port and password alone",
         )
     if not observation.views:
-        raise ServerError(
-            f"no node of {target.name} answers",
-            code="no-node-answers",
-            where=target.name,
-            seen=observation.silent[0].reason if observation.silent else "",
-            hint=f"slotwright check {target.name}",
-        )
+        raise _nobody_answers(target.name, observation)
     needs_password = bool(username) or target.password is not None
     return client_facts(survey, observation, variable if needs_password else "", username, is_tls)
+
+
+def _nobody_answers(name: str, observation: Observation) -> ServerError:
+    seen = observation.silent[0].reason if observation.silent else ""
+    if observation.silent and all(silent.code == "wrong-password" for silent in observation.silent):
+        return AuthenticationError(f"every node of {name} refuses our password", where=name, seen=seen)
+    return ServerError(
+        f"no node of {name} answers",
+        code="no-node-answers",
+        where=name,
+        seen=seen,
+        hint=f"slotwright check {name}",
+    )
 
 
 async def client_config(

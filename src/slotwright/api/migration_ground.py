@@ -48,6 +48,7 @@ class Ways:
     source_side: Side
     target_side: Side
     source_roster: Roster
+    probe_roster: Roster
     target_roster: Roster
     verifier: Verifier
 
@@ -82,6 +83,8 @@ async def open_ways(context: Context, source: Source, target: Target) -> AsyncIt
         if {*source_side.servers} & {*target_side.servers}:
             raise InputError(f"{source.name} and {target.name} are the same servers", code="same-server")
         source_roster = await stack.enter_async_context(Roster(source_dialer))
+        # What measures waits must not wait for our own work.
+        probe_roster = await stack.enter_async_context(Roster(source_dialer))
         yield Ways(
             context,
             source,
@@ -91,6 +94,7 @@ async def open_ways(context: Context, source: Source, target: Target) -> AsyncIt
             source_side,
             target_side,
             source_roster,
+            probe_roster,
             target_roster,
             verifier,
         )
@@ -144,7 +148,7 @@ async def _line(ways: Ways, migration: Migration, cluster: TargetCluster, addres
         cluster.look,
         cluster.glance,
         ValueReader(ways.source_roster, address, has_expire_time=has_expire_time(version)),
-        Guard(ways.source_roster, address, context.clock, migration.limits),
+        Guard(ways.probe_roster, address, context.clock, migration.limits),
         context.clock,
         databases,
         Placing(ways.target_side.version),

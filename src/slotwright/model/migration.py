@@ -49,7 +49,7 @@ class DatabaseMap:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much the source may be asked for. ``latency_ms``: how long a client of it may have to wait before we take
-    less; ``pace_bytes``: bytes a second to take at the most (0: as fast as it goes); ``buffer_bytes``: what may wait in
+    less; ``pace_bytes``: bytes a second to copy at the most (0: as fast as it goes); ``buffer_bytes``: what may wait in
     the source's memory for us before we take it as fast as it goes after all."""
 
     latency_ms: float = 10.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from slotwright.model.cluster import Role, ServerVersion
+from slotwright.model.command_table import CommandTable
 from slotwright.model.migration import Named
 from slotwright.model.slots import SlotSet
 from slotwright.model.topology import Address, Mode
@@ -166,22 +166,6 @@ class Rights:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandShape:
-    """Where a command has its keys (COMMAND INFO): ``first`` 0 is none by position, ``last`` negative counts from the
-    end, ``step`` apart. ``is_movable``: some or all of them have to be looked for by the command's own rule."""
-
-    first: int = 0
-    last: int = 0
-    step: int = 0
-    is_movable: bool = False
-    is_write: bool = False
-
-
-CommandTable = Mapping[str, CommandShape]
-"""By lower-case name."""
-
-
-@dataclass(frozen=True, slots=True)
 class SourceSurvey:
     """Everything a plan is made from on the side of the source.
 
@@ -206,7 +190,7 @@ class SourceSurvey:
     feeding: Feeding = field(default_factory=Feeding)
     traffic: Traffic = field(default_factory=Traffic)
     calls: tuple[tuple[str, int], ...] = ()
-    commands: CommandTable = field(default_factory=dict, repr=False)
+    commands: CommandTable = field(default_factory=CommandTable, repr=False)
     rights: Rights = field(default_factory=Rights)
     notifications: str = ""
     has_password: bool | None = None

@@ -26,7 +26,10 @@ _REMEMBERED = 20_000
 _BASE_OF = 600
 """Samples from which the quickest is taken: half a minute, so that a clock that is set is forgiven soon."""
 
-_SHORTEST_S, _LONGEST_S = 0.002, 1.0
+_SHORTEST_S, _LONGEST_S = 0.002, 0.1
+_RECENT, _MOST_SLOW = 40, 2
+"""Of so many waits so many may be above the limit: a single one is anybody's."""
+
 _TIME = request("TIME")
 
 
@@ -41,8 +44,10 @@ class Brake:
     _delay_s: float = 0.0
     _next: float = 0.0
     _waits_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _longest_batch_ms: float = 0.0
     _slowed_s: float = 0.0
+    _held_until: float = 0.0
 
     async def before(self, keys: int) -> None:
         """Wait until ``keys`` more may be asked for."""
@@ -53,15 +58,19 @@ class Brake:
             if at > now:
                 await self.clock.sleep(at - now)
         if self._delay_s > 0:
-            self._slowed_s += self._delay_s
+            now = self.clock.now()
+            # Several of us may be held back at once.
+            self._slowed_s += max(0.0, now + self._delay_s - max(now, self._held_until))
+            self._held_until = max(self._held_until, now + self._delay_s)
             await self.clock.sleep(self._delay_s)
 
     def held(self, milliseconds: float) -> None:
         """A batch of ours held the server for so long: the next ones are shorter, or longer."""
         self._longest_batch_ms = max(self._longest_batch_ms, milliseconds)
-        if milliseconds > self.limit_ms / 2:
+        # Several of them may stand in the queue at once.
+        if milliseconds > self.limit_ms / 8:
             self.batch = max(FEWEST_KEYS, self.batch * 2 // 3)
-        elif milliseconds <= self.limit_ms / 5:
+        elif milliseconds <= self.limit_ms / 20:
             self.batch = min(MOST_KEYS, self.batch + 25)
 
     def noted(self, milliseconds: float) -> None:
@@ -71,7 +80,8 @@ class Brake:
     def waited(self, milliseconds: float) -> None:
         """A command of ours had to wait so long for its turn."""
         self._waits_ms.append(milliseconds)
-        if milliseconds > self.limit_ms:
+        self._recent.append(milliseconds > self.limit_ms)
+        if milliseconds > self.limit_ms and sum(self._recent) > _MOST_SLOW:
             self._delay_s = min(_LONGEST_S, max(_SHORTEST_S, 2 * self._delay_s))
         elif self._delay_s:
             self._delay_s = 0.0 if self._delay_s < _SHORTEST_S else self._delay_s * 0.8

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from slotwright.errors import NodeUnreachableError, ServerError
 from slotwright.model.command_sample import CommandSample, HeardCommand
+from slotwright.model.command_table import CommandTable
 from slotwright.model.migration import DatabaseMap
-from slotwright.model.source_survey import CommandTable
 from slotwright.model.topology import Address
 from slotwright.planning.command_sample import judge_sample
 from slotwright.ports import Clock, StreamDialer

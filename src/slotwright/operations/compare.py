@@ -149,6 +149,7 @@ class _Run:
                 self._source_databases = tuple(facts.keys)
                 self._total = sum(facts.keys.values())
                 await self._forward(facts.keys)
+                self._seen.seal()
                 await self._backward()
             is_ok = True
         finally:
@@ -229,9 +230,9 @@ class _Run:
             self._done += len(keys)
             if odd:
                 await self._settlers.acquire()
-                group.create_task(self._settle(batch, kinds, sorted(odd)))
+                group.create_task(self._settle(batch, sorted(odd)))
 
-    async def _settle(self, batch: Batch, kinds: Sequence[str], odd: Sequence[int]) -> None:
+    async def _settle(self, batch: Batch, odd: Sequence[int]) -> None:
         try:
             settled = await settle(self._pair, self._is.clock, batch, odd, self._is.patience_s)
         finally:
@@ -239,7 +240,7 @@ class _Run:
         for at, found in settled.items():
             if found.verdict is Verdict.EQUAL:
                 continue
-            if self._seen.judge(batch.target_database, batch.target_keys[at], kinds[at], found):
+            if self._seen.judge(batch.target_database, batch.target_keys[at], batch.target_slots[at], found):
                 self._note(found)
 
     def _note(self, found: Compared) -> None:
@@ -360,17 +361,17 @@ class _Run:
         return found
 
     async def _origin(self, database: int, key: bytes) -> Named | None:
-        """What a key of the target is called in the source; where several names lead to it, one that is there. None:
-        no name does."""
+        """What a key of the target is called in the source; where several names lead to it, one that is there, or the
+        one with a prefix. None: no name does."""
         databases = self._is.databases
         prefixed = [(number, databases.prefix(number)) for number in self._source_databases]
         names = [(number, key.removeprefix(prefix)) for number, prefix in prefixed if prefix and key.startswith(prefix)]
         candidates = [named for named in (*names, (database, key)) if databases.target(named) == (database, key)]
-        for named in candidates[:-1]:
+        for named in candidates[1:]:
             there = await self._is.source.read(named[0], [key_slot(named[1])], [[request("EXISTS", named[1])]])
             if there.columns[0][0] == 1:
                 return named
-        return candidates[-1] if candidates else None
+        return candidates[0] if candidates else None
 
     async def _foreign(self, database: int, key: bytes) -> Compared:
         """A key of a database that nothing of the source leads to."""
@@ -387,7 +388,7 @@ class _Run:
             took = self._is.clock.now() - self._started
             rate = self._done / took
             left = max(0, self._total - self._done) / rate if rate else 0
-            text = f"compare: {rate:,.0f} keys/s, {left:.0f} s left"
+            text = f"compare: {rate:,.0f} keys/s, {left:.0f} s left" if left else "compare: look again at what differs"
             self._is.report(Moved("compare", text, min(self._done, self._total), self._total))
 
 

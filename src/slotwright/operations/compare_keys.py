@@ -6,8 +6,9 @@ prove equal is left to the close look, which reads everything and says what diff
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 from slotwright.model.comparison import Aspect, Compared, Verdict
 from slotwright.model.migration import DatabaseMap
@@ -15,7 +16,7 @@ from slotwright.model.slots import key_slot
 from slotwright.operations.brake import Brake
 from slotwright.operations.compare_pieces import BigKey, unlike_in_pieces
 from slotwright.operations.side import Answers, Side, together
-from slotwright.planning.canonical import READERS, Unlike, canonical, unlike
+from slotwright.planning.canonical import READERS, Reader, Unlike, canonical, unlike
 from slotwright.planning.verdict import (
     ABSENT,
     NEVER,
@@ -37,11 +38,16 @@ BIG_BYTES, BIG_COUNT = 1024 * 1024, 5000
 """What is larger, by MEMORY USAGE or by elements, is compared in pieces."""
 
 TOLERANCE_MS = 5
-"""Without PEXPIRETIME (before Redis 7.0) an expiry is known as well as the server's clock was read around it."""
+"""Without PEXPIRETIME (before Redis 7.0) an expiry is the time left and the server's clock, read before and after: it
+is known as well as these two are near."""
 
-_SIZES: Mapping[str, str] = {"list": "LLEN", "set": "SCARD", "hash": "HLEN", "zset": "ZCARD", "stream": "XLEN"}
-_GROUP_BYTES, _GROUP_KEYS = 1024 * 1024, 200
+_SIZES: Mapping[str, Reader] = {
+    kind: ((command,), ())
+    for kind, command in (("list", "LLEN"), ("set", "SCARD"), ("hash", "HLEN"), ("zset", "ZCARD"), ("stream", "XLEN"))
+}
+_GROUP_BYTES, _GROUP_KEYS = 1024 * 1024, 500
 _TRIES = 64
+_SHARPENINGS = 5
 
 Cells = list[Reply | ReplyError]
 
@@ -90,6 +96,10 @@ class _Hits:
     def is_worth_it(self) -> bool:
         return self.tries < _TRIES or self.hits * 5 > self.tries
 
+    def count(self, is_hit: bool) -> None:
+        self.tries += 1
+        self.hits += is_hit
+
 
 @dataclass(slots=True)
 class KeyPair:
@@ -125,6 +135,8 @@ class KeyPair:
             return []
         await self.brake.before(len(batch.keys))
         ours, theirs = await self._readings(batch)
+        await self._sharpen(self.source, (batch.database, batch.keys, batch.slots), ours)
+        await self._sharpen(self.target, (batch.target_database, batch.target_keys, batch.target_slots), theirs)
         found: dict[int, Compared] = {}
         open_kinds: dict[int, str] = {}
         for at, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
@@ -184,6 +196,21 @@ class KeyPair:
         mine = _as_readings(self.source, await self.source.read(batch.database, batch.slots, columns))
         return mine, [Reading(NONE, ABSENT, each.now_ms) for each in mine]
 
+    async def _sharpen(
+        self, side: Side, names: tuple[int, Sequence[bytes], Sequence[int]], readings: list[Reading]
+    ) -> None:
+        """Where it took the server long to tell when keys expire, each is asked about alone, for a narrower answer."""
+        database, keys, slots = names
+        for at, reading in enumerate(readings):
+            for _ in range(_SHARPENINGS):
+                if reading.slack_ms <= TOLERANCE_MS or reading.expires_ms < 0:
+                    break
+                again = await side.read(database, [slots[at]], [_expiry(side, [keys[at]])])
+                (found,) = _as_expiries(side, again, 0)
+                if found.expires_ms >= 0 and found.slack_ms < reading.slack_ms:
+                    reading = replace(reading, expires_ms=found.expires_ms, slack_ms=found.slack_ms)
+            readings[at] = reading
+
     async def _both(
         self, batch: Batch, columns: Callable[[Side, Sequence[bytes]], Sequence[Sequence[bytes]]]
     ) -> tuple[Answers, Answers]:
@@ -206,9 +233,10 @@ class KeyPair:
         ours, theirs = await self._both(batch, lambda side, keys: [_start(keys), _expiry(side, keys)])
         values, others = ours.columns[0], theirs.columns[0]
         odd = self._odd_expiries(ours, theirs, 1)
-        if values != others or ReplyError in map(type, values):
-            odd |= {at for at, value in enumerate(values) if value != others[at] or isinstance(value, ReplyError)}
-        if max(map(_length, values)) > SHORT_STRING:
+        if values != others:
+            odd |= {at for at, value in enumerate(values) if value != others[at]}
+        if set(map(type, values)) != {bytes} or max(map(len, cast("list[bytes]", values))) > SHORT_STRING:
+            odd |= {at for at, value in enumerate(values) if isinstance(value, ReplyError)}
             long = [at for at, value in enumerate(values) if _length(value) > SHORT_STRING and at not in odd]
             differ = await self._in_pieces(batch, dict.fromkeys(long, "string"))
             odd |= differ.keys()
@@ -244,12 +272,12 @@ class KeyPair:
         strings = [at for at, kind in kinds.items() if kind == "string"]
         if strings:
             found |= await self._unlike_strings(batch, strings)
-        for kind in dict.fromkeys(kinds.values()):
-            indices = [at for at, each in kinds.items() if each == kind]
-            if kind in READERS:
-                found |= await self._unlike_collections(batch, kind, indices)
-            elif kind != "string":
-                found |= dict.fromkeys(await self._unlike_dumps(batch, indices), _NO_READER)
+        collections = {at: kind for at, kind in kinds.items() if kind in READERS}
+        if collections:
+            found |= await self._unlike_collections(batch, collections)
+        others = [at for at, kind in kinds.items() if kind != "string" and kind not in READERS]
+        if others:
+            found |= dict.fromkeys(await self._unlike_dumps(batch, others), _NO_READER)
         return found
 
     async def _unlike_strings(self, batch: Batch, indices: Sequence[int]) -> dict[int, Unlike]:
@@ -264,33 +292,42 @@ class KeyPair:
                 found[at] = Unlike((Aspect.VALUE,), _string_words(mine, other))
         return found | await self._in_pieces(batch, long)
 
-    async def _unlike_collections(self, batch: Batch, kind: str, indices: Sequence[int]) -> dict[int, Unlike]:
-        """Their sizes tell which are big, and which differ already."""
-        part = batch.pick(indices)
+    async def _unlike_collections(self, batch: Batch, kinds: Mapping[int, str]) -> dict[int, Unlike]:
+        """Their sizes tell which are big."""
+        part = batch.pick(list(kinds))
         sizes = await self.source.read(
             part.database,
             part.slots,
-            [for_each_key(part.keys, _SIZES[kind]), for_each_key(part.keys, "MEMORY", "USAGE", after=("SAMPLES", 3))],
+            [
+                _by_kind(part.keys, kinds.values(), _SIZES),
+                for_each_key(part.keys, "MEMORY", "USAGE", after=("SAMPLES", 3)),
+            ],
         )
         self.brake.held(sizes.longest_ms)
-        counts, memory = (dict(zip(indices, map(_count, column), strict=True)) for column in sizes.columns)
-        big = {at: kind for at in indices if counts[at] > BIG_COUNT or memory[at] > BIG_BYTES}
+        counts, memory = (dict(zip(kinds, map(_count, column), strict=True)) for column in sizes.columns)
+        big = {at: kind for at, kind in kinds.items() if counts[at] > BIG_COUNT or memory[at] > BIG_BYTES}
         found = await self._in_pieces(batch, big, memory)
-        for group in _groups([at for at in indices if at not in big], memory):
-            found |= await self._unlike_small(batch, kind, group)
+        for group in _groups([at for at in kinds if at not in big], memory):
+            found |= await self._unlike_small(batch, {at: kinds[at] for at in group})
         return found
 
-    async def _unlike_small(self, batch: Batch, kind: str, indices: Sequence[int]) -> dict[int, Unlike]:
-        hits = self._hits.setdefault(kind, _Hits())
-        left = await self._unlike_dumps(batch, indices) if hits.is_worth_it else list(indices)
+    async def _unlike_small(self, batch: Batch, kinds: Mapping[int, str]) -> dict[int, Unlike]:
+        """By serialisation where that is worth it, and by value where it proves nothing."""
+        dumped = [at for at, kind in kinds.items() if self._hits.setdefault(kind, _Hits()).is_worth_it]
+        unproved = set(await self._unlike_dumps(batch, dumped)) if dumped else set()
+        for at in dumped:
+            self._hits[kinds[at]].count(at not in unproved)
+        left = {at: kind for at, kind in kinds.items() if at in unproved or at not in dumped}
         if not left:
             return {}
-        part = batch.pick(left)
-        before, after = READERS[kind]
-        ours, theirs = await self._both(part, lambda side, keys: [for_each_key(keys, *before, after=after)])
+        ours, theirs = await self._both(
+            batch.pick(list(left)), lambda side, keys: [_by_kind(keys, left.values(), READERS)]
+        )
         found: dict[int, Unlike] = {}
         hashes: dict[int, tuple[bytes, ...]] = {}
-        for at, mine, other in zip(left, ours.columns[0], theirs.columns[0], strict=True):
+        for (at, kind), mine, other in zip(left.items(), ours.columns[0], theirs.columns[0], strict=True):
+            if kind != "hash" and mine == other and isinstance(mine, list):
+                continue
             value = canonical(kind, mine)
             difference = unlike(value, canonical(kind, other))
             if difference is not None:
@@ -361,6 +398,19 @@ def _start(keys: Sequence[bytes]) -> list[bytes]:
     return for_each_key(keys, "GETRANGE", after=(0, SHORT_STRING))
 
 
+def _by_kind(keys: Sequence[bytes], kinds: Iterable[str], readers: Mapping[str, Reader]) -> list[bytes]:
+    """A command for each key that suits its type."""
+    column = [b""] * len(keys)
+    by_kind: dict[str, list[int]] = {}
+    for at, kind in enumerate(kinds):
+        by_kind.setdefault(kind, []).append(at)
+    for kind, indices in by_kind.items():
+        before, after = readers[kind]
+        for at, command in zip(indices, for_each_key([keys[at] for at in indices], *before, after=after), strict=True):
+            column[at] = command
+    return column
+
+
 def _expiry(side: Side, keys: Sequence[bytes]) -> list[bytes]:
     return for_each_key(keys, "PEXPIRETIME" if has_expire_time(side.version) else "PTTL")
 
@@ -418,7 +468,7 @@ def _groups(indices: Sequence[int], memory: Mapping[int, int]) -> Iterator[list[
 
 
 def _length(reply: Reply | ReplyError) -> int:
-    return len(reply) if isinstance(reply, bytes) else 0
+    return 0 if isinstance(reply, ReplyError) or not isinstance(reply, bytes) else len(reply)
 
 
 def _count(reply: Reply | ReplyError) -> int:

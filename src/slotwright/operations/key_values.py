@@ -10,19 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slotwright.model.contents import KeyValue
+from slotwright.planning.canonical import READERS, Value, canonical, unlike
+from slotwright.planning.verdict import is_same_dump
 from slotwright.ports import Argument, Connection, Reply, ReplyError
 
 TTL_TOLERANCE_MS = 2000
 """Two reads of one expiry are never at the same instant."""
-
-_READERS: dict[str, tuple[Argument, ...]] = {
-    "string": ("GET",),
-    "list": ("LRANGE", "*", 0, -1),
-    "set": ("SMEMBERS",),
-    "hash": ("HGETALL",),
-    "zset": ("ZRANGE", "*", 0, -1, "WITHSCORES"),
-    "stream": ("XRANGE", "*", "-", "+"),
-}
 
 
 async def ask(connection: Connection, commands: Sequence[Sequence[Argument]], asks: bool) -> list[Reply | ReplyError]:
@@ -51,12 +44,15 @@ async def are_equal(
     one, other = first[2], second[2]
     if one.type != other.type or not _expire_alike(one.ttl_ms, other.ttl_ms):
         return False
-    if one.dump == other.dump:
+    if is_same_dump(one.dump, other.dump):
         return True
-    if one.type not in _READERS:
+    if one.type == "string":
+        replies = [(await ask(connection, [("GET", key)], asks))[0] for connection, asks, _ in (first, second)]
+        return isinstance(replies[0], bytes) and replies[0] == replies[1]
+    if one.type not in READERS:
         return False
     contents = [await _content(connection, key, one.type, asks) for connection, asks, _ in (first, second)]
-    return contents[0] is not None and contents[0] == contents[1]
+    return unlike(contents[0][0], contents[1][0]) is None and contents[0][1] == contents[1][1]
 
 
 def _expire_alike(one: int, other: int) -> bool:
@@ -65,26 +61,16 @@ def _expire_alike(one: int, other: int) -> bool:
     return abs(one - other) <= TTL_TOLERANCE_MS
 
 
-async def _content(connection: Connection, key: bytes, kind: str, asks: bool) -> object:
-    name, *rest = _READERS[kind]
-    command: tuple[Argument, ...] = (name, key, *rest[1:])
-    (reply,) = await ask(connection, [command], asks)
-    if isinstance(reply, ReplyError):
-        return None
-    if kind == "set" and isinstance(reply, list):
-        return sorted(item for item in reply if isinstance(item, bytes))
-    if kind == "hash" and isinstance(reply, list):
-        return sorted(zip(reply[::2], reply[1::2], strict=True), key=repr), await _field_expiries(
-            connection, key, reply[::2], asks
-        )
-    if kind == "stream":
-        return reply, await _groups(connection, key, asks)
-    return reply
+async def _content(connection: Connection, key: bytes, kind: str, asks: bool) -> tuple[Value | None, object]:
+    """The value, and of a hash when its fields expire."""
+    before, after = READERS[kind]
+    (reply,) = await ask(connection, [(*before, key, *after)], asks)
+    value = canonical(kind, reply)
+    return value, await _field_expiries(connection, key, list(value), asks) if isinstance(value, dict) else None
 
 
-async def _field_expiries(connection: Connection, key: bytes, fields: Sequence[Reply], asks: bool) -> object:
+async def _field_expiries(connection: Connection, key: bytes, names: Sequence[bytes], asks: bool) -> object:
     """When each field of a hash expires; None where the server knows no such thing (before Redis 7.4, Valkey 9.0)."""
-    names = [name for name in fields if isinstance(name, bytes)]
     if not names:
         return None
     command: tuple[Argument, ...] = ("HPEXPIRETIME", key, "FIELDS", len(names), *names)
@@ -92,21 +78,3 @@ async def _field_expiries(connection: Connection, key: bytes, fields: Sequence[R
     if isinstance(reply, ReplyError) or not isinstance(reply, list):
         return None
     return sorted(zip(names, reply, strict=True), key=repr)
-
-
-async def _groups(connection: Connection, key: bytes, asks: bool) -> object:
-    """A stream's groups with what they have delivered and what is pending."""
-    (groups,) = await ask(connection, [("XINFO", "GROUPS", key)], asks)
-    if not isinstance(groups, list):
-        return None
-    found = []
-    for group in groups:
-        if isinstance(group, list):
-            fields = {
-                name: value for name, value in zip(group[::2], group[1::2], strict=True) if isinstance(name, bytes)
-            }
-            name = fields.get(b"name")
-            if isinstance(name, bytes):
-                (pending,) = await ask(connection, [("XPENDING", key, name)], asks)
-                found.append((name, fields.get(b"last-delivered-id"), repr(pending)))
-    return sorted(found, key=repr)

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -95,6 +96,7 @@ class Side:
         self._version: ServerVersion | None = None
         self._databases: dict[int, bool] = {0: True}
         self._away: set[Address] = set()
+        self._trouble = ""
         self.is_cluster = False
 
     async def __aenter__(self) -> Side:
@@ -171,8 +173,9 @@ class Side:
         try:
             async with self._line(server, database, is_apart) as connection:
                 found = await connection.exchange(data, replies, timeout_s=_SILENCE_S)
-        except NodeUnreachableError:
+        except NodeUnreachableError as error:
             self._away.add(server)
+            self._trouble = error.what
             raise
         self._away.discard(server)
         return found
@@ -199,10 +202,12 @@ class Side:
             if not again:
                 return Answers(table, tuple(stretches))
             if self.clock.now() > deadline:
+                owner = self._owners[slots[again[0]]]
                 raise ServerError(
                     f"nobody of {self.name} answers for slot {slots[again[0]]}",
                     code="slot-unserved",
-                    where=self.name,
+                    where=str(owner) if owner else self.name,
+                    seen=self._trouble,
                     hint="slotwright check tells why",
                 )
             await self.clock.sleep(0.05)
@@ -259,7 +264,8 @@ class Side:
         table: list[list[Reply | ReplyError]],
     ) -> tuple[Stretch | None, list[int]]:
         """Fills ``table``; returns the indices that have to be asked for elsewhere or later."""
-        data = b"".join((_TIME, *(column[index] for column in columns for index in part), _TIME))
+        chosen = itemgetter(*part) if len(part) > 1 else lambda column: (column[part[0]],)
+        data = b"".join((_TIME, *chain.from_iterable(map(chosen, columns)), _TIME))
         try:
             replies = await self.ask(server, database, data, len(part) * len(columns) + 2)
         except NodeUnreachableError:

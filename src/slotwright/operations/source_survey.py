@@ -6,17 +6,18 @@ from contextlib import suppress
 from dataclasses import replace
 
 from slotwright.errors import AuthenticationError, NodeUnreachableError, ServerError
+from slotwright.model.command_table import CommandTable
 from slotwright.model.migration import DatabaseMap
-from slotwright.model.source_survey import CommandTable, KeySample, Right, SourceSurvey
+from slotwright.model.source_survey import KeySample, Right, SourceSurvey
 from slotwright.model.topology import Address, Mode
 from slotwright.operations.key_sampling import Pace, Watcher, pings_ms, sample_keys
 from slotwright.operations.observe import setting_value
 from slotwright.operations.source_rights import find_rights
 from slotwright.ports import Clock, Connection, Dialer, Reply, ReplyError
 from slotwright.wire import source_info
+from slotwright.wire.command_table import parse_command_table
 from slotwright.wire.flavor import has_functions, version_from_info
 from slotwright.wire.info import Info, parse_info
-from slotwright.wire.key_positions import parse_command_table
 
 _PINGS = 10
 
@@ -55,7 +56,7 @@ class _Survey:
         if before.get("loading") == "1":
             where = str(self._connection.address)
             raise NodeUnreachableError(f"{where} is still loading its data", code="loading", where=where)
-        table = parse_command_table(await self._read("COMMAND"))
+        table = await self._commands()
         survey = await self._standing(before, table)
         pings = await pings_ms(self._connection, self._clock, _PINGS)
         await self._clock.sleep(max(0.0, pace.span_s - (self._clock.now() - began)))
@@ -106,6 +107,15 @@ class _Survey:
             if isinstance(reply, ReplyError):
                 raise _refused(self._connection.address, reply)
         return {name: value for reply in replies for name, value in parse_info(_text(reply)).items()}
+
+    async def _commands(self) -> CommandTable:
+        """Empty where it is refused, or can't be understood."""
+        reply = await self._read("COMMAND")
+        try:
+            return CommandTable() if reply is None else parse_command_table(reply)
+        except ValueError as error:
+            self._unread.append(f"COMMAND: {error}")
+            return CommandTable()
 
     async def _settings(self) -> dict[str, str]:
         """By name; those that can't be read are missing, and said to be."""

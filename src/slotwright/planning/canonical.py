@@ -12,14 +12,17 @@ from dataclasses import dataclass, field, replace
 from slotwright.model.comparison import Aspect
 from slotwright.ports import Argument, Reply, ReplyError
 
-READERS: Mapping[str, tuple[tuple[Argument, ...], tuple[Argument, ...]]] = {
+Reader = tuple[tuple[Argument, ...], tuple[Argument, ...]]
+"""The words of a command before and after the key."""
+
+READERS: Mapping[str, Reader] = {
     "list": (("LRANGE",), (0, -1)),
     "set": (("SMEMBERS",), ()),
     "hash": (("HGETALL",), ()),
     "zset": (("ZRANGE",), (0, -1, "WITHSCORES")),
     "stream": (("XINFO", "STREAM"), ("FULL", "COUNT", 0)),
 }
-"""The words before and after the key that read a whole value. XINFO STREAM FULL is there since Redis 6.0, and a COUNT
+"""What reads a whole value. XINFO STREAM FULL is there since Redis 6.0, and a COUNT
 of 0 means all of it (t_stream.c, xinfoReplyWithStreamInfo)."""
 
 Pending = tuple[bytes, bytes, int]
@@ -188,14 +191,20 @@ def _words(one: Value | None, other: Value | None) -> str:
     if isinstance(one, tuple) and isinstance(other, tuple):
         return _in_order("element", one, other)
     if isinstance(one, frozenset) and isinstance(other, frozenset):
-        return f"{len(one - other)} members only in the source, {len(other - one)} only in the target"
+        return _counted(("members", len(one - other), len(other - one)))
     if isinstance(one, dict) and isinstance(other, dict):
         changed = sum(1 for name in one.keys() & other.keys() if one[name] != other[name])
-        lone = (
-            f"{len(one.keys() - other.keys())} fields only in the source, {len(other.keys() - one.keys())} only in the"
-        )
-        return f"{lone} target, {changed} with another value"
+        return _counted(("fields", len(one.keys() - other.keys()), len(other.keys() - one.keys())), changed)
     return "it can't be read on both sides"
+
+
+def _counted(lone: tuple[str, int, int], changed: int = 0) -> str:
+    """What one side alone has, and what has another value."""
+    what, ours, theirs = lone
+    parts = [f"{ours} {what} only in the source"] if ours else []
+    parts += [f"{theirs} {what} only in the target"] if theirs else []
+    parts += [f"{changed} {what} with another value"] if changed else []
+    return ", ".join(parts)
 
 
 def _in_order(what: str, one: Sequence[object], other: Sequence[object]) -> str:

@@ -44,6 +44,9 @@ SORT_PATTERN = "sort … by/get"
 
 COPY_TO_DATABASE = "copy … db"
 
+SCRIPTS = frozenset({"eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"})
+"""Commands that run code with keys of their own, which are judged apart from all others."""
+
 
 class Habit(StrEnum):
     """What a cluster makes of it."""
@@ -62,9 +65,14 @@ def habit_of(name: str) -> Habit | None:
     return Habit.BROADCAST if name in BROADCAST else None
 
 
+def command_name(words: Sequence[bytes]) -> str:
+    """Lower case; "" for no command."""
+    return words[0].decode(errors="replace").lower() if words else ""
+
+
 def odd_name(words: Sequence[bytes]) -> str:
     """The name of a command that a cluster treats otherwise, for :func:`habit_of`; "" for every other one."""
-    name = words[0].decode(errors="replace").lower()
+    name = command_name(words)
     if name in SORTS:
         return SORT_PATTERN if _reads_others(words) else ""
     if name == "copy":

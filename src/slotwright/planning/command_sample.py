@@ -20,12 +20,11 @@ from slotwright.model.command_sample import (
     TagAdvice,
     UndeclaredKeys,
 )
+from slotwright.model.command_table import CommandTable
 from slotwright.model.migration import DatabaseMap
 from slotwright.model.slots import key_slot
-from slotwright.model.source_survey import CommandTable
-from slotwright.planning.cluster_habits import odd_name
+from slotwright.planning.cluster_habits import SCRIPTS, command_name, odd_name
 from slotwright.planning.hash_tags import advise_tag, shown_key
-from slotwright.wire.key_positions import SCRIPTS, command_name, keys_of
 
 _MOST_GROUPS = 1000
 _MOST_EXAMPLES = 3
@@ -156,7 +155,7 @@ class _Judge:
 
     def _keys_in(self, command: HeardCommand) -> tuple[bytes, ...]:
         """As they would be named in the target."""
-        keys = keys_of(command.words, self._table)
+        keys = self._table.keys(command.words)
         if not command.database:
             return keys
         return tuple(self._map.target((command.database, key))[1] for key in keys)

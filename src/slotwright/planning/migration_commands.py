@@ -16,16 +16,17 @@ from slotwright.planning.cluster_habits import (
     COPY_TO_DATABASE,
     ONE_NODE,
     REFUSED,
+    SCRIPTS,
     SPLIT_BY_CLIENTS,
     Habit,
     counted,
     habit_of,
 )
-from slotwright.wire.key_positions import SCRIPTS, may_have_several_keys
 
 _SAMPLE = "let slotwright listen for a while: --sample 60"
 _HUGE_SHARE = 0.1
 _OF_DATABASES = frozenset({"select", "move", COPY_TO_DATABASE})
+_NOT_OF_CLIENTS = frozenset({"debug", "memory", "migrate"})
 _SHOWN = 6
 _TAG = "give keys that are used together the same hash tag"
 
@@ -44,9 +45,9 @@ def judge_commands(
 def _statistics(source: SourceSurvey, sample: CommandSample | None) -> Iterator[Finding]:
     """What was called since the start and, where somebody listened, was not heard."""
     heard = {name for name, _ in sample.heard} if sample is not None else set()
-    several = frozenset(name for name, shape in source.commands.items() if may_have_several_keys(name, shape))
+    several = frozenset(name for name, entry in source.commands.named() if entry.may_have_several_keys)
     for code, names, what in (
-        ("several-keys-unseen", several, "commands that may have several keys"),
+        ("several-keys-unseen", several - SCRIPTS - _NOT_OF_CLIENTS, "commands that may have several keys"),
         ("transactions-unseen", frozenset({"multi"}), "transactions"),
         ("scripts-unseen", SCRIPTS, "scripts or functions"),
     ):

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from slotwright.model.cluster import ServerVersion
+from slotwright.model.command_table import CommandTable
 from slotwright.model.migration import DatabaseMap, DatabaseRule, Named
 from slotwright.model.slots import key_slot
 from slotwright.planning.replay_actions import (
@@ -45,7 +46,6 @@ from slotwright.planning.replay_actions import (
     Unknowable,
 )
 from slotwright.planning.replay_rewrites import REWRITES, SPLIT, When, one_by_one, without_field_times
-from slotwright.wire.command_table import CommandTable
 from slotwright.wire.flavor import can_read_data, has_relative_deadlines
 
 Actions = tuple[Action, ...]

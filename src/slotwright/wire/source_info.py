@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from slotwright.model.cluster import Role
+from slotwright.model.command_table import CommandTable
 from slotwright.model.source_survey import (
-    CommandTable,
     DatabaseSize,
     Feeding,
     Memory,
@@ -135,7 +135,8 @@ def traffic(before: Info, after: Info, span_s: float, table: CommandTable, ping_
         return max(0.0, (_number(after.get(key)) - _number(before.get(key))) / span_s) if span_s > 0 else 0.0
 
     was = dict(calls(before))
-    written = sum(count - was.get(name, 0) for name, count in calls(after) if name in table and table[name].is_write)
+    writes = {name for name, entry in table.named() if entry.is_write}
+    written = sum(count - was.get(name, 0) for name, count in calls(after) if name in writes)
     is_counted = after.get("repl_backlog_active") == "1" or _number(after.get("connected_slaves")) > 0
     return Traffic(
         span_s=span_s,

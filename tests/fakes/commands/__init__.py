@@ -1,4 +1,5 @@
-"""What COMMAND said of the commands that change data, recorded from real servers."""
+"""What COMMAND said of the commands that change data, and of reads that don't simply have one key, recorded from real
+servers."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ from functools import cache
 from pathlib import Path
 
 from slotwright.model.cluster import ServerVersion
+from slotwright.model.command_table import CommandTable
 from slotwright.model.topology import EngineKind
 from slotwright.planning.replay import Side
-from slotwright.wire.command_table import CommandTable, Item, parse_command_table
+from slotwright.wire.command_table import Item, parse_command_table
 
 _HERE = Path(__file__).parent
 RECORDED = ("redis-6.2", "redis-8.2", "valkey-9.1")

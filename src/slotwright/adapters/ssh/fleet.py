@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from slotwright.adapters.hosts.remote import RemoteHost
 from slotwright.adapters.hosts.unreachable import UnreachableHost
 from slotwright.adapters.node import Opener, RespDialer, Streams
+from slotwright.adapters.ssh.library import asyncssh
 from slotwright.adapters.ssh.login import NewKeyError, Passwords, hang_up, log_in
 from slotwright.adapters.ssh.shell import SshShell, open_shell
 from slotwright.adapters.ssh.streams import open_stream, relay_stream
@@ -38,8 +39,11 @@ class Reached:
 class SshFleet:
     """Implements :class:`slotwright.ports.Fleet`. Made by :func:`connect_fleet`."""
 
-    def __init__(self, topology: Topology, reached: tuple[Reached, ...]) -> None:
+    def __init__(self, topology: Topology, reached: tuple[Reached, ...], secrets: Mapping[str, Secret | None]) -> None:
         self._via = topology.via
+        self._secrets = secrets
+        self._renewed: dict[str, asyncssh.SSHClientConnection] = {}
+        self._renewing: dict[str, asyncio.Task[asyncssh.SSHClientConnection]] = {}
         self._reached = {each.host.address: each for each in reached}
         self._hosts: dict[str, Host] = {}
         self._no_forwarding: set[str] = set()
@@ -105,7 +109,10 @@ class SshFleet:
 
     async def close(self) -> None:
         """All at once."""
-        await asyncio.gather(*(hang_up(shell.connection) for shell in self.shells.values()))
+        for task in self._renewing.values():
+            task.cancel()
+        connections = [*(shell.connection for shell in self.shells.values()), *self._renewed.values()]
+        await asyncio.gather(*(hang_up(connection) for connection in connections))
 
     def _shell(self, host: str) -> SshShell:
         each = self._reached[host]
@@ -117,17 +124,40 @@ class SshFleet:
     async def _through_own_host(self, address: Address) -> Streams:
         if address.host not in self._reached:
             return await asyncio.open_connection(address.host, address.port)
-        if address.host in self._no_forwarding:
-            return await self._round_forwarding(address)
         try:
-            return await open_stream(self._shell(address.host).connection, address.host, address.port)
+            connection = await self._connection(address.host)
+            if address.host in self._no_forwarding:
+                return await self._round_forwarding(address, connection)
+            return await open_stream(connection, address.host, address.port)
         except HostError as error:
             if error.code != "ssh-forwarding-forbidden":
                 raise ConnectionError(error.what) from error
             self._no_forwarding.add(address.host)
-            return await self._round_forwarding(address)
+            return await self._round_forwarding(address, connection)
 
-    async def _round_forwarding(self, address: Address) -> Streams:
+    async def _connection(self, host: str) -> asyncssh.SSHClientConnection:
+        """To the host; one that was lost is made again, as a network that was cut comes back. Raises HostError."""
+        found = self._renewed.get(host, self._shell(host).connection)
+        if not found.is_closed():
+            return found
+        if host not in self._renewing:
+            # Whoever asks may have less patience than a login needs.
+            task = self._renewing[host] = asyncio.create_task(self._log_in_again(host))
+            task.add_done_callback(lambda done: self._has_renewed(host, done))
+        return await asyncio.shield(self._renewing[host])
+
+    async def _log_in_again(self, host: str) -> asyncssh.SSHClientConnection:
+        try:
+            return await log_in(self._reached[host].host, self._secrets.get(host))
+        except NewKeyError as error:
+            raise HostError(f"{host} has another key than before", code="host-key-unknown", where=host) from error
+
+    def _has_renewed(self, host: str, task: asyncio.Task[asyncssh.SSHClientConnection]) -> None:
+        del self._renewing[host]
+        if not task.cancelled() and task.exception() is None:
+            self._renewed[host] = task.result()
+
+    async def _round_forwarding(self, address: Address, connection: asyncssh.SSHClientConnection) -> Streams:
         """Straight, which costs none of the sessions that sshd counts, but only to the very address that has just
         proved to be that host by its key: seen from here, a private address may be somebody else's."""
         shell = self._shell(address.host)
@@ -135,7 +165,7 @@ class SshFleet:
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(_STRAIGHT_S):
                     return await asyncio.open_connection(address.host, address.port)
-        return await relay_stream(shell.connection, address.host, address.port)
+        return await relay_stream(connection, address.host, address.port)
 
     async def _open(self, host: str, address: Address) -> Streams:
         connection = self._shell(host).connection
@@ -178,7 +208,7 @@ async def connect_fleet(
         is_ok = all(each.shell is not None for each in reached)
     finally:
         report(Ended("ssh", text, is_ok))
-    return SshFleet(topology, reached)
+    return SshFleet(topology, reached, secrets)
 
 
 async def _all_of(

@@ -44,8 +44,10 @@ class _Feed:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Closed, by whomever."""
-        self._protocol.connection_lost(exc)
+        """Closed, by whomever. Whoever reads or writes is told in the kinds of a plain connection: what SSH itself says
+        (a host that is cut off answers no keep-alive) is no OSError."""
+        plain = exc is None or isinstance(exc, OSError)
+        self._protocol.connection_lost(exc if plain else ConnectionResetError(str(exc)))
 
     def pause_writing(self) -> None:
         """The other end is slow."""

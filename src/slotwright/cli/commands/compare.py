@@ -49,8 +49,8 @@ def command(
     """Prove that a cluster has every key of another server, and no other one.
 
     SOURCE is host:port of a stand-alone or replicated Redis or Valkey, or a cluster as TARGET may name one. Every key
-    of every database is compared, both ways: type, value, expiry to the millisecond, a stream's groups, the expiries of
-    fields. Nothing is written. Exit code 0 when all are equal; 3 otherwise.
+    of every database is compared, both ways: type, value, expiry to the millisecond, a stream's groups, the expiries
+    of fields. Nothing is written. Exit code 0 when all are equal; 3 otherwise.
     """
     from slotwright import api
     from slotwright.model.migration import DatabaseMap, DatabaseRule

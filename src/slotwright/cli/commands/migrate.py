@@ -32,11 +32,11 @@ LOSE_WRITES = "lose-writes"
 REMOVE_COPY = "remove-copy"
 
 _EPILOG = """\b
-Examples:  slotwright migrate 10.0.0.9:6379 cluster.yaml --plan
-           slotwright migrate 10.0.0.9:6379 cluster.yaml              copies, follows, says when it is ready
-           slotwright migrate --cutover                               in another terminal
-           slotwright migrate 10.0.0.9:6379 cluster.yaml --cutover --yes
-           slotwright migrate --status | --resume | --abort           the only one, or name its SOURCE
+Example:  slotwright migrate 10.0.0.9:6379 cluster.yaml --plan
+          slotwright migrate 10.0.0.9:6379 cluster.yaml      copies, follows, says when ready
+          slotwright migrate --cutover                       in another terminal
+          slotwright migrate 10.0.0.9:6379 cluster.yaml --cutover --yes
+          slotwright migrate --status, --resume or --abort   the only one, or name its SOURCE
 
 The source's password: the variable SOURCE_PASSWORD, --source-password-file, or a question.
 """
@@ -80,7 +80,7 @@ The source's password: the variable SOURCE_PASSWORD, --source-password-file, or 
     "--pace",
     type=float,
     metavar="MB",
-    help="Megabytes a second to take from the source at the most; 0 for no such limit.  [default: 0]",
+    help="Megabytes a second to copy at the most; 0 for no such limit.  [default: 0]",
 )
 @click.option("--remove-copy", is_flag=True, help="With --abort: also empty the target.")
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page about it.")

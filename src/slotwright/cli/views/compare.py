@@ -45,10 +45,15 @@ def show_comparison(found: Comparison, page: Path | None) -> None:
         out(f"  page    {page}")
 
 
+def _kind_words(kind: str) -> str:
+    """TYPE says ``none`` of a key that was gone on both sides when it was read."""
+    return "(gone)" if kind == "none" else kind
+
+
 def show_kinds(found: Comparison) -> None:
     """Keys by type and verdict."""
     rows = [
-        (kind, *(f"{counts.get(verdict, 0):,}" if counts.get(verdict) else "-" for verdict in _HEADS))
+        (_kind_words(kind), *(f"{counts.get(verdict, 0):,}" if counts.get(verdict) else "-" for verdict in _HEADS))
         for kind, counts in found.by_type().items()
     ]
     if rows:
@@ -119,7 +124,7 @@ def comparison_body(found: Comparison) -> str:
     """Both sides, keys by type, a picture of the slots, what differs."""
     heads = "".join(f"<th>{head}" for head in _HEADS.values())
     kinds = "".join(
-        f"<tr><td>{html.escape(kind)}{''.join(f'<td>{counts.get(each, 0):,}' for each in _HEADS)}</tr>"
+        f"<tr><td>{html.escape(_kind_words(kind))}{''.join(f'<td>{counts.get(each, 0):,}' for each in _HEADS)}</tr>"
         for kind, counts in found.by_type().items()
     )
     return (
@@ -128,8 +133,8 @@ def comparison_body(found: Comparison) -> str:
         f"{_side_row('source', found.source)}{_side_row('target', found.target)}</table>"
         f"<h2>Types</h2><table><tr><th>type{heads}</tr>{kinds}</table>"
         f"<h2>Slots</h2>{_picture(found.by_slot())}"
-        f"<p>Each square is a slot, {_COLUMNS} in a row, 0 at the top left. Green: all of its keys are equal, "
-        "the darker the more there are; red: some differ; yellow: some can't be compared; grey: no keys.</p>"
+        f"<p>Each square is a slot, {_COLUMNS} in a row, 0 at the top left. Green: all of its keys are equal, the "
+        "darker the more there are; red: some differ; yellow: some can't be compared; grey: no keys.</p>"
         f"{_differences(found)}"
         f"<p>{found.seconds:.1f} s, {found.keys_per_s:,.0f} keys/s{html.escape(_load_words(found))}.</p>"
     )

@@ -58,10 +58,12 @@ class Guard:
                 await self.roster.drop(self.address)
             await self.clock.sleep(_BEAT_S)
 
-    async def pass_on(self, taken: int) -> None:
-        """To be called after ``taken`` bytes were read: waits as long as they demand."""
+    async def pass_on(self, taken: int, *, is_paced: bool = False) -> None:
+        """To be called after ``taken`` bytes were read: waits as long as they demand. ``is_paced``: they are of the
+        copy, which may be as slow as one likes. Changes come as the source's clients make them: what is not taken of
+        these fills its memory."""
         delay = 0.0 if self.buffered_bytes > self.limits.buffer_bytes else self.delay_s
-        if self.limits.pace_bytes:
+        if self.limits.pace_bytes and is_paced:
             now = self.clock.now()
             passed = now - (self._at or now)
             self._at = now

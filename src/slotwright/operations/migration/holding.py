@@ -16,7 +16,8 @@ from slotwright.model.migration import Named
 from slotwright.operations.migration.values import Value, ValueReader
 from slotwright.ports import Clock
 
-_BATCH = 32
+_MOST_AT_ONCE = 64
+_SLOW_S = 0.02
 _TRIES = 5
 _RETRY_S = 0.02
 
@@ -40,6 +41,7 @@ class Holding:
     _held: dict[Named, _Held] = field(default_factory=dict)
     _floors: dict[Named, int] = field(default_factory=dict)
     _tries: dict[Named, int] = field(default_factory=dict)
+    _batch: int = 8
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -106,9 +108,10 @@ class Holding:
             self._wanted.clear()
             if not self._held:
                 await self._wanted.wait()
-            await self._settle([named for named, _ in zip(self._held, range(_BATCH), strict=False)])
+            await self._settle([named for named, _ in zip(self._held, range(self._batch), strict=False)])
 
     async def _settle(self, batch: list[Named]) -> None:
+        began = self.clock.now()
         try:
             offset, values = await self.values.read(batch)
         except ServerError as error:
@@ -117,6 +120,9 @@ class Holding:
             # The source is away: whoever follows it will say so.
             await self.clock.sleep(0.5)
             return
+        # The source does nothing else while it reads a batch: big values are read a few at a time.
+        is_slow = self.clock.now() - began > _SLOW_S
+        self._batch = max(1, self._batch // 2) if is_slow else min(_MOST_AT_ONCE, self._batch + 4)
         is_behind = False
         for value in values:
             held = self._held.get(value.named)

@@ -7,6 +7,7 @@ the migration then copies that key's value anew, at a known offset, so nothing i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ Refused = Callable[[Named | None, str], None]
 
 _MOST_WAITING = 50_000
 _FEWER_WAITING = 25_000
+_PATIENCE_S = 1.0
 _ELSEWHERE = ("MOVED", "ASK", "CLUSTERDOWN", "READONLY", "MASTERDOWN", "LOADING", "TRYAGAIN")
 
 
@@ -53,6 +55,7 @@ class _Lane:
         self.outbox = outbox
         self.stream = stream
         self.waiting = 0
+        self.answers = 0
         self.under_way: deque[list[Named | None]] = deque()
         self.reader: asyncio.Task[None] | None = None
         self._at = 0
@@ -80,6 +83,7 @@ class _Lane:
             ) from error
         refused = [(self._name(index), line) for index, line in errors]
         self.waiting -= count
+        self.answers += count
         self._at += count
         while self.under_way and self._at >= len(self.under_way[0]):
             self._at -= len(self.under_way.popleft())
@@ -128,6 +132,11 @@ class Lanes:
         """One for each primary."""
         return tuple(lane.outbox for lane in self._lanes)
 
+    @property
+    def unanswered(self) -> dict[Address, int]:
+        """The primaries that owe us answers, with how many they gave so far."""
+        return {lane.outbox.address: lane.answers for lane in self._lanes if lane.waiting}
+
     async def open(self, owners: Iterable[tuple[Address, SlotSet]]) -> None:
         """Connect to all owners, which have to own every slot. Raises what dialling raises."""
         await self.close()
@@ -168,11 +177,19 @@ class Lanes:
             return
         try:
             for lane in self._lanes:
-                await lane.stream.drain()
+                await self._drained(lane)
         except NodeUnreachableError as error:
             self._give_up(str(error))
         if any(lane.waiting > _MOST_WAITING for lane in self._lanes):
             await self._until(lambda: all(lane.waiting <= _FEWER_WAITING for lane in self._lanes))
+
+    async def _drained(self, lane: _Lane) -> None:
+        """A connection into a network that was cut never drains, and never ends: trouble is seen elsewhere."""
+        while not self._trouble:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE_S):
+                    await lane.stream.drain()
+                return
 
     async def until_trouble(self) -> None:
         """Wait until they have to be opened again."""

@@ -6,6 +6,7 @@ what one replica costs. What is sent to it is PSYNC and acknowledgements, nothin
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from slotwright.errors import NodeUnreachableError, ServerError
@@ -30,6 +31,9 @@ SOURCE_LOST = "source-lost"
 """The code of the error when a source hangs up."""
 
 _MOST_LINE = 1024
+_SILENCE_S = 60.0
+"""A source says something every 10 s (repl-ping-replica-period), and so does one that forks; a replica takes it for
+dead after 60 (repl-timeout). Where the network is cut no connection ends by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +133,13 @@ class ReplicaLink:
         where, seen = str(self.address), ""
         try:
             assert self._stream is not None
-            if data := await self._stream.read():
-                return data
+            async with asyncio.timeout(_SILENCE_S):
+                if data := await self._stream.read():
+                    return data
         except NodeUnreachableError as error:
             seen = error.seen or error.what
+        except TimeoutError:
+            seen = f"silent for {_SILENCE_S:.0f} s"
         raise NodeUnreachableError(f"{where} ended the replication", code=SOURCE_LOST, where=where, seen=seen)
 
     def _refusal(self, complaint: str) -> ServerError:

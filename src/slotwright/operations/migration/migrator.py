@@ -249,6 +249,9 @@ class Migrator:
                 if found.verdict in (Verdict.EQUAL, Verdict.EXPIRED):
                     continue
                 stubborn[found.named] = stubborn.get(found.named, 0) + 1
+                if found.verdict is Verdict.NOT_COMPARABLE and stubborn[found.named] > 1:
+                    # Its final value was carried: more can't be known of what only a module can read.
+                    continue
                 if stubborn[found.named] > _ROUNDS:
                     wrong[found.named] = found
                 self._suspect(found)

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from slotwright.errors import PartialError, ServerError
+from slotwright.errors import PartialError, ServerError, SlotwrightError
 from slotwright.model.migration import DatabaseMap, Named, Progress
 from slotwright.model.slots import SlotSet, key_slot
 from slotwright.model.topology import Address
@@ -50,6 +50,8 @@ NOT_FOLLOWED = "not-followed"
 
 _SLICE_BYTES = 64 * 1024
 _ACKNOWLEDGE_S = 1.0
+_PING = pack(b"PING")
+_SILENCE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Pump:
         body = await link.snapshot()
         began = clock.now()
         walker = RdbWalker()
-        alive = asyncio.create_task(self._stay_alive())
+        asides = [asyncio.create_task(work) for work in (self._stay_alive(), self._watch_lanes())]
         try:
             while not body.is_whole:
                 data, self._rest = body.feed(await link.read())
@@ -132,16 +134,17 @@ class Pump:
                     self._place(walker, part)
                     await self._send_out()
                     self.progress.bytes += len(part)
-                    await guard.pass_on(len(part))
+                    await guard.pass_on(len(part), is_paced=True)
+            if not walker.is_complete:
+                raise ServerError("the snapshot ended in the middle", code="rdb-unreadable", where=str(link.address))
+            # With this the source begins to send what happened since.
+            link.acknowledge(self.offset)
+            self.database = int(walker.aux.get(b"repl-stream-db", b"0"))
+            await self.lanes.settle()
+            await self._send_out()
         finally:
-            alive.cancel()
-        if not walker.is_complete:
-            raise ServerError("the snapshot ended in the middle", code="rdb-unreadable", where=str(link.address))
-        # With this the source begins to send what happened since.
-        link.acknowledge(self.offset)
-        self.database = int(walker.aux.get(b"repl-stream-db", b"0"))
-        await self.lanes.settle()
-        await self._send_out()
+            for each in asides:
+                each.cancel()
         self.progress.copied_s = clock.now() - began
         self.is_copied = True
 
@@ -173,7 +176,7 @@ class Pump:
         """Each later change, until cancelled. Raises what ends the link (``source-lost``), PartialError
         (``not-followed``) for what the source did that can't be followed, and what keeps the target from taking
         anything."""
-        parts = (self._read_on(), self._stay_alive(), self.holding.work(), self._mend_lanes())
+        parts = (self._read_on(), self._stay_alive(), self.holding.work(), self._mend_lanes(), self._watch_lanes())
         works = [asyncio.create_task(part) for part in parts]
         try:
             done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
@@ -285,9 +288,10 @@ class Pump:
         """A command failed, or a lost connection may have had it: the key's value is carried, which is right in any
         case."""
         if named is None:
+            # A lost connection is noticed anyway; PING is none's loss.
             if line:
                 self.problems.append(line)
-            self.is_shaken = True
+                self.is_shaken = True
             return
         self.progress.mended += 1
         self._note(named)
@@ -330,14 +334,43 @@ class Pump:
                     await self.ground.clock.sleep(0.2)
                     self.lanes.doubt("an owner could not be reached")
 
+    async def _watch_lanes(self) -> None:
+        """A primary whose host was cut off is silent, and its connection lasts as long as TCP tries, which is many
+        minutes. So whoever owes answers and gives none is looked at: where another serves its slots, there is trouble.
+        """
+        while True:
+            before = self.lanes.unanswered
+            await self.ground.clock.sleep(_SILENCE_S)
+            now = self.lanes.unanswered
+            silent = [address for address, count in before.items() if now.get(address) == count]
+            if not silent or self.lanes.trouble:
+                continue
+            try:
+                owners = {address for address, _ in await self.ground.owners()}
+            except SlotwrightError as error:
+                # Whoever sends is told the same.
+                self.lanes.doubt(str(error))
+                continue
+            for address in silent:
+                if address not in owners:
+                    self.lanes.doubt(f"{address} says nothing, and another serves its slots")
+
     async def _stay_alive(self) -> None:
-        """While a snapshot is loaded a replica says empty lines, later how far it is."""
+        """While a snapshot is loaded a replica says empty lines, later how far it is; and primaries are greeted."""
         while True:
             await self.ground.clock.sleep(_ACKNOWLEDGE_S)
             if self.progress.copied_s:
                 self.ground.link.acknowledge(self.offset)
+                self._ping()
             else:
                 self.ground.link.keep_alive()
+
+    def _ping(self) -> None:
+        """A server with ``timeout`` set ends connections that say nothing; one that is lost shows."""
+        for box in self.lanes.boxes:
+            box.data.append(_PING)
+            box.names.append(None)
+        self.lanes.flush()
 
     def _not_followed(self, what: str) -> PartialError:
         return PartialError(

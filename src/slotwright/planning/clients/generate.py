@@ -64,8 +64,8 @@ def generate(kind: Kind, facts: ClientFacts) -> ClientConfig:
     times = timing(facts)
     more = {
         "pause_ms": str(times.patience_ms // _PAUSES),
-        # Pauses of up to half a second.
-        "retries": str(times.patience_ms // 500),
+        # Pauses that grow up to half a second: the first few are over in one.
+        "tries": str(times.patience_ms // 500 + 2),
         "features": '"cluster-async", "tokio-comp"' + (', "tokio-rustls-comp"' if facts.is_tls else ""),
     }
     dependency = fill(kind.dependency_line, facts, more).strip()

@@ -40,9 +40,9 @@ func Connect() *redis.ClusterClient {
 		DialerRetries: 1,
 		// How often a command is sent again, elsewhere or after a pause; a write may so run twice. 3 unless set,
 		// which is over long before a takeover (up to <<takeover_s>> s here).
-		MaxRedirects:    16,
+		MaxRedirects:    <<tries>>,
 		MinRetryBackoff: 50 * time.Millisecond,
-		MaxRetryBackoff: <<connect_ms>> * time.Millisecond,
+		MaxRetryBackoff: 500 * time.Millisecond,
 		// A minute unless set. MOVED and lost connections fetch the map as well.
 		ClusterStateReloadInterval: <<refresh_ms>> * time.Millisecond,
 		// Reads may go to replicas, and be a moment old: ReadOnly: true, RouteRandomly: true.

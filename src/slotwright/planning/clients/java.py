@@ -138,7 +138,7 @@ clusterServersConfig:
   connectTimeout: <<connect_ms>>
   timeout: <<command_ms>>
   # A command is sent again so often, in growing pauses: a write may run twice. Of 1 to 2 s unless set.
-  retryAttempts: <<retries>>
+  retryAttempts: <<tries>>
   retryDelay: !<org.redisson.config.EqualJitterDelay> {baseDelay: PT0.1S, maxDelay: PT0.5S}
   # SLAVE, the default, reads from replicas, whose data may be a moment old.
   readMode: MASTER

@@ -143,9 +143,9 @@ pub async fn connect() -> redis::RedisResult<ClusterConnection> {
     .connection_timeout(Duration::from_millis(<<connect_ms>>))
     .response_timeout(Duration::from_millis(<<command_ms>>))
     // How often a command is sent again, in growing pauses, with the map fetched anew: a write may run twice.
-    .retries(<<attempts>>)
+    .retries(<<tries>>)
     .min_retry_wait(50)
-    .max_retry_wait(<<connect_ms>>)
+    .max_retry_wait(500)
     // Reads may go to replicas, and be a moment old: .read_from_replicas()
     .build()?
     .get_async_connection()

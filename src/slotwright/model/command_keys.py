@@ -20,6 +20,7 @@ class Positions(NamedTuple):
 
 
 NO_KEYS = Positions((), ())
+_MOST_DIGITS = 10
 
 Rule = Callable[[Sequence[bytes]], Positions | None]
 """None: these arguments can't be understood."""
@@ -62,10 +63,17 @@ def _stored(arguments: Sequence[bytes]) -> Positions | None:
 
 
 def _counted(arguments: Sequence[bytes], at: int, step: int) -> tuple[int, ...] | None:
-    if len(arguments) <= at or not arguments[at].isdigit():
+    count = number_at(arguments, at)
+    if count is None:
         return None
-    end = at + 1 + int(arguments[at]) * step
+    end = at + 1 + count * step
     return tuple(range(at + 1, end, step)) if end <= len(arguments) else None
+
+
+def number_at(arguments: Sequence[bytes], at: int) -> int | None:
+    """A number of keys; None where there is none that a server could take for one."""
+    word = arguments[at] if at < len(arguments) else b""
+    return int(word) if word.isdigit() and len(word) < _MOST_DIGITS else None
 
 
 def _store_option(skip: int, *options: bytes) -> Rule:
@@ -83,9 +91,13 @@ def _store_option(skip: int, *options: bytes) -> Rule:
 
 
 def _streams(arguments: Sequence[bytes]) -> Positions | None:
-    for index, argument in enumerate(arguments):
-        if argument.upper() == b"STREAMS":
-            found = tuple(range(index + 1, index + 1 + (len(arguments) - index - 1) // 2))
+    """``... STREAMS key key id id``; a group or consumer may have that name too."""
+    index = 1
+    while index < len(arguments):
+        word = arguments[index].upper()
+        index += 3 if word == b"GROUP" else 1
+        if word == b"STREAMS":
+            found = tuple(range(index, index + (len(arguments) - index) // 2))
             return Positions(found, found)
     return None
 
@@ -100,6 +112,29 @@ def _migrated(arguments: Sequence[bytes]) -> Positions | None:
     return None
 
 
+def _memory(arguments: Sequence[bytes]) -> Positions | None:
+    return Positions((2,), ()) if len(arguments) > 2 and arguments[1].upper() == b"USAGE" else NO_KEYS
+
+
+def _string_algorithm(arguments: Sequence[bytes]) -> Positions | None:
+    """``LCS KEYS a b``, or ``LCS STRINGS a b`` without keys (6.2 only)."""
+    for index in range(2, len(arguments) - 2):
+        word = arguments[index].upper()
+        if word in (b"KEYS", b"STRINGS"):
+            return Positions((index + 1, index + 2), ()) if word == b"KEYS" else NO_KEYS
+    return None
+
+
+def _only_read(rule: Rule) -> Rule:
+    """The same keys, none of them written."""
+
+    def reading(arguments: Sequence[bytes]) -> Positions | None:
+        found = rule(arguments)
+        return None if found is None else Positions(found.every, ())
+
+    return reading
+
+
 RULES: Mapping[bytes, Rule] = {
     b"BITOP": _bit_operation,
     b"BLMPOP": _numbered(2),
@@ -107,25 +142,37 @@ RULES: Mapping[bytes, Rule] = {
     b"COPY": _two_second_written,
     b"EVAL": _numbered(2),
     b"EVALSHA": _numbered(2),
+    b"EVALSHA_RO": _only_read(_numbered(2)),
+    b"EVAL_RO": _only_read(_numbered(2)),
     b"FCALL": _numbered(2),
+    b"FCALL_RO": _only_read(_numbered(2)),
     b"GEORADIUS": _store_option(5, b"STORE", b"STOREDIST"),
     b"GEORADIUSBYMEMBER": _store_option(4, b"STORE", b"STOREDIST"),
     b"GEOSEARCHSTORE": _two_first_written,
     b"LMPOP": _numbered(1),
+    b"MEMORY": _memory,
     b"MIGRATE": _migrated,
     b"MSETEX": _numbered(1, 2),
     b"PFDEBUG": _second,
     b"PFMERGE": _first_written,
     b"SDIFFSTORE": _first_written,
+    b"SINTERCARD": _only_read(_numbered(1)),
     b"SINTERSTORE": _first_written,
     b"SORT": _store_option(1, b"STORE"),
+    b"SORT_RO": _store_option(1),
+    b"STRALGO": _string_algorithm,
     b"SUNIONSTORE": _first_written,
     b"XGROUP": _second,
+    b"XREAD": _only_read(_streams),
     b"XREADGROUP": _streams,
+    b"ZDIFF": _only_read(_numbered(1)),
     b"ZDIFFSTORE": _stored,
+    b"ZINTER": _only_read(_numbered(1)),
+    b"ZINTERCARD": _only_read(_numbered(1)),
     b"ZINTERSTORE": _stored,
     b"ZMPOP": _numbered(1),
     b"ZRANGESTORE": _two_first_written,
+    b"ZUNION": _only_read(_numbered(1)),
     b"ZUNIONSTORE": _stored,
 }
 """By name in capitals."""
