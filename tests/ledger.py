@@ -45,5 +45,6 @@ class Ledger:
             self.acknowledged.append(number)
 
     def lost(self) -> list[int]:
-        """Acknowledged, and not there now."""
-        return [number for number in self.acknowledged if self._client.get(self._keys % number) != b"%d" % number]
+        """Acknowledged by now, and not there: what is written while this looks would never end it."""
+        known = tuple(self.acknowledged)
+        return [number for number in known if self._client.get(self._keys % number) != b"%d" % number]
