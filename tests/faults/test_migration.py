@@ -140,7 +140,7 @@ def test_a_primary_of_the_target_dies(target: Target, ended: list[Move], phase: 
         move.wait_for(process, lambda: replica in target.primaries(), "the replica to take over")
         wait_for_writes(ledger)
         asked = move.run("--cutover", "--yes")
-        assert asked.code == 0, asked
+        assert asked.code == 0, move.output(process).out[-2000:]
         move.assert_equal(move.output(process))
         if phase == "ready":
             proofs = [

@@ -136,18 +136,27 @@ class Side:
         return tuple(self._owners)
 
     async def facts(self) -> SideFacts:
-        """Who this is, and how many keys there are."""
+        """Who this is, and how many keys there are. Where a server loses its slots meanwhile, all are asked again."""
+        while True:
+            servers = self.servers
+            try:
+                return SideFacts(self.name, self.version, servers, self.is_cluster, await self._counts(servers))
+            except NodeUnreachableError:
+                if {*servers} <= {*self.servers}:
+                    raise
+
+    async def _counts(self, servers: Sequence[Address]) -> dict[int, int]:
         keys: dict[int, int] = {}
-        for server in self.servers:
+        for server in servers:
             for name, value in (await self.info(server, "keyspace")).items():
                 if name.startswith("db") and name[2:].isdigit():
                     fields = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
                     keys[int(name[2:])] = keys.get(int(name[2:]), 0) + int(fields.get("keys", "0"))
-        return SideFacts(self.name, self.version, self.servers, self.is_cluster, dict(sorted(keys.items())))
+        return dict(sorted(keys.items()))
 
     async def info(self, server: Address, section: str) -> dict[str, str]:
-        """INFO of one section; waits for a server that is away."""
-        (text,) = await self.patiently(lambda: self.ask(server, 0, request("INFO", section), 1))
+        """INFO of one section; waits for a server that is away, as long as it has slots."""
+        (text,) = await self.patiently(lambda: self.ask(server, 0, request("INFO", section), 1), server)
         if isinstance(text, ReplyError):
             raise refused(server, text)
         return parse_info(text.decode(errors="replace") if isinstance(text, bytes) else "")
