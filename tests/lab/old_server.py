@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from tests.engines import ENGINES, TestEngine
 from tests.lab.operator import eventually
-from tests.migration_ledger import connect
+from tests.migration.ledger import connect
 
 PORT = 6379
 WORD = "Amsel5527"

@@ -28,7 +28,8 @@ from tests.lab.machines import Lab
 from tests.lab.old_server import PASSWORD, STILL, WORD, OldServer, old_server
 from tests.lab.operator import Operator, Outcome, eventually
 from tests.lab.patient import QUICK, Patient
-from tests.migration_ledger import Running, Setting, writing
+from tests.migration.ledger import Running, writing
+from tests.migration.writes import Setting
 
 pytestmark = pytest.mark.timeout(900)
 
