@@ -44,6 +44,7 @@ class Story:
             unproved=set(),
             lanes=SimpleNamespace(trouble=""),
             holding=SimpleNamespace(count=0, failed={}, hold=lambda *_: None, forgive=lambda _: None),
+            problems=[],
             progress=SimpleNamespace(changes=0),
             look_again=self._nothing,
         )

@@ -11,7 +11,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from slotwright.errors import NodeUnreachableError, PartialError, ServerError
@@ -214,6 +214,7 @@ class Migrator:
             found = await self._watched(self._prover.every_key())
             wrong = {each.named for each in await self.recheck()}
             self.comparison = mended(found, [each for each in self._suspects.values() if each.named not in wrong])
+            self._tell_problems()
             if not self.is_shaken:
                 break
         else:
@@ -253,7 +254,8 @@ class Migrator:
                     # Its final value was carried: more can't be known of what only a module can read.
                     continue
                 if stubborn[found.named] > _ROUNDS:
-                    wrong[found.named] = found
+                    why = self.line_of(found.named).pump.holding.failed.get(found.named)
+                    wrong[found.named] = replace(found, words=why) if why else found
                 self._suspect(found)
 
     async def cut_over(self, intend: Callable[[tuple[ReadOnly, ...]], None]) -> Outcome:
@@ -491,6 +493,13 @@ class Migrator:
             self.words = f"copying: {done.keys:,} of {line.expected_keys:,} keys"
             text = f"copy from {line.address}: {rate:,.0f} keys/s, {left:.0f} s left"
             self.report(Moved("copy", text, min(done.keys, line.expected_keys), line.expected_keys))
+
+    def _tell_problems(self) -> None:
+        """What the target refused that was for no key in particular."""
+        for line in self.lines:
+            for problem in dict.fromkeys(line.pump.problems):
+                self.report(Warned(f"the target refused a command: {problem}", str(line.address)))
+            line.pump.problems.clear()
 
     def _suspect(self, found: Compared) -> None:
         """It differs: carried by value, whatever the reason, and proved again."""
