@@ -137,13 +137,20 @@ def patient(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Patient:
     return patient
 
 
+def is_emptied(patient: Patient) -> bool:
+    """Whether all primaries are empty a moment after they were emptied: roles may have changed in between."""
+    for primary in patient.primaries():
+        patient.connect(primary, 30).flushall()
+    time.sleep(0.5)
+    return not any(patient.connect(primary, 30).dbsize() for primary in patient.primaries())
+
+
 @contextmanager
 def moving(patient: Patient, folder: Path, keys: int) -> Iterator[tuple[Move, Running]]:
     """A source with so many keys and a service on it, an empty target, and nothing known of other moves."""
     shutil.rmtree(patient.operator.state / "migrations", ignore_errors=True)
     eventually(patient.is_whole, "six sound nodes")
-    for primary in patient.primaries():
-        patient.connect(primary, 30).flushall()
+    eventually(lambda: is_emptied(patient), "an empty cluster", 60)
     with old_server(patient.lab.control.address, folder / "old") as source:
         source.fill(keys)
         move = Move(patient.operator, source, folder / "ledger")
