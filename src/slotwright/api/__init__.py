@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from slotwright.api.inspect import SlotOfKey, check, find_node, find_slots, follow_log, read_log, status
     from slotwright.api.lifecycle import Farewell, start, stop
     from slotwright.api.migrating import (
-        Migrated,
         MigrateWish,
-        abort_migration,
         cut_over,
         migrate,
         migration_status,
@@ -36,6 +34,8 @@ if TYPE_CHECKING:
         plan_move,
         resume_migration,
     )
+    from slotwright.api.migration_giving_up import abort_migration
+    from slotwright.api.migration_run import Migrated
     from slotwright.api.rebuilding import LastResort, Rebuilt, rebuild
     from slotwright.api.removal import Destroyed, destroy
     from slotwright.api.repairing import Repaired, abort, plan_repair, repair, what_was_cut
@@ -81,9 +81,9 @@ _HOMES = {
     "execute": "everywhere",
     "Archived": "archiving",
     "archive": "archiving",
-    "Migrated": "migrating",
+    "Migrated": "migration_run",
     "MigrateWish": "migrating",
-    "abort_migration": "migrating",
+    "abort_migration": "migration_giving_up",
     "cut_over": "migrating",
     "migrate": "migrating",
     "migration_status": "migrating",

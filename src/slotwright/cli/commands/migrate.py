@@ -23,7 +23,9 @@ from slotwright.errors import ExitCode
 
 if TYPE_CHECKING:
     from slotwright.api.context import Context
-    from slotwright.api.migrating import AgreeToAbort, AgreeToMigrate, Giving, Migrated, MigrateWish, Seen
+    from slotwright.api.migrating import AgreeToMigrate, MigrateWish, Seen
+    from slotwright.api.migration_giving_up import AgreeToAbort, Giving
+    from slotwright.api.migration_run import Migrated
     from slotwright.cli.views.progress import Progress
     from slotwright.model.migration import Limits
     from slotwright.model.migration_plan import MigrationPlan
@@ -230,10 +232,10 @@ def _go_on(
         return await migrating.cut_over(context, name)
 
     found = perform(verb, as_json=as_json)
-    if isinstance(found, migrating.Migrated):
-        return _report(found, page, as_json)
-    _show_seen([found], as_json)
-    return int(ExitCode.DONE)
+    if isinstance(found, migrating.Seen):
+        _show_seen([found], as_json)
+        return int(ExitCode.DONE)
+    return _report(found, page, as_json)
 
 
 def _report(done: Migrated, page: Path | None, as_json: bool) -> int:
@@ -271,7 +273,7 @@ def _show_seen(seen: list[Seen], as_json: bool) -> None:
 
 
 def _abort(name: str | None, words: tuple[str, ...], yes: bool, remove_copy: bool, as_json: bool) -> int:
-    from slotwright.api.migrating import Aborted, abort_migration
+    from slotwright.api.migration_giving_up import Aborted, abort_migration
 
     if not yes and (as_json or not can_ask()):
         raise need_yes("migrate --abort")

@@ -14,7 +14,9 @@ from slotwright.model.comparison import Verdict
 from slotwright.model.migration import Phase
 
 if TYPE_CHECKING:
-    from slotwright.api.migrating import Aborted, Giving, Migrated, Seen
+    from slotwright.api.migrating import Seen
+    from slotwright.api.migration_giving_up import Aborted, Giving
+    from slotwright.api.migration_run import Migrated
 
 _PHASES = {
     Phase.COPY: "copying",
