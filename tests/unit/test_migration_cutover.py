@@ -15,7 +15,8 @@ from slotwright.model.cluster import ServerVersion
 from slotwright.model.comparison import Aspect, Compared, Comparison, SideFacts, Verdict
 from slotwright.model.migration import Named, ReadOnly
 from slotwright.model.topology import Address, EngineKind
-from slotwright.operations.migration.migrator import Line, Migrator, Outcome
+from slotwright.operations.migration.attaching import Line
+from slotwright.operations.migration.migrator import Migrator, Outcome
 from tests.fakes.doubles import FakeClock, Listener
 
 ADDRESS = Address("10.0.0.9", 6379)

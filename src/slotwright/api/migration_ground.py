@@ -16,10 +16,11 @@ from slotwright.model.slots import key_slot
 from slotwright.model.topology import Address
 from slotwright.operations.brake import Brake
 from slotwright.operations.compare import Comparer
+from slotwright.operations.migration.attaching import Line
 from slotwright.operations.migration.fence import Fence
 from slotwright.operations.migration.guard import Guard
 from slotwright.operations.migration.link import ReplicaLink
-from slotwright.operations.migration.migrator import Line, Migrator
+from slotwright.operations.migration.migrator import Migrator
 from slotwright.operations.migration.pump import Ground, Pump
 from slotwright.operations.migration.target import TargetCluster, library_codes
 from slotwright.operations.migration.values import ValueReader

@@ -18,15 +18,11 @@ from slotwright.errors import NodeUnreachableError, PartialError, ServerError
 from slotwright.model.comparison import Compared, Comparison, Verdict, mended
 from slotwright.model.events import Began, Ended, Moved, Report, Warned
 from slotwright.model.migration import Named, Pause, Position, ReadOnly
-from slotwright.model.topology import Address
-from slotwright.operations.migration.fence import Fence
-from slotwright.operations.migration.link import SOURCE_LOST
-from slotwright.operations.migration.pump import NOT_FOLLOWED, Pump
+from slotwright.operations.migration.attaching import Attacher, Line
 from slotwright.operations.migration.values import source_offset
 from slotwright.operations.roster import Roster
 from slotwright.operations.side import together
-from slotwright.ports import Clock, ReplyError
-from slotwright.wire.info import count_keys, parse_info
+from slotwright.ports import Clock
 
 Result = TypeVar("Result")
 
@@ -39,11 +35,8 @@ _ROUNDS = 5
 _DRAIN_S = 10.0
 _MOST_HELD_S = 30.0
 _GLANCE_S = 0.3
-_LOOK_S = 2.0
-_MOST_COPIES = 3
 _PATIENCE_S = 2.0
 _FEW_HELD = 100
-_SOURCE_PATIENCE_S = 300.0
 _RETRY_S = 0.5
 
 
@@ -57,40 +50,6 @@ class Prover(Protocol):
     async def these_keys(self, named: Sequence[Named]) -> list[Compared]:
         """These alone."""
         ...
-
-
-@dataclass(slots=True)
-class Line:
-    """One server of the source: its pump and its fence, and how many keys it said that it has. ``position`` is where an
-    earlier run was, then where this one attached; ``is_lost``: nothing can be gone on with from there. ``copies``: how
-    often its snapshot was taken since the target last caught up."""
-
-    pump: Pump
-    fence: Fence
-    position: Position | None = None
-    expected_keys: int = 0
-    is_lost: bool = False
-    copies: int = 0
-    _known: Position | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
-        self._known = self.position
-
-    @property
-    def address(self) -> Address:
-        """The server's."""
-        return self.fence.address
-
-    @property
-    def kept(self) -> Position | None:
-        """Where a later run may go on from: not within a copy, of which a part would be missing."""
-        if self.is_lost:
-            return None
-        if not self.pump.is_copied or self.position is None:
-            return self._known
-        pump, history = self.pump, self.position.replication_id
-        self._known = Position(str(self.address), history, pump.offset, pump.database, self.expected_keys)
-        return self._known
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +84,15 @@ class Migrator:
     before: tuple[ReadOnly, ...] = ()
     comparison: Comparison | None = None
     words: str = "begins"
-    was_copied: bool = False
     libraries: int = 0
     _suspects: dict[Named, Compared] = field(default_factory=dict)
     _prover: Prover = field(init=False)
+    _attacher: Attacher = field(init=False)
     _works: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._prover = self.make_prover(self._suspect)
+        self._attacher = Attacher(self.roster, self.clock, self.report, self._say)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Migrator]:
@@ -141,9 +101,9 @@ class Migrator:
             await self._attach()
             for line in self.lines:
                 self._works += [
-                    asyncio.create_task(self._follow(line)),
+                    asyncio.create_task(self._attacher.follow(line)),
                     asyncio.create_task(line.pump.ground.guard.watch()),
-                    asyncio.create_task(self._look_after(line)),
+                    asyncio.create_task(self._attacher.look_after(line)),
                 ]
             yield self
         finally:
@@ -304,7 +264,7 @@ class Migrator:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_GLANCE_S):
                         await asyncio.gather(*(line.pump.look_again() for line in self.lines))
-                keys = sum([await self._keys(line) for line in self.lines])
+                keys = sum([await self._attacher.keys(line) for line in self.lines])
                 found = await self.count_target()
                 proved = self.clock.now() - started
                 if not wrong and not self.is_unsettled:
@@ -345,154 +305,10 @@ class Migrator:
     async def _attach(self) -> None:
         for line in self.lines:
             await line.pump.open()
-        await together([self._attach_first(line) for line in self.lines])
+        await together([self._attacher.attach(line) for line in self.lines])
 
-    async def _attach_first(self, line: Line) -> None:
-        """A source that does not take us ends it; one that hangs up later is attached to again."""
-        try:
-            await self._attach_one(line)
-        except NodeUnreachableError as error:
-            if error.code != SOURCE_LOST or line.position is None:
-                raise
-            self._warn(line, error)
-            await self._attach_again(line, error)
-
-    def _warn(self, line: Line, error: NodeUnreachableError) -> None:
-        self.words = f"{line.address} hung up; attaching again"
-        self.report(Warned(f"the source ended the replication; attaching again. {error.seen}", error.where))
-
-    async def _follow(self, line: Line) -> None:
-        """Follow; a source that hung up is attached to again. In one process that is exact: it goes on where it was."""
-        while True:
-            try:
-                await line.pump.follow()
-            except NodeUnreachableError as error:
-                if error.code != SOURCE_LOST:
-                    raise
-                self._warn(line, error)
-                await self._attach_again(line, error)
-            except PartialError as error:
-                # Gone on with from here, it would come to the same again.
-                line.is_lost = line.is_lost or error.code == NOT_FOLLOWED
-                raise
-
-    async def _look_after(self, line: Line) -> None:
-        """What nobody tells: that slots have other owners, and how many keys the source has."""
-        while True:
-            await self.clock.sleep(_LOOK_S)
-            await line.pump.look_again()
-            with suppress(ServerError, ReplyError):
-                await self._count(line)
-
-    async def _count(self, line: Line) -> None:
-        """Of the source that we follow: one that came back empty has another history."""
-        connection = await self.roster.connection(line.address)
-        reply = await connection.call("INFO")
-        info = parse_info(reply.decode(errors="replace") if isinstance(reply, bytes) else "")
-        if line.position is not None and info.get("master_replid") == line.position.replication_id:
-            line.expected_keys = max(count_keys(info), 1)
-
-    async def _attach_again(self, line: Line, error: NodeUnreachableError) -> None:
-        deadline = self.clock.now() + _SOURCE_PATIENCE_S
-        while True:
-            try:
-                await self._attach_one(line)
-                return
-            except ServerError as again:
-                if again.code in ("source-refuses", "rdb-unreadable", "wrong-password"):
-                    raise
-                if self.clock.now() > deadline:
-                    raise PartialError(
-                        f"{line.address} was not there again within {_SOURCE_PATIENCE_S:.0f} s",
-                        code="source-away",
-                        where=str(line.address),
-                        seen=again.what,
-                        left="the copy stays in the target, as far as it was followed",
-                        hint="when the source is back: slotwright migrate --resume",
-                    ) from error
-                await self.clock.sleep(_RETRY_S)
-
-    async def _attach_one(self, line: Line) -> None:
-        pump, known = line.pump, line.position
-        link = pump.ground.link
-        history, offset = "", 0
-        if known is not None and (pump.is_copied or not pump.offset):
-            history, offset = known.replication_id, pump.offset or known.offset
-        attached = await link.attach(history, offset)
-        if attached.is_full and known is not None:
-            await self._refuse_emptied(line)
-        line.position = Position(str(line.address), attached.replication_id, attached.offset, 0)
-        if attached.is_full:
-            pump.offset, pump.is_copied = attached.offset, False
-            self.was_copied = True
-            self._count_copy(line)
-            await self._copy(line)
-            # What a copy before this one left behind shows when everything is compared, from now on.
-            pump.is_shaken = True
-        elif not pump.offset:
-            # How much of what follows was done by the run before is not known: a comparison of everything tells.
-            assert known is not None
-            pump.offset, pump.database = attached.offset, known.database
-            pump.is_shaken = pump.is_copied = True
-            pump.progress.copied_s = pump.progress.copied_s or _POLL_S
-
-    def _count_copy(self, line: Line) -> None:
-        line.copies += 1
-        if line.copies > _MOST_COPIES:
-            raise PartialError(
-                f"{line.address} ended the replication {_MOST_COPIES} times before the target had caught up",
-                code="copy-cut",
-                where=str(line.address),
-                left="the source is as it was; the copy in the target is not complete",
-                hint="its log says why. Where it names output buffer limits: CONFIG SET client-output-buffer-limit "
-                "'replica 0 0 0' on it until the move is done, or a higher --pace; then slotwright migrate --resume",
-            )
-
-    async def _refuse_emptied(self, line: Line) -> None:
-        """A source that lost its data meanwhile must not empty the copy as well."""
-        keys = await self._keys(line)
-        if keys * 2 < line.expected_keys:
-            await line.pump.ground.link.close()
-            raise PartialError(
-                f"{line.address} has {keys:,} keys now, and had {line.expected_keys:,}: it seems to have lost data",
-                code="source-lost-data",
-                where=str(line.address),
-                left="the copy in the target was left as it was, and may be the only one",
-                hint="bring the source's data back, then slotwright migrate --resume; or slotwright migrate --abort, "
-                "which keeps the copy",
-            )
-
-    async def _copy(self, line: Line) -> None:
-        pump = line.pump
-        self.words = "waiting for the source's snapshot"
-        line.expected_keys = max(await self._keys(line), 1)
-        guarding = asyncio.create_task(pump.ground.guard.watch())
-        showing = asyncio.create_task(self._show_copy(line))
-        is_ok = False
-        try:
-            await pump.copy()
-            is_ok = True
-        finally:
-            for each in (guarding, showing):
-                each.cancel()
-            done = pump.progress
-            rate = f", {done.keys / done.copied_s:,.0f} keys/s" if done.copied_s else ""
-            self.report(Ended("copy", f"copy from {line.address}: {done.keys:,} keys{rate}", is_ok))
-
-    async def _show_copy(self, line: Line) -> None:
-        done = line.pump.progress
-        self.report(Began("copy", f"copy from {line.address}: the source makes a snapshot"))
-        began: float | None = None
-        while True:
-            await self.clock.sleep(_SHOWN_S)
-            if not done.keys:
-                continue
-            began = began or self.clock.now() - _SHOWN_S
-            rate = done.keys / (self.clock.now() - began)
-            left = max(0, line.expected_keys - done.keys) / rate
-            self.words = f"copying: {done.keys:,} of {line.expected_keys:,} keys"
-            text = f"copy from {line.address}: {rate:,.0f} keys/s, {left:.0f} s left"
-            self.report(Moved("copy", text, min(done.keys, line.expected_keys), line.expected_keys))
+    def _say(self, words: str) -> None:
+        self.words = words
 
     def _tell_problems(self) -> None:
         """What the target refused that was for no key in particular."""
@@ -557,15 +373,6 @@ class Migrator:
         return all(
             line.pump.is_copied and line.pump.offset >= goal for line, goal in zip(self.lines, goals, strict=True)
         )
-
-    async def _keys(self, line: Line) -> int:
-        connection = await self.roster.connection(line.address)
-        try:
-            reply = await connection.call("INFO", "keyspace")
-        except ServerError:
-            await self.roster.drop(line.address)
-            raise
-        return count_keys(parse_info(reply.decode(errors="replace") if isinstance(reply, bytes) else ""))
 
     async def _breathe(self, seconds: float) -> None:
         self._raise_failure()
