@@ -6,8 +6,11 @@ import contextlib
 import errno
 import os
 from pathlib import Path
+from typing import TypeVar
 
 from slotwright.errors import HostError
+
+Kept = TypeVar("Kept")
 
 
 def make_directory(path: Path, mode: int = 0o700) -> None:
@@ -41,6 +44,29 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600, dur
         with contextlib.suppress(OSError):
             draft.unlink()
         raise host_error("write", path, error) from error
+
+
+def read_kept(path: Path, kind: type[Kept], what: str) -> Kept | None:
+    """What :func:`write_kept` wrote; None where there is no such file. Raises HostError (record-unreadable), in which
+    ``what`` names it."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise HostError(
+            f"{what} can't be read", code="record-unreadable", where=str(path), seen=str(error).splitlines()[0]
+        ) from error
+
+
+def write_kept(path: Path, value: object) -> None:
+    """Replace ``path`` by the value as JSON, durably."""
+    import msgspec
+
+    make_directory(path.parent)
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(value), indent=1))
 
 
 def is_draft(name: str) -> bool:

@@ -14,15 +14,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from slotwright.adapters.files import make_directory, write_atomically
-from slotwright.errors import HostError
+from slotwright.adapters.files import read_kept, write_atomically, write_kept
 from slotwright.model.migration import Migration, Request, Status
-
-Kept = TypeVar("Kept")
 
 
 class MigrationStore:
@@ -44,16 +40,15 @@ class MigrationStore:
 
     def read(self) -> Migration | None:
         """None when there is none. Raises HostError for one that can't be read."""
-        return self._read("migration.json", Migration)
+        return read_kept(self.folder / "migration.json", Migration, f"the note of the migration {self.name}")
 
     def write(self, migration: Migration) -> None:
         """Keep how far it is, durably."""
-        make_directory(self.folder)
-        write_atomically(self.folder / "migration.json", msgspec.json.format(msgspec.json.encode(migration), indent=1))
+        write_kept(self.folder / "migration.json", migration)
 
     def read_status(self) -> Status | None:
         """None when nothing was told yet."""
-        return self._read("status.json", Status)
+        return read_kept(self.folder / "status.json", Status, f"the status of the migration {self.name}")
 
     def write_status(self, status: Status) -> None:
         """For whoever asks."""
@@ -77,27 +72,9 @@ class MigrationStore:
 
     def take_request(self) -> Request | None:
         """What was asked since the last time."""
-        path = self.folder / "request"
-        try:
-            text = path.read_text()
-            path.unlink()
-            return Request(text)
-        except (FileNotFoundError, ValueError):
-            return None
-
-    def _read(self, name: str, kind: type[Kept]) -> Kept | None:
-        path = self.folder / name
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=kind)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise HostError(
-                f"what is kept of the migration {self.name} can't be read",
-                code="record-unreadable",
-                where=str(path),
-                seen=str(error).splitlines()[0],
-            ) from error
+        request = self.requested()
+        (self.folder / "request").unlink(missing_ok=True)
+        return request
 
 
 def migration_name(source: str, target: str) -> str:

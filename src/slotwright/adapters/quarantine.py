@@ -14,6 +14,7 @@ from pathlib import Path
 
 from slotwright.adapters.files import host_error, make_directory, sync_directory
 from slotwright.model.contents import QuarantinedKey
+from slotwright.model.keys import StrayKey
 
 
 class QuarantineFile:
@@ -46,18 +47,59 @@ class QuarantineFile:
         self._written |= {_identity(each) for each in found}
 
 
+class StrayFile:
+    """The same for a rebuild, which begins anew when it is run again: what an earlier run wrote is replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+        path.unlink(missing_ok=True)
+
+    def __enter__(self) -> StrayFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            os.fsync(self._file)
+            os.close(self._file)
+
+    def keep(self, stray: StrayKey) -> None:
+        """Append. Raises HostError."""
+        line = {
+            "node": stray.address,
+            "database": stray.database,
+            "type": stray.type,
+            "ttl_ms": stray.ttl_ms,
+            **_bytes(stray.key, stray.value),
+        }
+        try:
+            if self._file is None:
+                make_directory(self._path.parent)
+                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            os.write(self._file, (json.dumps(line, ensure_ascii=False) + "\n").encode())
+        except OSError as error:
+            raise host_error("write", self._path, error) from error
+
+
+def _bytes(key: bytes, dump: bytes) -> dict[str, object]:
+    """Bytes that are no text stand in base64."""
+    return {
+        "key": key.decode(errors="backslashreplace"),
+        "key_base64": base64.b64encode(key).decode(),
+        "dump_base64": base64.b64encode(dump).decode(),
+    }
+
+
 def _identity(found: QuarantinedKey) -> tuple[bytes, str, bytes]:
     return found.key, str(found.node), found.value.dump
 
 
 def _line(found: QuarantinedKey) -> dict[str, object]:
     return {
-        "key": found.key.decode(errors="backslashreplace"),
-        "key_base64": base64.b64encode(found.key).decode(),
         "slot": found.slot,
         "node": str(found.node),
         "is_owner": found.is_owner,
         "type": found.value.type,
         "ttl_ms": found.value.ttl_ms,
-        "dump_base64": base64.b64encode(found.value.dump).decode(),
+        **_bytes(found.key, found.value.dump),
     }

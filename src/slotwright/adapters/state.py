@@ -24,9 +24,7 @@ import os
 import shutil
 from pathlib import Path
 
-import msgspec
-
-from slotwright.adapters.files import make_directory, sync_directory, write_atomically
+from slotwright.adapters.files import make_directory, read_kept, sync_directory, write_atomically, write_kept
 from slotwright.errors import HostError
 from slotwright.model.rebuild import Rebuild
 from slotwright.model.record import ClusterRecord
@@ -108,23 +106,11 @@ class ClusterStore:
 
     def read_record(self) -> ClusterRecord | None:
         """None when the cluster isn't known here. Raises HostError for a record that can't be read."""
-        path = self.folder / "record.json"
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=ClusterRecord)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise HostError(
-                f"the record of {self.name} can't be read",
-                code="record-unreadable",
-                where=str(path),
-                seen=str(error).splitlines()[0],
-            ) from error
+        return read_kept(self.folder / "record.json", ClusterRecord, f"the record of {self.name}")
 
     def write_record(self, record: ClusterRecord) -> None:
         """Replace the record, durably."""
-        self.prepare()
-        write_atomically(self.folder / "record.json", msgspec.json.format(msgspec.json.encode(record), indent=1))
+        write_kept(self.folder / "record.json", record)
 
     def forget_record(self) -> None:
         """Nothing is made here any more: the next record is of another cluster."""
@@ -133,22 +119,11 @@ class ClusterStore:
 
     def read_rebuild(self) -> Rebuild | None:
         """None when no rebuild is under way. Raises HostError for a note that can't be read."""
-        try:
-            return msgspec.json.decode(self.rebuild_path.read_bytes(), type=Rebuild)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise HostError(
-                f"the note of the rebuild of {self.name} can't be read",
-                code="record-unreadable",
-                where=str(self.rebuild_path),
-                seen=str(error).splitlines()[0],
-            ) from error
+        return read_kept(self.rebuild_path, Rebuild, f"the note of the rebuild of {self.name}")
 
     def write_rebuild(self, rebuild: Rebuild) -> None:
         """Keep how far it is, durably."""
-        self.prepare()
-        write_atomically(self.rebuild_path, msgspec.json.format(msgspec.json.encode(rebuild), indent=1))
+        write_kept(self.rebuild_path, rebuild)
 
     def forget_rebuild(self) -> None:
         """It is done, or was never begun."""

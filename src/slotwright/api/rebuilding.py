@@ -8,9 +8,6 @@ one takes its place.
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from slotwright.adapters.files import make_directory
 from slotwright.adapters.journal import FileJournal
+from slotwright.adapters.quarantine import StrayFile
 from slotwright.adapters.state import ClusterStore
 from slotwright.api import ground
 from slotwright.api.archiving import MANIFEST, SUMS, Archived, archive_into, verify_sums
@@ -31,11 +28,11 @@ from slotwright.api.removal import kept_root
 from slotwright.api.targets import Target, open_verifier, with_ways_of
 from slotwright.api.work import Work, at_work, inspect_hosts, load
 from slotwright.errors import InputError, OperatorInterruptError, PartialError, RefusedError, SlotwrightError
-from slotwright.model.findings import Finding, Severity, by_gravity
-from slotwright.model.keys import Difference, StrayKey
+from slotwright.model.findings import Finding, Severity
+from slotwright.model.keys import Difference
 from slotwright.model.rebuild import Phase, Rebuild, ShardCopy
 from slotwright.model.record import ClusterRecord
-from slotwright.model.slots import SlotSet, key_slot
+from slotwright.model.slots import SlotSet
 from slotwright.model.topology import Address, Mode
 from slotwright.operations.key_copy import Brought, KeyCopier, Keyspace, Proof
 from slotwright.operations.observe import observe
@@ -44,6 +41,7 @@ from slotwright.operations.roster import Roster
 from slotwright.operations.verify import Verdict
 from slotwright.planning.preflight import judge_hosts
 from slotwright.planning.rebuild import Choice, Member, Uncovered, choose_copies, refuse_version
+from slotwright.planning.rebuild_findings import rebuild_findings
 from slotwright.ports import Fleet, Journal
 from slotwright.wire.flavor import version_from_title
 
@@ -374,7 +372,7 @@ class _Rebuilder:
         readers = self._readers(state)
         if not state.is_empty:
             async with readers.open() as sources, Roster(self._work.fleet.login(self._work.password, "")) as roster:
-                with _Quarantine(Path(state.archive) / QUARANTINE) as quarantine:
+                with StrayFile(Path(state.archive) / QUARANTINE) as quarantine:
                     copier = KeyCopier(
                         sources,
                         _owners(verdict, roster),
@@ -386,7 +384,13 @@ class _Rebuilder:
                     brought = await copier.bring()
                 proof = await copier.prove(brought.expected)
             verdict = await self._look_again()
-        findings = _findings(state, brought, proof)
+        findings = rebuild_findings(
+            state,
+            was_brought=brought is not None,
+            quarantined=brought.quarantined if brought else 0,
+            quarantine=str(Path(state.archive) / QUARANTINE),
+            difference=proof.difference if proof else Difference(),
+        )
         if not (proof and proof.difference.missing):
             await readers.forget() if brought else None
             await self._leave(state)
@@ -466,122 +470,4 @@ def _owners(verdict: Verdict, roster: Roster) -> list[tuple[Address, SlotSet, Ke
         (node.address, node.slots, Keyspace(node.address, roster))
         for node in verdict.survey.nodes
         if node.slots and node.address is not None
-    ]
-
-
-class _Quarantine:
-    """JSON lines, 0600, made when the first key comes; what an earlier run wrote is replaced."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: int | None = None
-        path.unlink(missing_ok=True)
-
-    def __enter__(self) -> _Quarantine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            os.fsync(self._file)
-            os.close(self._file)
-
-    def keep(self, stray: StrayKey) -> None:
-        """Bytes that are no text stand in base64."""
-        if self._file is None:
-            make_directory(self._path.parent)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        line = {
-            "node": stray.address,
-            "database": stray.database,
-            "key": stray.key.decode(errors="backslashreplace"),
-            "key_base64": base64.b64encode(stray.key).decode(),
-            "type": stray.type,
-            "ttl_ms": stray.ttl_ms,
-            "dump_base64": base64.b64encode(stray.value).decode(),
-        }
-        os.write(self._file, (json.dumps(line, ensure_ascii=False) + "\n").encode())
-
-
-def _findings(state: Rebuild, brought: Brought | None, proof: Proof | None) -> tuple[Finding, ...]:
-    found = [_copy_finding(copy) for copy in state.copies if copy.why or not copy.has_data] if brought else []
-    found += [_left_finding(address) for address in state.left_behind]
-    if brought and brought.quarantined:
-        found.append(_quarantine_finding(state, brought.quarantined))
-    if proof:
-        found += _difference_findings(state, proof.difference)
-    return by_gravity(tuple(found))
-
-
-def _copy_finding(copy: ShardCopy) -> Finding:
-    if not copy.has_data:
-        return Finding(
-            "shard-without-data",
-            Severity.WARNING,
-            f"shard {copy.shard}",
-            f"no member of the old shard {copy.shard} had data on its disk: slots {copy.slots} came back empty",
-        )
-    return Finding(
-        "copy-not-fresh",
-        Severity.NOTE,
-        f"shard {copy.shard}",
-        f"the old shard {copy.shard} came back from {copy.address}",
-        seen=copy.why,
-    )
-
-
-def _left_finding(address: Address) -> Finding:
-    return Finding(
-        "node-left-behind",
-        Severity.WARNING,
-        str(address),
-        f"the old node {address} could not be reached: it may still run, and its folder is where it was",
-        "when its host is back, end that server and remove its folder before clients find it",
-    )
-
-
-def _quarantine_finding(state: Rebuild, count: int) -> Finding:
-    return Finding(
-        "keys-quarantined",
-        Severity.WARNING,
-        state.old.name,
-        f"{count} keys lay on nodes that did not own their slots, and differ from the owners' ones: those were taken",
-        f"look into {Path(state.archive) / QUARANTINE}; RESTORE takes the values in it",
-    )
-
-
-def _difference_findings(state: Rebuild, difference: Difference) -> list[Finding]:
-    kinds = (
-        (
-            "keys-missing",
-            Severity.SERIOUS,
-            difference.missing,
-            "did not arrive in the new cluster",
-            "slotwright rebuild with the same file brings them again; keep clients away until then",
-        ),
-        (
-            "keys-retyped",
-            Severity.SERIOUS,
-            difference.retyped,
-            "have another type in the new cluster",
-            "somebody writes to it already: compare them with the archive",
-        ),
-        (
-            "keys-extra",
-            Severity.WARNING,
-            difference.extra,
-            "are in the new cluster and not in the old data",
-            "somebody writes to it already; nothing is lost by that",
-        ),
-    )
-    return [
-        Finding(
-            code,
-            severity,
-            state.old.name,
-            f"{len(keys)} keys {what}",
-            remedy,
-            seen=", ".join(f"{repr(key)[1:60]} (slot {key_slot(key)})" for _, key in keys[:5]),
-        )
-        for code, severity, keys, what, remedy in kinds
-        if keys
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,40 +19,27 @@ from slotwright.adapters.quarantine import QuarantineFile
 from slotwright.adapters.state import ClusterStore
 from slotwright.api.archiving import archive_into
 from slotwright.api.context import Context
-from slotwright.api.draft import marker_of
-from slotwright.api.exams import examine_hosts
-from slotwright.api.maps import good_map, keep_maps
-from slotwright.api.passwords import resolve
-from slotwright.api.targets import Target, open_verifier
-from slotwright.errors import HostError, OperatorInterruptError, RefusedError, SlotwrightError
-from slotwright.model.cluster import NodeView, Observation, Role
+from slotwright.api.maps import keep_maps
+from slotwright.api.targets import Target
+from slotwright.api.workshop import Workshop, node_timeout_s, open_workshop, store_of
+from slotwright.errors import OperatorInterruptError, RefusedError, SlotwrightError
+from slotwright.model.cluster import NodeView, Role
 from slotwright.model.contents import QuarantinedKey, Twin
 from slotwright.model.events import Began, Ended, Moved
-from slotwright.model.files import NodeFiles
 from slotwright.model.findings import Severity
-from slotwright.model.record import ClusterRecord, Stage, directory_name
+from slotwright.model.record import ClusterRecord, Stage
 from slotwright.model.repair import RepairPlan, RepairStep, SettleSlots
-from slotwright.model.secret import Secret
-from slotwright.model.topology import Address, Mode
 from slotwright.operations.key_values import read_value
-from slotwright.operations.mending import FilesOf, Mender
 from slotwright.operations.presence import Operator, claim
 from slotwright.operations.repair import Course, DoneStep, FailedStep, Memory, Repairer
 from slotwright.operations.roster import Roster
-from slotwright.operations.slot_settling import Settler
-from slotwright.operations.verify import Verdict, Verifier
-from slotwright.planning.members import changed_ids
+from slotwright.operations.verify import Verdict
 from slotwright.planning.repair import plan_repair as make_plan
 from slotwright.planning.situation import Situation
-from slotwright.ports import Fleet, Journal
-from slotwright.wire.journal_lines import Unfinished, move_intents, parse_journal, unfinished
-from slotwright.wire.nodes_conf import judge_map
-from slotwright.wire.server_conf import NodeConfig, effective_settings, render_server_conf
-from slotwright.wire.systemd_unit import Persistence, persistence_of
+from slotwright.ports import Journal
+from slotwright.wire.journal_lines import Unfinished, parse_journal, unfinished
 
-_DEFAULT_NODE_TIMEOUT_MS = 15000
 _POLL_S = 0.25
-_MAPS_READ = 3
 
 AgreeToRepair = Callable[[RepairPlan], bool]
 """Shown the whole plan before anything is done."""
@@ -90,7 +77,7 @@ class Repaired:
 async def plan_repair(context: Context, target: Target) -> RepairPlan:
     """What `repair` would do now; nothing is changed."""
     async with context.fleet(target.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
-        workshop = await _open(context, target, fleet, roster)
+        workshop = await open_workshop(context, target, fleet, roster)
         return make_plan(await workshop.gather(Memory(), True))
 
 
@@ -108,11 +95,11 @@ async def repair(
     ``takes_back``: moves of slots that were cut are undone instead of finished. Raises RefusedError (locked, declined);
     what a step could not do is in the result.
     """
-    store = _store_of(context, target)
+    store = store_of(context, target)
     _refuse_unformed(target)
     with lock.hold(store.lock_path, verb, target.name):
         async with context.fleet(target.topology) as fleet, Roster(fleet.login(target.password, "")) as roster:
-            workshop = replace(await _open(context, target, fleet, roster), takes_back=takes_back)
+            workshop = replace(await open_workshop(context, target, fleet, roster), takes_back=takes_back)
             return await _repair(workshop, agree, accept, verb)
 
 
@@ -130,7 +117,7 @@ def _refuse_unformed(target: Target) -> None:
 
 def what_was_cut(context: Context, target: Target) -> Unfinished | None:
     """The work that the journal says was begun and never ended."""
-    return unfinished(parse_journal(read_journal(_store_of(context, target).journal_path)))
+    return unfinished(parse_journal(read_journal(store_of(context, target).journal_path)))
 
 
 async def abort(
@@ -140,168 +127,7 @@ async def abort(
     return await repair(context, target, agree, accept, takes_back=True, verb="abort")
 
 
-@dataclass(frozen=True, slots=True)
-class _Workshop:
-    """A target, connected and locked."""
-
-    context: Context
-    target: Target
-    store: ClusterStore
-    fleet: Fleet
-    roster: Roster
-    verifier: Verifier
-    former: Secret | None = field(default=None, repr=False)
-    takes_back: bool = False
-
-    @property
-    def record(self) -> ClusterRecord | None:
-        """Of a cluster whose processes and files are ours."""
-        record = self.target.record
-        return record if record is not None and record.stage is not Stage.ADOPTED else None
-
-    async def gather(self, memory: Memory, is_full: bool) -> Situation:
-        """One look, with all that a plan is made from."""
-        verdict = await self.verifier.look(with_canaries=False, is_deep=is_full)
-        entries = parse_journal(read_journal(self.store.journal_path))
-        situation = Situation(
-            verdict.survey,
-            verdict.observation,
-            verdict.findings,
-            self.verifier.expected,
-            verdict.exams,
-            verdict.contents,
-            self._persistence(),
-            _node_timeout_s(verdict.observation),
-            intents=move_intents(entries),
-            waited=frozenset(memory.waited),
-            failed_starts=frozenset(memory.failed_starts),
-            other_password=await self._other_password(verdict.observation),
-            takes_back=self.takes_back,
-        )
-        if self.record is None or not _needs_maps(situation):
-            return situation
-        maps = await self._live_maps(situation)
-        return replace(situation, live_maps=maps, good_maps=self._good_maps())
-
-    def _persistence(self) -> Persistence:
-        topology = self.target.topology
-        if topology is None:
-            return Persistence.APPEND_ONLY
-        return persistence_of(effective_settings(topology.settings, topology.mode))
-
-    async def _live_maps(self, situation: Situation) -> tuple[str, ...]:
-        """Of a few members that run; the one that has seen the latest epoch first."""
-        record = self.record
-        assert record is not None
-        views = sorted(situation.observation.views, key=lambda view: -view.current_epoch)
-        members = [view for view in views if situation.is_member(view.id) and view.mode is Mode.CLUSTER]
-        found = []
-        for view in members[:_MAPS_READ]:
-            try:
-                text = await self.fleet.at(view.address.host).read_map(
-                    record.node_directory(view.address), record.blueprint.cluster_id
-                )
-            except HostError:
-                continue
-            if not judge_map(text, view.id):
-                found.append(text)
-        return tuple(found)
-
-    def _good_maps(self) -> dict[Address, str]:
-        record = self.record
-        assert record is not None
-        kept = {node.address: good_map(self.store, node.address, node.id) for node in record.blueprint.nodes}
-        return {address: text for address, text in kept.items() if text is not None}
-
-    async def _other_password(self, observation: Observation) -> frozenset[Address]:
-        """Nodes that refuse the cluster's password and take the one that it had before."""
-        found = set()
-        for silent in observation.silent:
-            if silent.code == "wrong-password" and self.former != self.target.password:
-                try:
-                    connection = await self.fleet.login(self.former, "").dial(silent.address)
-                except SlotwrightError:
-                    continue
-                await connection.close()
-                found.add(silent.address)
-        return frozenset(found)
-
-    def files_of(self) -> FilesOf | None:
-        """How a node's files are made; None where they are not ours."""
-        record = self.record
-        return partial(_files, record, self.target.password) if record is not None else None
-
-    def mender(self, quarantine: QuarantineFile) -> Mender:
-        """What does the steps."""
-        context = self.context
-        settler = Settler(
-            self.roster,
-            context.clock,
-            context.report,
-            self.verifier.addresses,
-            quarantine.write,
-            self.target.password,
-        )
-        return Mender(
-            self.fleet,
-            self.roster,
-            context.clock,
-            context.report,
-            self.verifier.addresses,
-            settler,
-            self.record,
-            self.files_of(),
-            self.target.password,
-            self.fleet.login,
-            self.former,
-        )
-
-
-async def _open(context: Context, target: Target, fleet: Fleet, roster: Roster) -> _Workshop:
-    verifier = await open_verifier(context, target, fleet, roster)
-    store = _store_of(context, target)
-    record = target.record
-    if record is not None and record.stage is not Stage.ADOPTED:
-        verifier = replace(verifier, examine=partial(examine_hosts, fleet, record))
-    return _Workshop(context, target, store, fleet, roster, verifier, _former_password(target, store))
-
-
-def _store_of(context: Context, target: Target) -> ClusterStore:
-    """A cluster that is not known here has its lock, journal and quarantine under the name of its seed."""
-    if target.store is not None:
-        return target.store
-    assert target.seed is not None
-    return context.store(f"at-{directory_name(target.seed)}")
-
-
-def _former_password(target: Target, store: ClusterStore) -> Secret | None:
-    """The one that the nodes were given last, where the file has another one now; else what the file has."""
-    kept = store.read_password()
-    if kept != target.password or target.record is None:
-        return kept
-    try:
-        return resolve(target.record.topology.password, store)
-    except SlotwrightError:
-        return kept
-
-
-def _node_timeout_s(observation: Observation) -> float:
-    values = [view.setting("cluster-node-timeout") for view in observation.views]
-    return max((int(value) for value in values if value and value.isdigit()), default=_DEFAULT_NODE_TIMEOUT_MS) / 1000
-
-
-def _needs_maps(situation: Situation) -> bool:
-    return bool(situation.observation.silent) or any(changed_ids(situation.observation, situation.blueprint))
-
-
-def _files(record: ClusterRecord, password: Secret | None, address: Address, map_text: str | None) -> NodeFiles:
-    node = record.blueprint.node_at(address)
-    directory = record.node_directory(address)
-    config = NodeConfig(address, directory, record.topology.mode, password, record.topology.settings)
-    return NodeFiles(address, directory, marker_of(record.blueprint, node), render_server_conf(config), map_text)
-
-
-async def _repair(workshop: _Workshop, agree: AgreeToRepair | None, accept: AcceptLoss | None, verb: str) -> Repaired:
+async def _repair(workshop: Workshop, agree: AgreeToRepair | None, accept: AcceptLoss | None, verb: str) -> Repaired:
     context, store = workshop.context, workshop.store
     first = await workshop.gather(Memory(), True)
     found = make_plan(first)
@@ -347,7 +173,7 @@ async def _repair(workshop: _Workshop, agree: AgreeToRepair | None, accept: Acce
     )
 
 
-def _half_way(workshop: _Workshop, repairer: Repairer) -> dict[str, str]:
+def _half_way(workshop: Workshop, repairer: Repairer) -> dict[str, str]:
     """What an end in the middle leaves behind, and what to type next."""
     done = len(repairer.course.done)
     return {
@@ -392,7 +218,7 @@ async def _consent(
     return True
 
 
-async def _write_down(workshop: _Workshop, quarantine: QuarantineFile, step: RepairStep) -> None:
+async def _write_down(workshop: Workshop, quarantine: QuarantineFile, step: RepairStep) -> None:
     """Both values of each key that two nodes have differently, as far as they can be read now."""
     if not isinstance(step.action, SettleSlots) or not step.action.keeps_owners:
         return
@@ -405,7 +231,7 @@ async def _write_down(workshop: _Workshop, quarantine: QuarantineFile, step: Rep
         await quarantine.write([each for each in found if each is not None])
 
 
-async def _value_of(workshop: _Workshop, twin: Twin, view: NodeView, is_owner: bool) -> QuarantinedKey | None:
+async def _value_of(workshop: Workshop, twin: Twin, view: NodeView, is_owner: bool) -> QuarantinedKey | None:
     claims = view.myself is not None and twin.slot in view.myself.slots
     value = await read_value(await workshop.roster.connection(view.address), twin.key, asks=not claims)
     return QuarantinedKey(twin.key, twin.slot, view.address, is_owner, value) if value is not None else None
@@ -415,7 +241,7 @@ async def _value_of(workshop: _Workshop, twin: Twin, view: NodeView, is_owner: b
 class _Archiver:
     """Archives the nodes' files once, before the first step that may lose something."""
 
-    workshop: _Workshop
+    workshop: Workshop
     folder: Path
     path: str = ""
 
@@ -431,7 +257,7 @@ class _Archiver:
         self.path = done.folder
 
 
-async def _until_sound(workshop: _Workshop, repairer: Repairer) -> tuple[Verdict, RepairPlan]:
+async def _until_sound(workshop: Workshop, repairer: Repairer) -> tuple[Verdict, RepairPlan]:
     """Mend, then wait for what heals by itself (a copy under way, gossip); what shows meanwhile is mended too."""
     context = workshop.context
     last = await repairer.run()
@@ -439,7 +265,7 @@ async def _until_sound(workshop: _Workshop, repairer: Repairer) -> tuple[Verdict
     verdict = await workshop.verifier.look(with_canaries=with_canaries)
     if not _is_worth_waiting(workshop, verdict, repairer):
         return verdict, last
-    patience_s = 30.0 + 2 * _node_timeout_s(verdict.observation) + 0.5 * len(workshop.verifier.addresses)
+    patience_s = 30.0 + 2 * node_timeout_s(verdict.observation) + 0.5 * len(workshop.verifier.addresses)
     text = "wait until all nodes agree and every replica is in sync"
     context.report(Began("settle-down", text))
     started = context.clock.now()
@@ -454,7 +280,7 @@ async def _until_sound(workshop: _Workshop, repairer: Repairer) -> tuple[Verdict
     return verdict, last
 
 
-def _is_worth_waiting(workshop: _Workshop, verdict: Verdict, repairer: Repairer) -> bool:
+def _is_worth_waiting(workshop: Workshop, verdict: Verdict, repairer: Repairer) -> bool:
     """Whether something is left that passes by itself once its cause is gone, and no cause was left as it is."""
     away = {exam.host for exam in verdict.exams if exam.trouble}
     left = [
