@@ -29,6 +29,7 @@ class FakeServer:
     users: dict[str, str] = field(default_factory=lambda: {"default": "+@all", "app": "-@all +get +eval"})
     told: list[str] = field(default_factory=list)
     is_away: bool = False
+    is_stubborn: bool = False
     denies: str = "nothing"
     dropped: int = 0
 
@@ -47,7 +48,7 @@ class FakeServer:
         self.told.append(text)
         if text.startswith("CONFIG GET"):
             return [words[2].encode(), self.settings[words[2]].encode()]
-        if text.startswith("CONFIG SET"):
+        if text.startswith("CONFIG SET") and not self.is_stubborn:
             self.settings[words[2]] = str(words[3])
         elif text == "ACL USERS":
             return [name.encode() for name in self.users]
@@ -90,6 +91,24 @@ def test_refused_and_given_back_as_it_was(version: tuple[int, ...]) -> None:
 
     run(test)
     assert (server.settings, server.users) == (settings, users)
+
+
+def test_a_server_that_says_yes_and_changes_nothing_is_not_believed() -> None:
+    server = FakeServer()
+    fence = fenced(server, (7, 0, 15))
+
+    async def test() -> None:
+        before = await fence.before()
+        await fence.refuse()
+        server.is_stubborn = True
+        with pytest.raises(ServerError, match="says that it has the old one") as told:
+            await fence.allow(before)
+        assert told.value.code == "fence-refused"
+        server.settings["min-replicas-to-write"] = "1"
+        with pytest.raises(ServerError, match="min-replicas-to-write"):
+            await fence.refuse()
+
+    run(test)
 
 
 def test_held_until_it_is_released_whatever_happens_meanwhile() -> None:

@@ -101,3 +101,31 @@ def test_an_opener_leads_elsewhere() -> None:
             await (await SocketStreamDialer(None, opener=opener).open(Address("far", 1), timeout_s=5)).close()
 
     asyncio.run(talk())
+
+
+def test_what_was_not_sent_is_dropped_by_the_system_as_well() -> None:
+    """A server that reads nothing, as one that was cut off: after the close nothing more may reach it."""
+
+    async def do() -> None:
+        came: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            assert await reader.readuntil(b"PING\r\n")
+            writer.write(b"+PONG\r\n")
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            came.set_result(writer)
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+        stream = await SocketStreamDialer(None).open(address)
+        theirs = await came
+        stream.write(b"x" * 8_000_000)
+        await stream.close()
+        await asyncio.sleep(0)
+        theirs.transport.resume_reading()  # type: ignore[attr-defined]
+        # A reset, not an end: what was still on our side is gone.
+        with pytest.raises(ConnectionResetError):
+            await theirs.wait_closed()
+        server.close()
+
+    asyncio.run(do())

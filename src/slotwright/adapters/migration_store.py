@@ -6,7 +6,6 @@
                                     status.json      how it is just now, for other terminals
                                     request          what another terminal asks the running one to do
                                     journal.jsonl    what was intended and done
-                                    report.json      what the comparison and the cutover came to
                                     lock             who works on it now
 """
 

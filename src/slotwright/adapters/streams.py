@@ -6,6 +6,8 @@ asyncio's own streams. Only the login is a dialogue; after it every byte is the 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 
 from slotwright.adapters.node import Opener, dial_error
@@ -19,6 +21,8 @@ MOST_READ_BYTES = 256 * 1024
 
 _QUEUE_BYTES = 1024 * 1024
 _SHORT_QUEUE_BYTES = 256 * 1024
+_DROP_ALL = struct.pack("ii", 1, 0)
+"""struct linger: on, and no time for what was not sent (socket(7))."""
 
 
 class SocketStream:
@@ -51,8 +55,13 @@ class SocketStream:
             raise _hung_up(self._address, error) from error
 
     async def close(self) -> None:
-        """Hang up at once: what is still in the queue is dropped."""
+        """Hang up at once: what is still in the queue is dropped, the system's own with it. Else a server that was cut
+        off would do it minutes later, when the network is back and others have gone on."""
         with suppress(OSError, RuntimeError):
+            # Of a channel through SSH it would be that of all channels.
+            if isinstance(self._writer.transport, asyncio.Transport):
+                straight = self._writer.get_extra_info("socket")
+                straight.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_ALL)
             self._writer.transport.abort()
 
 

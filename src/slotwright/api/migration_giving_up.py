@@ -12,7 +12,7 @@ from slotwright.api.context import Context
 from slotwright.api.migration_ground import Ways, fences
 from slotwright.api.migration_known import declined, find_migration, found_source, ways_of
 from slotwright.api.source import open_source
-from slotwright.errors import OperatorInterruptError, RefusedError, SlotwrightError
+from slotwright.errors import OperatorInterruptError, PartialError, RefusedError, SlotwrightError
 from slotwright.model.comparison import Comparison, Verdict
 from slotwright.model.events import Began, Ended
 from slotwright.model.migration import Migration, Phase, Request
@@ -150,6 +150,15 @@ async def _remove_copy(context: Context, migration: Migration) -> None:
         for address in ways.target_side.servers:
             connection = await ways.target_roster.connection(address)
             await connection.call("FLUSHALL", timeout_s=120)
+        left = sum((await ways.target_side.facts()).keys.values())
+        if left:
+            raise PartialError(
+                f"{migration.target_name} still has {left:,} keys after it was emptied: somebody writes to it",
+                code="copy-not-removed",
+                where=migration.target_name,
+                left="the source takes writes again, as before",
+                hint="see that no client writes to the target, then run the same command again",
+            )
 
 
 @asynccontextmanager

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from slotwright.adapters.migration_store import MigrationStore
 from slotwright.api.context import Context
 from slotwright.api.migration_ground import Ways, build_migrator
-from slotwright.errors import OperatorInterruptError, PartialError, SlotwrightError
-from slotwright.model.comparison import Comparison
-from slotwright.model.events import Began, Ended, Moved
+from slotwright.errors import HostError, OperatorInterruptError, PartialError, SlotwrightError
+from slotwright.model.comparison import Comparison, Verdict
+from slotwright.model.events import Began, Ended, Moved, Warned
 from slotwright.model.migration import Migration, Phase, Progress, ReadOnly, Request, Status
 from slotwright.model.migration_plan import MigrationPlan
 from slotwright.operations.migration.migrator import Migrator, Outcome
@@ -89,9 +89,9 @@ class MigrationRun:
                 self._keep(migrator, self.migration.phase)
         if outcome is not None and not outcome.wrong:
             self.migration = replace(self.migration, phase=Phase.MOVED, moved_at=self.context.clock.wall())
-            self.store.write(self.migration)
+            self._note_moved()
         journal.write({"phase": "done", "step": "migrate", "now": self.migration.phase.value})
-        migrator.words = "moved" if self.migration.phase is Phase.MOVED else "stopped"
+        migrator.words = _last_words(comparison, outcome)
         await self._tell_once(migrator, lag=0)
         guards = [line.pump.ground.guard for line in migrator.lines]
         return Migrated(
@@ -105,6 +105,15 @@ class MigrationRun:
             max(guard.percentile(0.99) for guard in guards),
             self.context.clock.now() - began,
         )
+
+    def _note_moved(self) -> None:
+        """All is done but this note."""
+        try:
+            self.store.write(self.migration)
+        except HostError as error:
+            error.left = "everything is in the target and the source refuses writes; only the note of it is missing"
+            error.hint = "make room there, then slotwright migrate --cutover writes it; --abort gives the source back"
+            raise
 
     async def _heed(self, task: asyncio.Task[object]) -> None:
         """Another terminal wants an end, whatever we are at."""
@@ -154,7 +163,12 @@ class MigrationRun:
 
         def intend(before: tuple[ReadOnly, ...]) -> None:
             self.migration = replace(self.migration, phase=Phase.CLOSING if before else Phase.FOLLOW, read_only=before)
-            self.store.write(self.migration)
+            try:
+                self.store.write(self.migration)
+            except HostError as error:
+                error.left = "writes on the source go on; nothing was cut over"
+                error.hint = "make room there, then slotwright migrate --cutover tries again"
+                raise
 
         return await migrator.cut_over(intend)
 
@@ -172,14 +186,20 @@ class MigrationRun:
 
     async def _tell(self, migrator: Migrator) -> None:
         """Status for other terminals, and the position on disk."""
+        is_warned = False
         while True:
             await self.context.clock.sleep(_TELL_S)
             try:
                 await self._tell_once(migrator, await asyncio.wait_for(migrator.lag(), 2.0))
+                if self.migration.phase is Phase.FOLLOW:
+                    self._keep(migrator, Phase.FOLLOW)
+            except HostError as error:
+                # A full disk here is no reason to stop following: a later run compares everything anyway.
+                if not is_warned:
+                    self.context.report(Warned(f"{error.what}: --status is not told, --resume may copy again"))
+                is_warned = True
             except (SlotwrightError, TimeoutError):
                 continue
-            if self.migration.phase is Phase.FOLLOW:
-                self._keep(migrator, Phase.FOLLOW)
 
     async def _tell_once(self, migrator: Migrator, lag: int) -> None:
         done = [line.pump.progress for line in migrator.lines]
@@ -201,3 +221,14 @@ class MigrationRun:
                 migrator.comparison is not None,
             )
         )
+
+
+def _last_words(comparison: Comparison, outcome: Outcome | None) -> str:
+    """For whoever asked from another terminal."""
+    if outcome is None:
+        return "stopped"
+    if outcome.wrong:
+        return f"not cut over: {len(outcome.wrong):,} keys stay different"
+    held_ms = outcome.pause.total_s * 1000
+    equal = comparison.count(Verdict.EQUAL)
+    return f"moved: {equal:,} keys equal when all were compared; writes were held for {held_ms:,.0f} ms"

@@ -88,6 +88,10 @@ async def _wants_password(fleet: Fleet, source: Source) -> str:
     except AuthenticationError as error:
         error.hint = _hint(source, error.seen)
         raise
+    except NodeUnreachableError as error:
+        error.left = error.left or "nothing was changed"
+        error.hint = error.hint or "see that the source runs there and may be reached from this machine"
+        raise
     try:
         await connection.call("PING")
     except ReplyError as error:

@@ -20,6 +20,7 @@ CONNECT_TIMEOUT_S = 6.0
 LOGIN_TIMEOUT_S = 15.0
 _KEEPALIVE_S = 3.0
 _KEEPALIVES_MISSED = 3
+_UNTAKEN_MS = 12_000
 _MOST_JUMPS = 4
 
 
@@ -114,7 +115,7 @@ async def _connect(
 
     try:
         async with asyncio.timeout(LOGIN_TIMEOUT_S + CONNECT_TIMEOUT_S):
-            return await asyncssh.connect(
+            connection = await asyncssh.connect(
                 where,
                 spec.port or (),
                 options=options,
@@ -123,12 +124,23 @@ async def _connect(
                 tunnel=tunnel,
                 encryption_algs=_ciphers(options),
             )
+            if tunnel is None:
+                _forget_soon(connection)
+            return connection
     except (OSError, ValueError, asyncssh.Error, asyncssh.KeyImportError, TimeoutError) as error:
         if watch is not None and watch.new is not None:
             raise NewKeyError(watch.new) from error
         if watch is not None and watch.changed:
             raise changed_key(host, watch.pattern, watch.changed) from error
         raise login_error(host, where, spec, error) from error
+
+
+def _forget_soon(connection: asyncssh.SSHClientConnection) -> None:
+    """What a host that was cut off has not taken for so long is dropped by the system. Else it would be done there
+    minutes later, when the network is back and others have gone on without it (TCP_USER_TIMEOUT, tcp(7))."""
+    own = connection.get_extra_info("socket")
+    if own is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_MS)
 
 
 def _ciphers(options: asyncssh.SSHClientConnectionOptions) -> Sequence[str]:

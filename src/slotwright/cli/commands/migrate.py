@@ -151,8 +151,6 @@ def command(
     )
     if mode == "plan":
         return _plan(wish, as_json)
-    if not yes and (as_json or not can_ask()):
-        raise need_yes("migrate")
     return _migrate(wish, yes, page, as_json)
 
 
@@ -179,12 +177,15 @@ def _show_plan(plan: MigrationPlan, as_json: bool) -> None:
 def _migrate(wish: MigrateWish, yes: bool, page: Path | None, as_json: bool) -> int:
     from slotwright.api.migrating import migrate
     from slotwright.api.migration_planning import MigrationUnfitError
+    from slotwright.cli.views.migration_plan import show_migration_plan
 
     async def verb(context: Context, progress: Progress) -> Migrated:
         def agree(plan: MigrationPlan) -> bool:
+            if not yes and (as_json or not can_ask()):
+                raise need_yes("migrate")
             progress.pause()
             if not as_json:
-                _show_plan(plan, as_json=False)
+                show_migration_plan(plan, is_all=False)
             return yes or ask("begin?" if not wish.cuts_over else "begin, and cut over when it is ready?")
 
         give: AgreeToMigrate = agree

@@ -187,6 +187,9 @@ def show_seen(seen: Sequence[Seen]) -> None:
             out(f"  {'next':<9} slotwright migrate --resume {each.name}   (or --abort)")
         elif each.is_running and status is not None and status.is_ready:
             out(f"  {'next':<9} slotwright migrate --cutover {each.name}")
+        elif migration.phase is Phase.MOVED:
+            out(f"  {'next':<9} point the clients at the cluster: slotwright client KIND {migration.target_name}")
+            out(f"  {'undo':<9} slotwright migrate --abort {each.name}   (loses nothing until a client writes there)")
         out("")
 
 
@@ -257,7 +260,11 @@ def show_aborted(done: Aborted) -> None:
     out(f"{paint('given up', 'warn')}: {migration.name}")
     fenced = "takes writes again, as before" if done.was_fenced else "was never changed"
     out(f"  source    {migration.source} {fenced}; nothing of it is lost")
-    kept = "was emptied" if done.removed_copy else f"keeps the copy ({done.target_keys:,} keys)"
+    kept = (
+        "was emptied"
+        if done.removed_copy
+        else f"keeps the copy ({done.target_keys:,} keys); a new migrate wants it empty"
+    )
     if done.target_trouble:
         kept = f"was not asked: {done.target_trouble}"
     out(f"  target    {migration.target_name} {kept}")

@@ -20,7 +20,7 @@ _MOST_BIG_KEYS = 5
 _VERBS = {"attach": "attach", "functions": "load", "copy": "copy", "follow": "follow", "compare": "compare"}
 
 
-def show_migration_plan(plan: MigrationPlan) -> None:
+def show_migration_plan(plan: MigrationPlan, *, is_all: bool = True) -> None:
     """All of it, at most 100 columns."""
     out(_headline(plan), "")
     out(*_source_lines(plan.source), *_target_lines(plan.target))
@@ -36,6 +36,8 @@ def show_migration_plan(plan: MigrationPlan) -> None:
     for number, step in enumerate(plan.steps, 1):
         _show_step(number, step)
     out("", *folded(f"times are estimates, from {plan.rates.basis}; nothing was changed by this plan"))
+    if not is_all:
+        return
     command = f"slotwright migrate {plan.source.address} {plan.target.name}"
     if plan.is_refused:
         out(*folded(f"{command} will refuse this, and change nothing"))

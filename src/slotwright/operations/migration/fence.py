@@ -72,7 +72,7 @@ class Fence:
         return ReadOnly(str(self.address), int(least), int(lag), () if self._asks_scripts else await self._rights())
 
     async def refuse(self) -> None:
-        """Refuse all writes from now on."""
+        """Refuse all writes from now on. Raises ServerError (``fence-refused``) where the server says otherwise."""
         # A lag of 0 would switch the check off.
         if await self._setting("min-replicas-max-lag") == "0":
             await self._call("CONFIG", "SET", "min-replicas-max-lag", 10)
@@ -80,17 +80,30 @@ class Fence:
         if not self._asks_scripts:
             for name, _ in await self._rights():
                 await self._call("ACL", "SETUSER", name, *_SCRIPTS)
+        if not await self.is_refusing():
+            raise self._unchanged("min-replicas-to-write")
 
     async def is_refusing(self) -> bool:
         """Whether writes are refused now, as the server says."""
         return int(await self._setting("min-replicas-to-write")) >= _NOBODY_REACHES
 
     async def allow(self, before: ReadOnly) -> None:
-        """As it was before."""
+        """As it was before. Raises ServerError (``fence-refused``) where the server says otherwise."""
         for name, rights in before.rights:
             await self._call("ACL", "SETUSER", name, *rights.split())
-        await self._call("CONFIG", "SET", "min-replicas-max-lag", before.max_lag)
-        await self._call("CONFIG", "SET", "min-replicas-to-write", before.min_replicas)
+        for setting, value in (
+            ("min-replicas-max-lag", before.max_lag),
+            ("min-replicas-to-write", before.min_replicas),
+        ):
+            await self._call("CONFIG", "SET", setting, value)
+            if await self._setting(setting) != str(value):
+                raise self._unchanged(setting)
+
+    def _unchanged(self, setting: str) -> ServerError:
+        where = str(self.address)
+        return ServerError(
+            f"{where} took another {setting} and says that it has the old one", code="fence-refused", where=where
+        )
 
     @property
     def _asks_scripts(self) -> bool:
