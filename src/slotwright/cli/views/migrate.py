@@ -189,7 +189,7 @@ def show_seen(seen: Sequence[Seen]) -> None:
             out(f"  {'next':<9} slotwright migrate --cutover {each.name}")
         elif migration.phase is Phase.MOVED:
             out(f"  {'next':<9} point the clients at the cluster: slotwright client KIND {migration.target_name}")
-            out(f"  {'undo':<9} slotwright migrate --abort {each.name}   (loses nothing until a client writes there)")
+            out(f"  {'undo':<9} slotwright migrate --abort {each.name}")
         out("")
 
 
