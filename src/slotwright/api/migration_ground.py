@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from slotwright.api.context import Context
 from slotwright.api.source import Source, open_source
 from slotwright.api.targets import Target, open_verifier
-from slotwright.errors import InputError, NodeUnreachableError
+from slotwright.errors import InputError, NodeUnreachableError, ServerError
 from slotwright.model.comparison import Compared
 from slotwright.model.migration import DatabaseMap, Migration
 from slotwright.model.slots import key_slot
@@ -33,6 +33,7 @@ from slotwright.ports import Clock, Dialer, Fleet
 from slotwright.wire.command_table import parse_command_table
 from slotwright.wire.flavor import has_expire_time, has_functions
 from slotwright.wire.placing import Placing
+from slotwright.wire.server_time import server_time_us
 
 _RETRY_S = 0.5
 
@@ -171,10 +172,10 @@ async def _skew_ms(ways: Ways, address: Address) -> int:
     connection = await ways.source_roster.connection(address)
     before = ways.context.clock.wall()
     said = await connection.call("TIME")
-    assert isinstance(said, list)
-    seconds, micros = (int(part) for part in said if isinstance(part, bytes))
-    theirs = seconds * 1000 + micros // 1000
-    return int(theirs - (before + ways.context.clock.wall()) / 2 * 1000)
+    theirs_us = server_time_us(said)
+    if theirs_us is None:
+        raise ServerError(f"{address} does not tell its time", code="refused-reply", where=str(address))
+    return int(theirs_us / 1000 - (before + ways.context.clock.wall()) / 2 * 1000)
 
 
 async def _take_functions(ways: Ways, cluster: TargetCluster, *, is_exact: bool) -> int:

@@ -16,6 +16,7 @@ from slotwright.ports import Dialer, LoginDialer, Reply, ReplyError
 from slotwright.wire.cluster_nodes import parse_cluster_nodes
 from slotwright.wire.flavor import version_from_info
 from slotwright.wire.info import health, parse_info, replication
+from slotwright.wire.server_time import server_time_us
 
 ALWAYS_ASKED = (
     "appendonly",
@@ -166,9 +167,8 @@ def _unanswered_before_ms(now_s: float | None, node_timeout: str | None, answer_
 
 
 def _time_s(said: Reply | ReplyError) -> float | None:
-    if not isinstance(said, list) or len(said) != 2:
-        return None
-    return int(_text(said[0])) + int(_text(said[1])) / 1e6
+    time_us = server_time_us(said)
+    return None if time_us is None else time_us / 1e6
 
 
 def _timed(view: NodeView, theirs: float | None, before: float, after: float) -> NodeView:

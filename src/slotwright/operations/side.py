@@ -26,6 +26,7 @@ from slotwright.wire.cluster_nodes import parse_cluster_nodes
 from slotwright.wire.flavor import has_no_touch, version_from_info
 from slotwright.wire.info import parse_info
 from slotwright.wire.requests import request
+from slotwright.wire.server_time import server_time_us
 
 PATIENCE_S = 30.0
 """How long a side may be without an owner of a slot, or not answer, before that is an error: longer than a failover."""
@@ -471,7 +472,4 @@ def _redirected(server: Address, error: ReplyError) -> Address | None:
 
 
 def _ms(reply: Reply | ReplyError) -> int:
-    """Of TIME: seconds and microseconds."""
-    if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes) and isinstance(reply[1], bytes):
-        return int(reply[0]) * 1000 + int(reply[1]) // 1000
-    return 0
+    return (server_time_us(reply) or 0) // 1000

@@ -1,35 +1,31 @@
 """The source's clients come first: how fast we may take, from how long a client has to wait for the source just now.
 
-TIME says when a command was executed; by how much that is later than for the quickest one is how long it stood in the
-queue. So the server's own clock measures, and it does not matter how busy we are. Above the limit each read is
-delayed a little more, below it a little less. What is not read yet waits in the source's memory: where too much does,
-delaying ends.
+Above the limit each read is delayed a little more, below it a little less. What is not read yet waits in the source's
+memory: where too much does, delaying ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass, field
 
 from slotwright.errors import ServerError
 from slotwright.model.migration import Limits
 from slotwright.model.topology import Address
+from slotwright.operations.queue_waits import QueueWaits
 from slotwright.operations.roster import Roster
 from slotwright.ports import Clock, ReplyError
 from slotwright.wire.info import parse_info
 
 _BEAT_S = 0.05
 _MEMORY_BEATS = 20
-_WINDOW = 40
-_BASE_OF = 600
 _LEAST_DELAY_S = 0.0005
 _MOST_DELAY_S = 0.01
 
 
 @dataclass(slots=True)
 class Guard:
-    """``delay_s`` is how long to wait before the next read. ``waits_ms`` are all that were seen, for the report."""
+    """``delay_s`` is how long to wait before the next read. ``waits`` are all that were seen, for the report."""
 
     roster: Roster
     address: Address
@@ -37,11 +33,12 @@ class Guard:
     limits: Limits
     delay_s: float = 0.0
     buffered_bytes: int = 0
-    waits_ms: deque[float] = field(default_factory=lambda: deque(maxlen=200_000))
-    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
-    _ways_s: deque[float] = field(default_factory=lambda: deque(maxlen=_BASE_OF))
+    waits: QueueWaits = field(init=False)
     _allowance: float = 0.0
     _at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.waits = QueueWaits(self.limits.latency_ms)
 
     async def watch(self) -> None:
         """Measure until cancelled; a source that doesn't answer is somebody else's matter."""
@@ -50,7 +47,8 @@ class Guard:
             try:
                 connection = await self.roster.connection(self.address)
                 before = self.clock.wall()
-                self._felt(_seconds(await connection.call("TIME")) - before)
+                if self.waits.answered(self.address, await connection.call("TIME"), before):
+                    self._adapt()
                 beats += 1
                 if beats % _MEMORY_BEATS == 0:
                     self.buffered_bytes = _buffered(await connection.call("INFO", "memory"))
@@ -78,25 +76,13 @@ class Guard:
 
     def percentile(self, part: float) -> float:
         """Of all waits, in milliseconds; 0.0 when there is none."""
-        ordered = sorted(self.waits_ms)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else 0.0
+        return self.waits.percentile(part)
 
-    def _felt(self, way_s: float) -> None:
-        self._ways_s.append(way_s)
-        wait_ms = (way_s - min(self._ways_s)) * 1000
-        self.waits_ms.append(wait_ms)
-        self._recent.append(wait_ms)
-        slow = sum(1 for each in self._recent if each > self.limits.latency_ms)
-        if slow > max(1, len(self._recent) // 20):
+    def _adapt(self) -> None:
+        if self.waits.is_last_slow:
             self.delay_s = min(_MOST_DELAY_S, max(_LEAST_DELAY_S, self.delay_s * 1.25))
         else:
             self.delay_s = self.delay_s * 0.8 if self.delay_s > _LEAST_DELAY_S else 0.0
-
-
-def _seconds(reply: object) -> float:
-    assert isinstance(reply, list)
-    seconds, micros = reply
-    return int(seconds) + int(micros) / 1e6
 
 
 def _buffered(reply: object) -> int:

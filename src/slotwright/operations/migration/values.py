@@ -15,6 +15,7 @@ from slotwright.model.topology import Address
 from slotwright.operations.roster import Roster
 from slotwright.ports import Argument, Reply, ReplyError
 from slotwright.wire.info import parse_info
+from slotwright.wire.server_time import server_time_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class ValueReader:
             await self._roster.drop(self.address)
             raise
         done = replies[-1]
-        if not isinstance(done, list):
+        now_us = server_time_us(done[-2]) if isinstance(done, list) else None
+        if not isinstance(done, list) or now_us is None:
             refused = next((each for each in replies if isinstance(each, ReplyError)), done)
             raise ServerError(
                 f"{self.address} does not give values away",
@@ -55,10 +57,9 @@ class ValueReader:
                 where=str(self.address),
                 seen=str(refused),
             )
-        *parts, _, time, info = done
-        now_ms = _milliseconds(time)
+        *parts, _, _, info = done
         values = [
-            Value(each, _payload(parts[at + 1]), self._expire(parts[at + 2], now_ms))
+            Value(each, _payload(parts[at + 1]), self._expire(parts[at + 2], now_us // 1000))
             for each, at in zip(named, range(0, len(parts), 3), strict=True)
         ]
         return _offset(info), values
@@ -79,18 +80,13 @@ async def source_offset(roster: Roster, address: Address) -> int:
         raise
 
 
-def _payload(reply: Reply | ReplyError) -> bytes | None:
-    if isinstance(reply, ReplyError):
-        raise ServerError("a value can't be dumped", code="values-refused", seen=str(reply))
-    return reply if isinstance(reply, bytes) else None
+def _payload(reply: object) -> bytes | None:
+    """None where there is no such key. Anything but that is an error: it must not pass for a key that is gone."""
+    if reply is None or isinstance(reply, bytes):
+        return reply
+    raise ServerError("a value can't be dumped", code="values-refused", seen=str(reply))
 
 
 def _offset(reply: Reply | ReplyError) -> int:
     text = reply.decode(errors="replace") if isinstance(reply, bytes) else ""
     return int(parse_info(text).get("master_repl_offset", "0"))
-
-
-def _milliseconds(reply: Reply | ReplyError) -> int:
-    assert isinstance(reply, list)
-    seconds, micros = (int(part) for part in reply if isinstance(part, bytes))
-    return seconds * 1000 + micros // 1000
