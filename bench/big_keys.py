@@ -4,7 +4,8 @@
 
 Times are the server's own (INFO commandstats, usec of the command), so the way to it is not in them: this is how long
 every other client waits. For each type a key of small elements (8 bytes) and one of large ones (256 bytes) is made, of
-about the same memory; from the two a time an element and a time a byte follow, which `planning/big_keys.py` has.
+about the same memory; from the two a time an element and a time a byte follow, which
+`features/migrate/plan/big_keys.py` has.
 
 MONITOR: the same pipelined SETs with and without somebody who listens.
 """
@@ -26,7 +27,7 @@ import redis
 from environment import describe
 from figures import markdown, plain
 
-from slotwright.adapters.processes import free_port
+from slotwright.adapters.local.processes import free_port
 
 KINDS = ("string", "list", "set", "zset", "hash", "stream")
 _SIZES = (8, 256)

@@ -5,7 +5,7 @@
 Both are filled with the same commands, so that nothing was copied; then `Comparer` compares all keys, several rounds,
 in this process. ``strings`` are of 100 bytes; ``mixed`` are strings, and small lists, sets, hashes, sorted sets and
 streams in equal parts, half of the keys with an expiry. Every comparison has to find all keys equal, or the run fails.
-The waits are those of the source, by its own clock (`operations/brake.py`), while it is compared.
+The waits are those of the source, by its own clock (`keys/throttle/rate_limiter.py`), while it is compared.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from figures import plain, shown
 from lab import Lab, Servers, find_binary, open_lab
 
 from slotwright.adapters.clock import MonotonicClock
-from slotwright.adapters.node import RespDialer
-from slotwright.model.comparison import Comparison
-from slotwright.model.events import silent
-from slotwright.model.migration import DatabaseMap
-from slotwright.model.slots import SlotRange, key_slot, split_evenly
-from slotwright.model.topology import Address
-from slotwright.operations.brake import LIMIT_MS, Brake
-from slotwright.operations.compare import Comparer
-from slotwright.operations.side import Side
-from slotwright.wire.requests import request
+from slotwright.adapters.servers.resp import RespDialer
+from slotwright.cluster.events import silent
+from slotwright.cluster.slots import SlotRange, key_slot, split_evenly
+from slotwright.cluster.topology import Address
+from slotwright.keys.compare.comparer import Comparer
+from slotwright.keys.keyspace import KeyspaceReader
+from slotwright.keys.model.comparison import Comparison
+from slotwright.keys.model.databases import DatabaseMap
+from slotwright.keys.throttle.rate_limiter import LIMIT_MS, RateLimiter
+from slotwright.server.resp_out import request
 
 _CHUNK = 5000
 _LATER_MS = 4_102_444_800_000
@@ -156,11 +156,11 @@ async def compare(source: Address, target: Sequence[Address], pace: float, limit
     clock = MonotonicClock()
     before = resource.getrusage(resource.RUSAGE_SELF)
     async with (
-        Side("source", RespDialer(None), [source], clock) as one,
-        Side("target", RespDialer(None), target, clock) as other,
+        KeyspaceReader("source", RespDialer(None), [source], clock) as one,
+        KeyspaceReader("target", RespDialer(None), target, clock) as other,
     ):
-        brake = Brake(clock, pace=pace, limit_ms=limit_ms)
-        found = await Comparer(one, other, DatabaseMap(), clock, silent, brake).every_key()
+        rate_limiter = RateLimiter(clock, pace=pace, limit_ms=limit_ms)
+        found = await Comparer(one, other, DatabaseMap(), clock, silent, rate_limiter).every_key()
     after = resource.getrusage(resource.RUSAGE_SELF)
     if not found.is_equal:
         raise SystemExit(f"not equal: {found.examples[:3]}")

@@ -41,13 +41,13 @@ from string import Template
 
 from environment import describe, find_redis_cli
 from figures import markdown, plain, shown
-from judge import Judge
+from judge import Check
 from lab import child_environment, slotwright_command
 
-from slotwright.adapters.node import RespDialer
-from slotwright.model.secret import Secret
-from slotwright.model.topology import Address
-from slotwright.operations.roster import Roster
+from slotwright.adapters.servers.resp import RespDialer
+from slotwright.cluster.secret import Secret
+from slotwright.cluster.topology import Address
+from slotwright.nodes.connections import ConnectionPool
 
 HERE = Path(__file__).resolve().parent
 PLAYBOOK = HERE / "deploy"
@@ -143,8 +143,8 @@ class Course:
 
     async def _judge(self) -> str:
         secret = Secret(self.password)
-        async with Roster(RespDialer(secret)) as roster:
-            judge = Judge(self.addresses, len(self.addresses) // (1 + REPLICAS), REPLICAS, roster)
+        async with ConnectionPool(RespDialer(secret)) as pool:
+            judge = Check(self.addresses, len(self.addresses) // (1 + REPLICAS), REPLICAS, pool)
             return await judge.await_usable(time.monotonic() + self.timeout_s)
 
     def _openings(self) -> str:

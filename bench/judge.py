@@ -15,17 +15,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from slotwright.adapters.clock import MonotonicClock
-from slotwright.adapters.node import RespDialer
+from slotwright.adapters.servers.resp import RespDialer
+from slotwright.cluster.findings import Severity
+from slotwright.cluster.observation import Link, Observation, Role
+from slotwright.cluster.secret import Secret
+from slotwright.cluster.slots import SLOT_COUNT
+from slotwright.cluster.survey import Survey
+from slotwright.cluster.topology import Address
 from slotwright.errors import ServerError
-from slotwright.model.cluster import Link, Observation, Role
-from slotwright.model.findings import Severity
-from slotwright.model.secret import Secret
-from slotwright.model.slots import SLOT_COUNT
-from slotwright.model.survey import Survey
-from slotwright.model.topology import Address
-from slotwright.operations.observe import observe
-from slotwright.operations.roster import Roster
-from slotwright.operations.verify import Verifier
+from slotwright.nodes.connections import ConnectionPool
+from slotwright.nodes.observe import observe
+from slotwright.ops.verify import Verifier
 from slotwright.ports import Dialer, ReplyError
 
 POLL_S = 0.02
@@ -34,13 +34,13 @@ _NOT_ASKED_HERE = frozenset({"replica-beside-primary", "memory-near-limit"})
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class Check:
     """Judges the cluster at ``addresses``, which should have ``shards`` shards of ``1 + replicas`` nodes."""
 
     addresses: tuple[Address, ...]
     shards: int
     replicas: int
-    roster: Roster
+    pool: ConnectionPool
 
     async def await_answers(self, deadline: float) -> str:
         """Until every server answers PING; the fault when ``deadline`` (monotonic) passed before."""
@@ -68,19 +68,19 @@ class Judge:
 
     async def _ping(self, address: Address) -> str:
         try:
-            await (await self.roster.connection(address)).call("PING")
+            await (await self.pool.connection(address)).call("PING")
         except (ServerError, ReplyError) as error:
-            await self.roster.drop(address)
+            await self.pool.drop(address)
             return f"{address}: {error}"
         return ""
 
     async def _word_of(self, address: Address) -> str:
         """The cheap half: most of the waiting needs no more."""
         try:
-            connection = await self.roster.connection(address)
+            connection = await self.pool.connection(address)
             info, state = await connection.pipeline([("INFO", "replication"), ("CLUSTER", "INFO")])
         except ServerError as error:
-            await self.roster.drop(address)
+            await self.pool.drop(address)
             return f"{address}: {error}"
         if not isinstance(info, bytes) or not isinstance(state, bytes):
             return f"{address}: {info!r}"
@@ -90,7 +90,7 @@ class Judge:
 
     async def _full_look(self) -> str:
         verifier = Verifier(
-            "judged", self.roster, MonotonicClock(), _login, self.addresses, secrets.token_hex(6), expected=None
+            "judged", self.pool, MonotonicClock(), _login, self.addresses, secrets.token_hex(6), expected=None
         )
         verdict = await verifier.look(with_canaries=False)
         fault = _first(
@@ -131,18 +131,18 @@ class Judge:
     async def _behind(self, survey: Survey) -> str:
         """Offsets: what a primary had sent when it was asked first, its replica must have now."""
         primaries = [node.address for node in survey.nodes if node.role is Role.PRIMARY and node.address]
-        sent = {view.id: view.replication.offset for view in (await observe(self.roster, primaries)).views}
+        sent = {view.id: view.replication.offset for view in (await observe(self.pool, primaries)).views}
         follows = {node.address: node.replica_of for node in survey.nodes if node.role is Role.REPLICA and node.address}
-        for view in (await observe(self.roster, list(follows))).views:
+        for view in (await observe(self.pool, list(follows))).views:
             behind = view.replication.offset < sent.get(follows[view.address] or "", 0)
             if behind or view.replication.link is not Link.UP:
                 return f"{view.address}: the replica has not caught up"
         return ""
 
 
-def open_roster() -> Roster:
+def open_roster() -> ConnectionPool:
     """Connections without a password."""
-    return Roster(RespDialer(None))
+    return ConnectionPool(RespDialer(None))
 
 
 def _login(password: Secret | None, username: str) -> Dialer:

@@ -22,9 +22,9 @@ from types import FrameType
 import psutil
 
 from slotwright.adapters.engines import Binary, locate
-from slotwright.adapters.processes import bind_error, free_port
-from slotwright.model.topology import HIGHEST_PORT, Address, Engine, EngineKind, EngineOrigin, Mode
-from slotwright.wire.server_conf import NodeConfig, render_server_conf
+from slotwright.adapters.local.processes import bind_error, free_port
+from slotwright.cluster.topology import HIGHEST_PORT, Address, Engine, EngineKind, EngineOrigin, Mode
+from slotwright.server.server_conf import NodeConfig, render_server_conf
 
 HOSTS = ("127.0.30.1", "127.0.30.2", "127.0.30.3")
 REPLICAS = 1

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from judge import POLL_S
 
-from slotwright.model.slots import SlotSet, split_evenly
-from slotwright.model.topology import Address
-from slotwright.operations.observe import setting_value
-from slotwright.operations.roster import Roster
+from slotwright.cluster.slots import SlotSet, split_evenly
+from slotwright.cluster.topology import Address
+from slotwright.nodes.connections import ConnectionPool
+from slotwright.nodes.observe import setting_value
 from slotwright.ports import ReplyError
 
 MANY = 100
@@ -34,7 +34,7 @@ class Meet:
 
     addresses: tuple[Address, ...]
     shards: int
-    roster: Roster
+    pool: ConnectionPool
     deadline: float
 
     def overrides(self) -> tuple[tuple[str, str], ...]:
@@ -75,13 +75,13 @@ class Meet:
         return [*replicas[turn:], *replicas[:turn]]
 
     async def _id(self, address: Address) -> str:
-        reply = await (await self.roster.connection(address)).call("CLUSTER", "MYID")
+        reply = await (await self.pool.connection(address)).call("CLUSTER", "MYID")
         assert isinstance(reply, bytes)
         return reply.decode()
 
     async def _give(self, address: Address, epoch: int, slots: SlotSet) -> None:
         numbers = [slot for piece in slots.ranges for slot in range(piece.first, piece.last + 1)]
-        connection = await self.roster.connection(address)
+        connection = await self.pool.connection(address)
         commands: list[tuple[str | int, ...]] = [("CLUSTER", "SET-CONFIG-EPOCH", epoch)]
         if numbers:
             commands.append(("CLUSTER", "ADDSLOTS", *numbers))
@@ -90,12 +90,12 @@ class Meet:
                 raise reply
 
     async def _introduce(self, address: Address) -> None:
-        connection = await self.roster.connection(address)
+        connection = await self.pool.connection(address)
         others = [other for other in self.addresses if other != address]
         await connection.pipeline([("CLUSTER", "MEET", other.host, other.port) for other in others])
 
     async def _replicate(self, address: Address, primary: str) -> str:
-        connection = await self.roster.connection(address)
+        connection = await self.pool.connection(address)
         while True:
             try:
                 await connection.call("CLUSTER", "REPLICATE", primary)
@@ -107,7 +107,7 @@ class Meet:
                 return ""
 
     async def _restore(self, address: Address, settings: Sequence[tuple[str, str]]) -> str:
-        connection = await self.roster.connection(address)
+        connection = await self.pool.connection(address)
         for name, value in settings:
             await connection.call("CONFIG", "SET", name, value)
             found = setting_value(await connection.call("CONFIG", "GET", name))

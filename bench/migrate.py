@@ -36,8 +36,8 @@ from environment import describe, find_redis_cli
 from figures import markdown, plain, shown
 from lab import Lab, child_environment, open_lab, slotwright_command
 
-from slotwright.model.slots import split_evenly
-from slotwright.model.topology import Address
+from slotwright.cluster.slots import split_evenly
+from slotwright.cluster.topology import Address
 
 _HOST = "127.0.0.1"
 _PROBES_A_SECOND = 100

@@ -33,7 +33,7 @@ from environment import describe, find_redis_cli
 from figures import markdown, plain, shown
 from lab import Lab, child_environment, open_lab, slotwright_command
 
-from slotwright.model.topology import Address
+from slotwright.cluster.topology import Address
 
 NAME = "bench"
 HANGING = (2, 10)

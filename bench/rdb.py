@@ -18,13 +18,13 @@ from random import Random
 
 from figures import markdown, plain
 
-from slotwright.model.cluster import ServerVersion
-from slotwright.model.slots import SLOT_COUNT, key_slot
-from slotwright.model.topology import EngineKind
-from slotwright.wire.dump import PLAIN, dump_payload, restore_command, set_command
-from slotwright.wire.rdb import Entry, RdbWalker
-from slotwright.wire.rdb_strings import write_length, write_string
-from slotwright.wire.rdb_targets import Rewriter
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.slots import SLOT_COUNT, key_slot
+from slotwright.cluster.topology import EngineKind
+from slotwright.server.rdb.dump import PLAIN, dump_payload, restore_command, set_command
+from slotwright.server.rdb.strings import write_length, write_string
+from slotwright.server.rdb.targets import Rewriter
+from slotwright.server.rdb.walker import Entry, RdbWalker
 
 PIECE_BYTES = 128 * 1024
 OWNERS = 3

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable
 from environment import describe
 from figures import markdown, plain, shown
 
-from slotwright.model.cluster import ServerVersion
-from slotwright.model.migration import DatabaseMap, DatabaseRule
-from slotwright.model.topology import EngineKind
-from slotwright.planning.replay import Replayer, Side
-from slotwright.wire.command_table import parse_command_table
-from slotwright.wire.replication import Change, CommandStream, pack
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.topology import EngineKind
+from slotwright.features.migrate.replay.replayer import Replayer, ServerCommands
+from slotwright.keys.model.databases import DatabaseMap, DatabaseRule
+from slotwright.server.commands.parse import parse_command_table
+from slotwright.server.replication import Change, CommandStream, pack
 
 _PIECE = 65536
 _NOW_MS = 1_700_000_000_000
@@ -46,7 +46,7 @@ def _replayer(rule: DatabaseRule, database: int, version: tuple[int, ...]) -> Re
         [b"rename", 3, [b"write"], 1, 2, 1],
         [b"mset", -3, [b"write"], 1, -1, 2],
     ]
-    side = Side(ServerVersion(EngineKind.REDIS, version), parse_command_table(lines))
+    side = ServerCommands(ServerVersion(EngineKind.REDIS, version), parse_command_table(lines))
     return Replayer(side, side, DatabaseMap(rule), database)
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from judge import Judge, open_roster, shards_of
+from judge import Check, open_roster, shards_of
 from lab import REPLICAS, Lab, Servers, child_environment, end_below, slotwright_command
 from meet import Meet
 
 from slotwright.errors import ServerError
 from slotwright.ports import ReplyError
-from slotwright.wire.server_conf import CLUSTER_DEFAULTS
+from slotwright.server.server_conf import CLUSTER_DEFAULTS
 
 SIDES = ("slotwright", "meet", "redis-cli")
 _STOCK = (*CLUSTER_DEFAULTS, ("repl-diskless-sync-delay", "5"))
@@ -88,8 +88,8 @@ class Course:
         answer = json.loads(done.out or b"{}")
         if done.code != 0:
             return Outcome(None, f"slotwright up: exit {done.code}, {str(answer)[:300]}", parts)
-        async with open_roster() as roster:
-            judge = Judge(addresses, shards_of(addresses, REPLICAS), REPLICAS, roster)
+        async with open_roster() as pool:
+            judge = Check(addresses, shards_of(addresses, REPLICAS), REPLICAS, pool)
             first_fault = await judge.fault()
             fault = first_fault and await judge.await_usable(time.monotonic() + self.timeout_s)
             parts["judged"] = _seconds_since_first_start(folder)
@@ -101,11 +101,11 @@ class Course:
         servers = Servers(self.lab, addresses, folder)
         servers.prepare()
         try:
-            async with open_roster() as roster:
+            async with open_roster() as pool:
                 shards = shards_of(addresses, REPLICAS)
-                judge = Judge(addresses, shards, REPLICAS, roster)
+                judge = Check(addresses, shards, REPLICAS, pool)
                 deadline = time.monotonic() + self.timeout_s
-                meet = Meet(addresses, shards, roster, deadline)
+                meet = Meet(addresses, shards, pool, deadline)
                 began = servers.start(meet.overrides())
                 fault = await judge.await_answers(deadline)
                 parts = {"answered": time.monotonic() - began}
@@ -120,8 +120,8 @@ class Course:
         servers = Servers(self.lab, addresses, folder)
         servers.prepare()
         try:
-            async with open_roster() as roster:
-                judge = Judge(addresses, shards_of(addresses, REPLICAS), REPLICAS, roster)
+            async with open_roster() as pool:
+                judge = Check(addresses, shards_of(addresses, REPLICAS), REPLICAS, pool)
                 deadline = time.monotonic() + self.timeout_s
                 began = servers.start()
                 fault = await judge.await_answers(deadline)

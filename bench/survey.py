@@ -21,13 +21,13 @@ from environment import describe
 from figures import markdown, plain
 
 from slotwright.adapters.clock import MonotonicClock
-from slotwright.adapters.node import RespDialer
-from slotwright.adapters.streams import SocketStreamDialer
-from slotwright.model.migration import DatabaseMap
-from slotwright.model.topology import Address
-from slotwright.operations.command_listening import listen
-from slotwright.operations.key_sampling import Pace
-from slotwright.operations.source_survey import survey_source
+from slotwright.adapters.servers.resp import RespDialer
+from slotwright.adapters.servers.streams import SocketStreamDialer
+from slotwright.cluster.topology import Address
+from slotwright.features.migrate.survey.listen import listen
+from slotwright.features.migrate.survey.source import survey_source
+from slotwright.keys.model.databases import DatabaseMap
+from slotwright.keys.sample_keys import Pace
 
 
 def write(port: int, rate: float, pipe: Pipe) -> None:

@@ -101,6 +101,15 @@ class NodeUnreachableError(ServerError):
     default_code = "node-unreachable"
 
 
+class AnswerError(NodeUnreachableError):
+    """A server answers, and what it says can't be read: too long, or not of the form that the command's answers have.
+
+    As with a connection that was lost, whether the last command took effect is unknown.
+    """
+
+    default_code = "answers-unreadable"
+
+
 class AuthenticationError(ServerError):
     """The server wants another password than the one that we have."""
 
@@ -121,7 +130,7 @@ class PartialError(SlotwrightError):
 
 
 class OperatorInterruptError(SlotwrightError):
-    """Ctrl-C: ``left`` says what is still running."""
+    """Ctrl-C, SIGTERM or SIGHUP: ``left`` says what is still running."""
 
     exit_code = ExitCode.INTERRUPTED
     default_code = "interrupted"

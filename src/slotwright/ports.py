@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from slotwright.model.exam import HostExam
-from slotwright.model.facts import HostFacts, NodeQuery, ProcessId
-from slotwright.model.files import Launch, NodeFiles
-from slotwright.model.secret import Secret
-from slotwright.model.topology import Address
+from slotwright.cluster.baseline import Baseline
+from slotwright.cluster.events import Report
+from slotwright.cluster.node_files import Launch, NodeFiles
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.record import ClusterRecord
+from slotwright.cluster.secret import Secret
+from slotwright.cluster.topology import Address, Engine, Topology
+from slotwright.errors import Problem
+from slotwright.hosts.facts.disk import NodeDisk
+from slotwright.hosts.facts.exam import HostExam
+from slotwright.hosts.facts.nodes import HostFacts, NodeQuery, ProcessId
+
+if TYPE_CHECKING:
+    from slotwright.cluster.jobs import OpenJob
+    from slotwright.cluster.key_holders import QuarantinedKey
 
 Argument = str | bytes | int
 Reply = bytes | int | None | list["Reply"]
+ValueT = TypeVar("ValueT")
 
 
 class ReplyError(Exception):
-    """An error reply. ``str()`` is the server's line, ``code`` its first word (``MOVED``, ``NOAUTH``, ``ERR``)."""
+    """An error reply. ``str()`` is the server's line, ``code`` its first word (``MOVED``, ``NOAUTH``, ``ERR``).
+
+    ``where`` is who said it, ``command`` to what (its name, never its arguments); "" where that is not known.
+    """
+
+    where: str = ""
+    command: str = ""
 
     @property
     def code(self) -> str:
@@ -29,7 +48,7 @@ class Connection(Protocol):
     """One connection to a server. Nothing is ever sent twice.
 
     Any method may raise :class:`slotwright.errors.NodeUnreachableError`: whether the last command took effect is
-    then unknown.
+    then unknown. Its subclass AnswerError says that something answers, and that it can't be read.
     """
 
     @property
@@ -38,7 +57,8 @@ class Connection(Protocol):
         ...
 
     async def call(self, *arguments: Argument, timeout_s: float | None = None) -> Reply:
-        """One command's reply; an error reply is raised as :class:`ReplyError`."""
+        """One command's reply, of the type that the command is answered with (``server/reply_shapes.py``); an error
+        reply is raised as :class:`ReplyError`."""
         ...
 
     async def pipeline(
@@ -51,8 +71,8 @@ class Connection(Protocol):
     async def exchange(
         self, request: bytes, replies: int, *, timeout_s: float | None = None
     ) -> list[Reply | ReplyError]:
-        """As :meth:`pipeline`, for commands that are bytes already (``wire/requests.py``) and have ``replies`` replies:
-        for what goes by the million. ``timeout_s``: the longest silence."""
+        """As :meth:`pipeline`, for commands that are bytes already (``server/resp_out.py``) and have ``replies``
+        replies: for what goes by the million. ``timeout_s``: the longest silence."""
         ...
 
     async def close(self) -> None:
@@ -103,7 +123,13 @@ class Host(Protocol):
         of that folder, "" when there was nothing to move. Raises HostError (directory-foreign, ...)."""
         ...
 
-    async def mend_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
+    async def read_disk(self, directory: str, cluster_id: str, binary: str) -> NodeDisk:
+        """What the node's append-only file would bring back; nothing is changed. ``written_at`` counts from now: -2.5
+        is two and a half seconds ago, by the host's own clock. The end of the file is read with the server's own tool
+        where no server runs on it; of a running one only size and time are told. Raises HostError."""
+        ...
+
+    async def cut_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
         """Cut what the server can't read off the append-only file of a node that does not run, with the server's own
         tool (``redis-check-aof --fix``, which is the server program under another name). Returns what the tool said.
         Raises HostError where it fails."""
@@ -113,8 +139,16 @@ class Host(Protocol):
         """A port of ``host`` that is free now together with its bus port."""
         ...
 
+    async def count_forks(self) -> int:
+        """How many forked copies of servers work on the host now, of whatever cluster: each saves, rewrites an
+        append-only file, or sends a full copy. Raises HostError where the host can't be asked."""
+        ...
+
     async def find(self, directory: str, cluster_id: str) -> ProcessId | None:
-        """The live process of the node whose folder this is; None where the folder's marker names another cluster."""
+        """The live process of the node whose folder this is; None where the folder's marker names another cluster.
+
+        Raises RefusedError where the folder can't be believed (folder-unsafe), names a process that can't be the node's
+        (process-foreign), or was written by a later release in an unknown format (directory-newer)."""
         ...
 
     async def create(self, files: NodeFiles) -> None:
@@ -134,15 +168,17 @@ class Host(Protocol):
         """Whether exactly that process is alive (a zombie is not)."""
         ...
 
-    async def kill(self, process: ProcessId) -> None:
-        """End exactly that process at once; nothing happens when it is gone."""
+    async def kill(self, process: ProcessId, directory: str) -> None:
+        """End exactly that process at once; nothing happens when it is gone. Raises RefusedError (process-foreign) when
+        it is not what we start for the node whose folder is ``directory``: by its user, its program, and where it
+        works. The same counts for the two that follow."""
         ...
 
-    async def freeze(self, process: ProcessId) -> None:
+    async def freeze(self, process: ProcessId, directory: str) -> None:
         """Stop exactly that process without ending it (SIGSTOP): it hangs, as far as others can tell."""
         ...
 
-    async def thaw(self, process: ProcessId) -> None:
+    async def thaw(self, process: ProcessId, directory: str) -> None:
         """Let it go on (SIGCONT)."""
         ...
 
@@ -277,6 +313,10 @@ class Journal(Protocol):
         """Append and fsync."""
         ...
 
+    def close(self) -> None:
+        """Let go of the file; a later entry opens it again."""
+        ...
+
 
 class Clock(Protocol):
     """Time, so that a test can hold it."""
@@ -292,3 +332,261 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Let that much time pass."""
         ...
+
+
+class Quarantine(Protocol):
+    """A file of values that a repair must not throw away; made with its first value."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        ...
+
+    @property
+    def written(self) -> int:
+        """How many values are in it."""
+        ...
+
+    async def write(self, copies: Sequence[QuarantinedKey]) -> None:
+        """Append those that are not in it yet, and fsync. Raises HostError."""
+        ...
+
+
+class ClusterStore(Protocol):
+    """What the control machine keeps of one cluster: what was meant and what was under way, never what *is*.
+
+    The paths are places for others to write to, and for people to read of; what has a method is read and written by
+    that alone. Any method may raise HostError for what can't be read or written.
+    """
+
+    @property
+    def name(self) -> str:
+        """The cluster's."""
+        ...
+
+    @property
+    def journal_path(self) -> Path:
+        """What a journal of the cluster is opened by."""
+        ...
+
+    @property
+    def topology_path(self) -> Path:
+        """The file of a demo, or of an adopted cluster."""
+        ...
+
+    @property
+    def rehearsal_path(self) -> Path:
+        """Where a server is tried."""
+        ...
+
+    @property
+    def nodes_path(self) -> Path:
+        """Where the nodes' folders are by default."""
+        ...
+
+    @property
+    def archives_path(self) -> Path:
+        """Where repairs and rebuilds archive to; it outlives the cluster."""
+        ...
+
+    @property
+    def quarantine_path(self) -> Path:
+        """Values that two nodes had differently; nothing removes it."""
+        ...
+
+    @property
+    def password_path(self) -> Path:
+        """Where the password is kept, for people who look for it."""
+        ...
+
+    def hold(self, verb: str) -> AbstractContextManager[None]:
+        """Hold the cluster's lock while ``verb`` works; it ends with its holder.
+
+        Raises RefusedError (locked) that names the holder, or (folder-unsafe) where others may write there."""
+        ...
+
+    def exists(self) -> bool:
+        """Whether there is anything of the cluster."""
+        ...
+
+    def has_topology(self) -> bool:
+        """Whether the file of a demo or of an adopted cluster is there."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the place, private to this user."""
+        ...
+
+    def demand_known_formats(self) -> None:
+        """Raise RefusedError (format-newer) where a later release wrote anything here in a format that is not known:
+        asked before anything is changed or removed."""
+        ...
+
+    def read_record(self) -> ClusterRecord | None:
+        """None when the cluster isn't known here. Raises RefusedError (format-newer)."""
+        ...
+
+    def write_record(self, record: ClusterRecord) -> None:
+        """Replace it, durably."""
+        ...
+
+    def forget_record(self) -> None:
+        """Nothing is made here any more: the next record is of another cluster. A baseline goes with it."""
+        ...
+
+    def record_text(self) -> str:
+        """The record as it is kept, for an archive."""
+        ...
+
+    def as_unknown(self) -> ClusterStore:
+        """The same place, as if there were no record in it."""
+        ...
+
+    def read_journal(self) -> str:
+        """All entries, one JSON object a line; "" where nothing was ever done. Raises RefusedError (format-newer)."""
+        ...
+
+    def read_password(self) -> Secret | None:
+        """The password that the nodes were given, None when none was."""
+        ...
+
+    def write_password(self, password: Secret) -> None:
+        """Keep it, for nobody else to read; it may be of any bytes."""
+        ...
+
+    def read_map(self, label: str) -> str | None:
+        """The copy of a node's ``nodes.conf`` that is kept as ``label``."""
+        ...
+
+    def write_map(self, label: str, text: str) -> None:
+        """Replace that copy, durably."""
+        ...
+
+    def read_rebuild(self, kind: type[ValueT]) -> ValueT | None:
+        """What was decided of a rebuild that is under way. Raises RefusedError (format-newer)."""
+        ...
+
+    def write_rebuild(self, rebuild: object) -> None:
+        """Keep it, durably."""
+        ...
+
+    def forget_rebuild(self) -> None:
+        """None is under way."""
+        ...
+
+    def has_rebuild(self) -> bool:
+        """Whether one is under way."""
+        ...
+
+    def read_baseline(self) -> Baseline | None:
+        """What the cluster was before a change that is under way. Raises RefusedError (format-newer)."""
+        ...
+
+    def write_baseline(self, baseline: Baseline) -> None:
+        """Keep it, durably and for nobody else to read."""
+        ...
+
+    def forget_baseline(self) -> None:
+        """The change is proved or taken back. Nothing happens where none is kept."""
+        ...
+
+    def has_baseline(self) -> bool:
+        """Whether a change is under way, or was cut."""
+        ...
+
+    def quarantine(self, label: str) -> Quarantine:
+        """A new file for values that differ."""
+        ...
+
+    def remove(self) -> None:
+        """Forget the cluster. A node's folder that is still there stays, and so do the folders above it."""
+        ...
+
+
+class State(Protocol):
+    """What this control machine keeps: a place for each cluster, and the jobs."""
+
+    @property
+    def root(self) -> Path:
+        """Where jobs, engines and data that was set aside are."""
+        ...
+
+    def cluster(self, name: str) -> ClusterStore:
+        """The place of one cluster; nothing is made by asking for it."""
+        ...
+
+    def clusters(self) -> tuple[str, ...]:
+        """Names of the clusters that have a record, sorted."""
+        ...
+
+    def open_jobs(self, cluster: str) -> tuple[OpenJob, ...]:
+        """The jobs of all kinds that work on ``cluster`` or are not over, by name."""
+        ...
+
+
+class Secrets(Protocol):
+    """Where passwords come from."""
+
+    def generate(self) -> Secret:
+        """A new one that nobody guesses."""
+        ...
+
+    def in_variable(self, name: str) -> Secret | None:
+        """What the environment has; None for nothing."""
+        ...
+
+    def in_file(self, path: str) -> Secret | None:
+        """A file's text without its line end; None where there is none. Raises InputError (password-unreadable)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTopology:
+    """A sound topology and where it came from.
+
+    ``path`` is absolute; ``inline_password`` is given exactly when the password's source is INLINE.
+    """
+
+    topology: Topology
+    path: Path
+    warnings: tuple[Problem, ...]
+    inline_password: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A server that can run here: absolute path and version."""
+
+    path: str
+    version: ServerVersion
+
+
+AskSecret = Callable[[str], Secret | None]
+"""Asks for a password; None: there is nobody to ask."""
+
+AgreeTo = Callable[[str], bool]
+"""Asks a yes-or-no question, such as whether a host's new key is to be trusted."""
+
+
+class FleetOpener(Protocol):
+    """Connects the hosts of a cluster."""
+
+    async def __call__(
+        self, topology: Topology | None, programs: Sequence[str], report: Report, ask: AskSecret, agree: AgreeTo
+    ) -> Fleet:
+        """``topology`` None: servers that are only talked to. ``programs`` are those that servers were started with
+        before. Raises HostError where no host can be reached at all."""
+        ...
+
+
+JournalOpener = Callable[[Path], Journal]
+"""Opens a journal by its path. Raises RefusedError (format-newer) for one of a later release."""
+
+TopologyReader = Callable[[Path], LoadedTopology]
+"""Reads a topology file. Raises InputError with all of its problems."""
+
+EngineFinder = Callable[[Engine], Binary]
+"""Finds a server program on this machine. Raises HostError, or RefusedError (program-unsafe)."""
+
+ShellOpener = Callable[[str], Shell]
+"""A shell of this machine, which is called so."""

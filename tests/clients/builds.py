@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slotwright.planning.clients.kind import Kind
+from slotwright.features.clients.configs.kind import ClientKind
 
 APPS = Path(__file__).parent / "apps"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slotwright-clients"
@@ -35,7 +35,7 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def build(kind: Kind, generated: Path, folder: Path) -> Program:
+def build(kind: ClientKind, generated: Path, folder: Path) -> Program:
     """``generated`` is a project's folder with the kind's file in it; ``folder`` is empty, and for the build's own."""
     folder.mkdir(parents=True)
     return _BUILDERS[kind.language if kind.name != "redisson" else "java"](kind, generated, folder)
@@ -87,7 +87,7 @@ def _cached(name: str, recipe: str, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _java(kind: Kind, generated: Path, folder: Path) -> Program:
+def _java(kind: ClientKind, generated: Path, folder: Path) -> Program:
     _need("java", "javac", "mvn")
     is_spring = kind.name == "spring-boot"
     pom = (APPS / ("spring" if is_spring else "java") / "pom.xml").read_text().replace("@version@", kind.tried)
@@ -114,7 +114,7 @@ def _java(kind: Kind, generated: Path, folder: Path) -> Program:
     return Program((*words, "app.App" if is_spring else "App"), folder)
 
 
-def _python(kind: Kind, generated: Path, folder: Path) -> Program:
+def _python(kind: ClientKind, generated: Path, folder: Path) -> Program:
     requirement = kind.dependency_line
 
     def make(cache: Path) -> None:
@@ -126,7 +126,7 @@ def _python(kind: Kind, generated: Path, folder: Path) -> Program:
     return Program(words, folder, {"PYTHONPATH": str(generated), "PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def _node(kind: Kind, generated: Path, folder: Path) -> Program:
+def _node(kind: ClientKind, generated: Path, folder: Path) -> Program:
     _need("node", "npm")
     package = kind.dependency_line.split()[-1]
 
@@ -140,7 +140,7 @@ def _node(kind: Kind, generated: Path, folder: Path) -> Program:
     return Program(("node", f"{kind.name}.js"), folder, {"NODE_PATH": str(cache / "node_modules")})
 
 
-def _go(kind: Kind, generated: Path, folder: Path) -> Program:
+def _go(kind: ClientKind, generated: Path, folder: Path) -> Program:
     _need("go")
     module = kind.dependency_line.split()[-1]
     for source in (APPS / "go" / "load.go", APPS / kind.name / "main.go", generated / "cluster.go"):
@@ -151,7 +151,7 @@ def _go(kind: Kind, generated: Path, folder: Path) -> Program:
     return Program((str(folder / "client"),), folder)
 
 
-def _rust(kind: Kind, generated: Path, folder: Path) -> Program:
+def _rust(kind: ClientKind, generated: Path, folder: Path) -> Program:
     _need("cargo")
     (folder / "src").mkdir()
     (folder / "Cargo.toml").write_text((APPS / "rust/Cargo.toml").read_text().replace("@version@", f"={kind.tried}"))
@@ -164,7 +164,7 @@ def _rust(kind: Kind, generated: Path, folder: Path) -> Program:
     return Program((str(folder / "client"),), folder)
 
 
-_BUILDERS: dict[str, Callable[[Kind, Path, Path], Program]] = {
+_BUILDERS: dict[str, Callable[[ClientKind, Path, Path], Program]] = {
     "yaml": _java,
     "java": _java,
     "python": _python,

@@ -39,9 +39,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     lines = config.stash[LINES]
-    for season in dict.fromkeys(line.season for line in lines):
-        terminalreporter.section(f"clients, {season}")
-        for text in table.for_a_terminal(line for line in lines if line.season == season):
+    for failover_run in dict.fromkeys(line.failover_run for line in lines):
+        terminalreporter.section(f"clients, {failover_run}")
+        for text in table.for_a_terminal(line for line in lines if line.failover_run == failover_run):
             terminalreporter.write_line(text)
     place = config.getoption("--write-clients")
     if place and lines:

@@ -1,4 +1,4 @@
-"""What the seasons came to, as a table for a terminal and for docs/clients.md."""
+"""What the runs came to, as a table for a terminal and for docs/clients.md."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _HEAD = (
 
 @dataclass(frozen=True)
 class Line:
-    """One application in one season. Times in seconds; ``is_over`` says whether it had service again in time."""
+    """One application in one run. Times in seconds; ``is_over`` says whether it had service again in time."""
 
-    season: str
+    failover_run: str
     client: str
     version: str
     engine: str
@@ -68,15 +68,15 @@ def for_a_terminal(lines: Iterable[Line]) -> Iterator[str]:
 
 
 def rewritten(text: str, lines: Sequence[Line]) -> str:
-    """``text`` with the tables of those seasons anew that there are lines of."""
-    for season in dict.fromkeys(line.season for line in lines):
-        of_it = [line for line in lines if line.season == season]
+    """``text`` with the tables of those runs anew that there are lines of."""
+    for failover_run in dict.fromkeys(line.failover_run for line in lines):
+        of_it = [line for line in lines if line.failover_run == failover_run]
         takeovers = {line.engine: line.takeover_s for line in of_it}
         told = ", ".join(f"{seconds:.1f} s with {engine}" for engine, seconds in takeovers.items())
         inside = f"{_markdown(of_it)}\n\nThe servers' own takeover took {told}."
-        before, _, rest = text.partition(BEGIN.format(season))
-        _, _, after = rest.partition(END.format(season))
-        text = f"{before}{BEGIN.format(season)}\n{inside}\n{END.format(season)}{after}"
+        before, _, rest = text.partition(BEGIN.format(failover_run))
+        _, _, after = rest.partition(END.format(failover_run))
+        text = f"{before}{BEGIN.format(failover_run)}\n{inside}\n{END.format(failover_run)}{after}"
     return text
 
 

@@ -8,51 +8,49 @@ from pathlib import Path
 
 import pytest
 
-from slotwright.api.clients import write_config
-from slotwright.model.client import ClientFacts
-from slotwright.model.topology import Address
-from slotwright.planning.clients.generate import generate
-from slotwright.planning.clients.kind import Kind
+from slotwright.cluster.topology import Address
+from slotwright.features.clients.api import write_config
+from slotwright.features.clients.configs.generate import generate
+from slotwright.features.clients.configs.kind import ClientKind
+from slotwright.features.clients.model import ClientFacts
 from tests.clients import table
 from tests.clients.builds import Missing, build
-from tests.clients.season import CONTENDERS, Contender, Season, run_season
-from tests.engines import ENGINES, TestEngine
+from tests.clients.failover_run import CONTENDERS, Contender, FailoverRun, run_failovers
+from tests.engines import EMBEDDED, engine
 from tests.integration.conftest import open_lab
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
-_BY_LABEL = {engine.label: engine for engine in ENGINES}
 PATIENCE_S = 12.0
 """Beyond the servers' own takeover, on a machine that a dozen applications share."""
 
 
-def _season(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory, *, is_plain: bool) -> Iterator[Season]:
-    if engine.directory is None:
-        pytest.skip(f"no {engine.label} binary on this machine")
-    with open_lab(tmp_path_factory.mktemp("season"), "gw70") as lab:
-        yield run_season(lab, engine, is_plain=is_plain)
+def _failover_run(label: str, tmp_path_factory: pytest.TempPathFactory, *, is_plain: bool) -> Iterator[FailoverRun]:
+    server = engine(label)
+    with open_lab(tmp_path_factory.mktemp("run"), "gw70") as lab:
+        yield run_failovers(lab, server, is_plain=is_plain)
 
 
-@pytest.fixture(scope="module", params=["valkey-9.1", "redis-7.0"])
-def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Season]:
+@pytest.fixture(scope="module", params=[EMBEDDED, "redis-7.0"])
+def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailoverRun]:
     """What `slotwright client` makes."""
-    yield from _season(_BY_LABEL[request.param], tmp_path_factory, is_plain=False)
+    yield from _failover_run(request.param, tmp_path_factory, is_plain=False)
 
 
 @pytest.fixture(scope="module")
-def defaults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Season]:
+def defaults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailoverRun]:
     """Seeds and password alone."""
-    yield from _season(_BY_LABEL["valkey-9.1"], tmp_path_factory, is_plain=True)
+    yield from _failover_run(EMBEDDED, tmp_path_factory, is_plain=True)
 
 
-def _line(name: str, contender: Contender, season: Season) -> table.Line:
-    fate = season.fates[contender.label]
+def _line(name: str, contender: Contender, failover_run: FailoverRun) -> table.Line:
+    fate = failover_run.fates[contender.label]
     return table.Line(
         name,
         contender.label,
         contender.kind.tried,
-        season.engine,
-        season.takeover_s,
+        failover_run.engine,
+        failover_run.takeover_s,
         fate.death.outage_s,
         fate.death.is_over,
         fate.death.errors,
@@ -66,7 +64,7 @@ def _line(name: str, contender: Contender, season: Season) -> table.Line:
 
 
 @pytest.mark.parametrize("contender", CONTENDERS, ids=lambda each: each.label)
-def test_the_generated_configuration_goes_on(contender: Contender, generated: Season, record_property) -> None:
+def test_the_generated_configuration_goes_on(contender: Contender, generated: FailoverRun, record_property) -> None:
     if contender.label in generated.missing:
         pytest.skip(generated.missing[contender.label])
     fate = generated.fates[contender.label]
@@ -93,7 +91,7 @@ VARIANTS = (
     [each.kind for each in CONTENDERS if each.kind.language in ("java", "go", "rust")],
     ids=lambda kind: kind.name,
 )
-def test_what_is_not_run_compiles(kind: Kind, facts: ClientFacts, tmp_path: Path) -> None:
+def test_what_is_not_run_compiles(kind: ClientKind, facts: ClientFacts, tmp_path: Path) -> None:
     """Without a password nothing reads the environment, with TLS something more is imported: compilers are strict."""
     write_config(generate(kind, facts), tmp_path / "generated")
     try:
@@ -103,7 +101,7 @@ def test_what_is_not_run_compiles(kind: Kind, facts: ClientFacts, tmp_path: Path
 
 
 @pytest.mark.parametrize("contender", CONTENDERS, ids=lambda each: each.label)
-def test_the_defaults_are_measured(contender: Contender, defaults: Season, record_property) -> None:
+def test_the_defaults_are_measured(contender: Contender, defaults: FailoverRun, record_property) -> None:
     if contender.label in defaults.missing:
         pytest.skip(defaults.missing[contender.label])
     record_property(table.PROPERTY, vars(_line("defaults", contender, defaults)))

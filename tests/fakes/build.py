@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import count
 
-from slotwright.model.blueprint import Blueprint
-from slotwright.model.cluster import ServerVersion
-from slotwright.model.record import ClusterRecord, Stage
-from slotwright.model.topology import Address, Engine, EngineKind, EngineOrigin, HostSpec, Mode, Topology
-from slotwright.planning.formation import make_blueprint
-from slotwright.planning.placement import place
+from slotwright.cluster.blueprint import Blueprint
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.record import ClusterRecord, Stage
+from slotwright.cluster.topology import Address, Engine, EngineKind, EngineOrigin, HostSpec, Mode, Topology
+from slotwright.features.deploy.plan.blueprint import make_blueprint
+from slotwright.features.deploy.plan.placement import place
 
 ENGINE = Engine(EngineKind.VALKEY, EngineOrigin.EMBEDDED)
 VERSION = ServerVersion(EngineKind.VALKEY, (9, 1, 2))
@@ -43,7 +44,9 @@ def topology(
     return Topology(name, ENGINE, specs, replicas, settings=pairs, mode=mode, allow_colocated_replicas=allow)
 
 
+@cache
 def blueprint(wanted: Topology) -> Blueprint:
+    """The same for the same topology, and made once: a third of a simulated formation would be placing its nodes."""
     return make_blueprint(wanted, place(wanted), ids())
 
 

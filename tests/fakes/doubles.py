@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from slotwright.model.events import Event
+from slotwright.cluster.events import Event
 
 
 @dataclass
@@ -38,6 +38,9 @@ class MemoryJournal:
 
     def write(self, entry: Mapping[str, object]) -> None:
         self.entries.append(dict(entry))
+
+    def close(self) -> None:
+        pass
 
     @property
     def lines(self) -> list[str]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import hiredis
 
+from slotwright.cluster.slots import SlotSet, key_slot
+from slotwright.cluster.topology import Address
 from slotwright.errors import NodeUnreachableError
-from slotwright.model.slots import SlotSet, key_slot
-from slotwright.model.topology import Address
 from slotwright.ports import Argument, Reply, ReplyError
 from tests.fakes.doubles import FakeClock
 
@@ -24,7 +24,8 @@ KeyPlace = tuple[int, bytes]
 @dataclass
 class KeyServer:
     """``slots`` None: it stands alone. ``modules`` are keys whose value no command reads; their serialisation is
-    ``salt`` and the value. ``repeats``: SCAN gives every key twice. ``peers`` are all nodes of its cluster."""
+    ``salt`` and the value. ``importing``: slots whose keys it shows
+    after ASKING. ``repeats``: SCAN gives every key twice. ``peers`` are all nodes of its cluster."""
 
     address: Address
     clock: FakeClock
@@ -36,6 +37,7 @@ class KeyServer:
     modules: set[KeyPlace] = field(default_factory=set)
     salt: bytes = b""
     peers: list[KeyServer] = field(default_factory=list)
+    importing: SlotSet | None = None
     repeats: bool = False
     is_away: bool = False
     refuses: str = ""
@@ -48,7 +50,7 @@ class KeyServer:
     def now_ms(self) -> int:
         return int(self.clock.wall() * 1000)
 
-    def answer(self, database: int, words: Sequence[bytes]) -> Reply | ReplyError:
+    def answer(self, database: int, words: Sequence[bytes], *, has_asked: bool = False) -> Reply | ReplyError:
         name = words[0].decode().upper()
         self.heard.append(words[0])
         if name == self.refuses:
@@ -59,7 +61,8 @@ class KeyServer:
         at = {"MEMORY": 2}.get(name, 1)
         place = database, words[at]
         self.before(name, place)
-        if self.slots is not None and key_slot(place[1]) not in self.slots:
+        is_shown = has_asked and self.importing is not None and key_slot(place[1]) in self.importing
+        if self.slots is not None and key_slot(place[1]) not in self.slots and not is_shown:
             owner = next((peer for peer in self.peers if peer.slots and key_slot(place[1]) in peer.slots), None)
             return ReplyError(f"MOVED {key_slot(place[1])} {owner.address}" if owner else "CLUSTERDOWN no slot")
         return self._of_key(name, place, words[at + 1 :])
@@ -104,8 +107,27 @@ class KeyServer:
     def _time(self, database: int, rest: Sequence[bytes]) -> Reply:
         return [b"%d" % (self.now_ms // 1000), b"%d" % (self.now_ms % 1000 * 1000)]
 
+    def _migrate(self, database: int, rest: Sequence[bytes]) -> Reply | ReplyError:
+        """To one of the peers: whatever its slots are, as a server does it."""
+        at = rest.index(b"KEYS")
+        target = next(peer for peer in self.peers if str(peer.address) == f"{rest[0].decode()}:{int(rest[1])}")
+        for place in [(database, key) for key in rest[at + 1 :] if (database, key) in self.data]:
+            if place in target.data and b"REPLACE" not in rest[:at]:
+                return ReplyError("ERR Target instance replied with error: BUSYKEY Target key name already exists.")
+            target.data[place] = self.data[place]
+            if place in self.expiries:
+                target.expiries[place] = target.now_ms + self.expiries[place] - self.now_ms
+            if b"COPY" not in rest[:at]:
+                self.drop(place)
+        return b"OK"
+
     def _client(self, database: int, rest: Sequence[bytes]) -> Reply:
         return b"OK"
+
+    def _command(self, database: int, rest: Sequence[bytes]) -> Reply:
+        """COMMAND INFO, as far as it is asked for: of what tells versions apart, it has one."""
+        knows = {b"PEXPIRETIME"} if self.version >= "7" else set()
+        return [[name.lower(), 2, [b"readonly", b"fast"]] if name in knows else None for name in rest[1:]]
 
     def _cluster(self, database: int, rest: Sequence[bytes]) -> Reply | ReplyError:
         if self.slots is None:
@@ -118,7 +140,7 @@ class KeyServer:
             for number, key in self.data:
                 self._by_slot.setdefault((number, key_slot(key)), []).append(key)
         mine = self._by_slot.get((database, int(rest[1])), [])
-        return len(mine) if word == b"COUNTKEYSINSLOT" else list(mine)
+        return len(mine) if word == b"COUNTKEYSINSLOT" else mine[: int(rest[2])]
 
     def _line(self, peer: KeyServer) -> str:
         flags = "myself,master" if peer is self else "master"
@@ -144,6 +166,7 @@ class KeyConnection:
 
     server: KeyServer
     database: int = 0
+    has_asked: bool = False
 
     @property
     def address(self) -> Address:
@@ -179,7 +202,8 @@ class KeyConnection:
                 return ReplyError("ERR DB index is out of range")
             self.database = int(words[1])
             return b"OK"
-        return self.server.answer(self.database, words)
+        has_asked, self.has_asked = self.has_asked, words[0] == b"ASKING"
+        return b"OK" if self.has_asked else self.server.answer(self.database, words, has_asked=has_asked)
 
     async def close(self) -> None:
         pass

@@ -4,7 +4,8 @@ A picture begins sound: three hosts h1, h2, h3 with the ports 7001 and 7002 each
 ``h1:7001 h2:7002``, ``h2:7001 h3:7002`` and ``h3:7001 h1:7002``. What is given is what differs from that:
 
 ``topology``      {"hosts": 3, "ports": 2, "replicas": 1, "allow": false, "mode": "cluster"}
-``silent``        {place: code}: doesn't answer
+``silent``        {place: code}: doesn't answer; its peers have no link to it either, unless it is ``reached``
+``reached``       [place]: silent to us alone, its peers have live links to it
 ``failed_over``   {old primary: new primary}: all agree
 ``says``          {place: {...}}: of itself, see :func:`_told`
 ``sees``          {place or "*": {place: {...}}}: of a line of CLUSTER NODES, see :func:`_line`; null: doesn't know it
@@ -22,8 +23,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from slotwright.model.blueprint import Blueprint, BlueprintNode
-from slotwright.model.cluster import (
+from slotwright.cluster.blueprint import Blueprint, BlueprintNode
+from slotwright.cluster.expectation import Expectation
+from slotwright.cluster.findings import Finding
+from slotwright.cluster.observation import (
     Health,
     Link,
     LoginFault,
@@ -36,22 +39,20 @@ from slotwright.model.cluster import (
     ServerVersion,
     SilentNode,
 )
-from slotwright.model.exam import HostExam, NodeExam
-from slotwright.model.expectation import Expectation
-from slotwright.model.facts import DirectoryState, ProcessId
-from slotwright.model.findings import Finding
-from slotwright.model.slots import SlotSet
-from slotwright.model.topology import EngineKind, Mode
-from slotwright.planning.diagnosis import Case, diagnose
-from slotwright.planning.survey import take_survey
+from slotwright.cluster.slots import SlotSet
+from slotwright.cluster.take_survey import take_survey
+from slotwright.cluster.topology import EngineKind, Mode
+from slotwright.health import CheckContext, diagnose
+from slotwright.hosts.facts.exam import HostExam, NodeExam
+from slotwright.hosts.facts.nodes import DirectoryState, ProcessId
 from tests.fakes.build import VERSION, at, blueprint, topology
 
 Given = Mapping[str, Any]
 
-HEALTH = Health(100, 60, 1000, 0, False, True, True, True, 0)
+HEALTH = Health(60, 1000, 0, False, True, True, True, 0)
 
 
-def picture(given: Given) -> Case:
+def picture(given: Given) -> CheckContext:
     """The case that ``given`` describes."""
     shape = dict(given.get("topology", {}))
     wanted = topology(**{**shape, "mode": Mode(shape.get("mode", "cluster"))})
@@ -60,11 +61,9 @@ def picture(given: Given) -> Case:
     file = given.get("file", {})
     expected = None
     if file is not False:
-        expected = Expectation(
-            made, wanted.hosts, tuple(file.get("settings", {}).items()), wanted.allow_colocated_replicas
-        )
+        expected = Expectation(made, tuple(file.get("settings", {}).items()), wanted.allow_colocated_replicas)
     survey = take_survey("demo", observed, made if expected else None)
-    return Case(survey, observed, expected, tuple(_exams(given, made)))
+    return CheckContext(survey, observed, expected, tuple(_exams(given, made)))
 
 
 def _exams(given: Given, made: Blueprint) -> Iterator[HostExam]:
@@ -78,14 +77,13 @@ def _exams(given: Given, made: Blueprint) -> Iterator[HostExam]:
             host,
             tuple(_exam(node, exams.get(str(node.address), {}), str(node.address) not in silent) for node in nodes),
             said.get("memory", 2**34),
-            said.get("memory", 2**34),
             said.get("trouble", ""),
         )
 
 
 def _exam(node: BlueprintNode, given: Given, is_running: bool) -> NodeExam:
-    """``folder`` "absent"...; ``state`` a letter (the process is there); ``map`` (text or null), ``log``, ``free``,
-    ``data``, ``nofile``, ``ended``."""
+    """``folder`` "absent"..., ``reason`` and ``remedy`` of one that is "unsafe"; ``state`` a letter (the process is
+    there); ``map`` (text or null), ``log``, ``free``, ``data``, ``nofile``, ``ended``."""
     state = given.get("state", "S" if is_running else "")
     line = f"{node.id} {node.address.host}:1@10001 myself,master - 0 0 1 connected\n"
     return NodeExam(
@@ -99,6 +97,8 @@ def _exam(node: BlueprintNode, given: Given, is_running: bool) -> NodeExam:
         given.get("free", 10**11),
         given.get("data", 0),
         given.get("ended", ""),
+        given.get("reason", ""),
+        given.get("remedy", ""),
     )
 
 
@@ -117,6 +117,8 @@ def observation(given: Given, made: Blueprint) -> Observation:
     lines = {str(node.address): line for node, line in _sound_lines(made, given.get("failed_over", {}))}
     for stranger in given.get("strangers", ()):
         lines[stranger["address"] or stranger["id"]] = _stranger(stranger)
+    for place in set(silent) & set(lines) - set(given.get("reached", ())):
+        lines[place] = replace(lines[place], is_connected=False)
     views = [_view(str(node.address), lines, given, made) for node in made.nodes if str(node.address) not in silent]
     views += [_view(place, lines, given, made) for place in given.get("views", {})]
     return Observation(
@@ -235,8 +237,8 @@ def _told(view: NodeView, says: Given) -> NodeView:
 
 
 def _line(line: PeerView, seen: Given | None, lines: Mapping[str, PeerView]) -> PeerView | None:
-    """``flags``, ``role``, ``replica_of`` (a place), ``slots``, ``epoch``, ``address`` (null), ``connected``,
-    ``migrating`` and ``importing`` ({slot: place})."""
+    """``flags``, ``role``, ``replica_of`` (a place), ``slots``, ``epoch``, ``address`` (null), ``fault`` (what
+    is wrong with it), ``connected``, ``migrating`` and ``importing`` ({slot: place})."""
     if seen is None:
         return None
     changed = replace(
@@ -245,7 +247,8 @@ def _line(line: PeerView, seen: Given | None, lines: Mapping[str, PeerView]) -> 
         role=Role(seen["role"]) if "role" in seen else line.role,
         slots=SlotSet.parse(seen["slots"].split()) if "slots" in seen else line.slots,
         epoch=seen.get("epoch", line.epoch),
-        address=None if "address" in seen else line.address,
+        address=None if "address" in seen or "fault" in seen else line.address,
+        address_fault=seen.get("fault", ""),
         is_connected=seen.get("connected", line.is_connected),
         migrating=tuple(OpenSlot(int(slot), lines[to].id) for slot, to in seen.get("migrating", {}).items()),
         importing=tuple(OpenSlot(int(slot), lines[to].id) for slot, to in seen.get("importing", {}).items()),

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from slotwright.model.files import MARKER
+from slotwright.cluster.node_files import MARKER
 
 SHELLS = [("sh",), ("bash", "--posix"), ("busybox", "sh")]
 OURS = '{"cluster_id": "c1", "name": "cache", "node_id": "n1"}\n'

@@ -11,27 +11,63 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from slotwright.cluster.blueprint import Blueprint
+from slotwright.cluster.observation import Role, ServerVersion
+from slotwright.cluster.slots import SlotRange, SlotSet
+from slotwright.cluster.topology import Address, EngineKind
 from slotwright.errors import ServerError
-from slotwright.model.blueprint import Blueprint
-from slotwright.model.cluster import Role
-from slotwright.model.facts import DirectoryState
-from slotwright.model.slots import SlotRange, SlotSet
-from slotwright.model.topology import Address
-from slotwright.wire.cluster_nodes import parse_cluster_nodes
-from slotwright.wire.nodes_conf import judge_map
-from slotwright.wire.systemd_unit import Persistence
+from slotwright.hosts.facts.nodes import DirectoryState
+from slotwright.hosts.scripts.systemd_unit import Persistence
+from slotwright.server.cluster_nodes import parse_cluster_nodes
+from slotwright.server.nodes_conf import check_map
 
 ALL = SlotSet((SlotRange(0, 16383),))
 TIMEOUT_S = 3
 FORGET_S = 60
+REPL_TIMEOUT_S = 60
 NEVER = -100000
 
 Key = tuple[int, bytes]
 Data = dict[Key, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs between the versions of servers; each of these is tried on real ones (`make conformance`).
+
+    ``spreads_forgetting``: who is forgotten by one is forgotten by all, for a minute again and again. ``frees_givers``:
+    one that gives its last slot away by SETSLOT follows who gets it. ``climbs_chains``: who follows a replica follows
+    its primary instead. ``drops_strays``: keys of others' slots are deleted at a start; else these slots are imported.
+    ``imports_deaf``: who imports a slot does not hear who takes it; else the slot is closed, or imported from who took
+    over from its source. ``shares_open_slots``: replicas have the open slots of their primary, also when they take
+    over, and SETSLOT waits for all of them. ``fails_lost``: a node at whose place another one answers has failed.
+    """
+
+    spreads_forgetting: bool = False
+    frees_givers: bool = True
+    climbs_chains: bool = True
+    drops_strays: bool = False
+    imports_deaf: bool = True
+    shares_open_slots: bool = False
+    fails_lost: bool = True
+
+
+def dialect_of(version: ServerVersion) -> Dialect:
+    """Of a real server."""
+    is_valkey, line = version.kind is EngineKind.VALKEY, version.numbers[:2]
+    return Dialect(
+        spreads_forgetting=is_valkey or line >= (7, 2),
+        frees_givers=is_valkey or line >= (7, 0),
+        climbs_chains=is_valkey,
+        drops_strays=is_valkey,
+        imports_deaf=not is_valkey,
+        shares_open_slots=is_valkey,
+        fails_lost=is_valkey,
+    )
+
+
 class Life(StrEnum):
-    """AWAY: it lives, where neither we nor the others can see it."""
+    """AWAY: it lives, where neither we nor the others can see it; one that ``keeps_us_out`` runs for all but us."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -60,15 +96,19 @@ class Folder:
     map: str | None = None
     data: Data = field(default_factory=dict)
     is_damaged: bool = False
+    has_lost_end: bool = False
     aside: list[Data] = field(default_factory=list)
     log: str = ""
+    conf: str = ""
 
 
 @dataclass(slots=True)
 class Node:
     """``snapshot`` is what is on its disk beside the memory, where it keeps snapshots or nothing.
 
-    A replica whose link was ``NEVER`` up since it started or follows its primary does not stand for election.
+    A replica whose link was ``NEVER`` up since it started or follows its primary does not stand for election; nor does
+    one that is told not to (``stands``, until it starts again). ``overrides`` are settings that its process was started
+    with, and not by its file.
     """
 
     place: Address
@@ -86,9 +126,13 @@ class Node:
     is_linked: bool = True
     unlinked_at: int = 0
     has_password: bool = True
+    stands: bool = True
+    keeps_us_out: bool = False
     started_at: int = -1000
+    starts: int = 1
     heard: dict[str, int] = field(default_factory=dict)
     forgotten: dict[str, int] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)
 
     @property
     def me(self) -> Line:
@@ -116,7 +160,7 @@ class Cluster:
     now: int = 0
     kept: set[tuple[Key, str]] = field(default_factory=set)
     good_maps: dict[Address, str] = field(default_factory=dict)
-    moves_replicas: bool = True
+    dialect: Dialect = Dialect()
     news: int = 0
 
     def by_id(self, node_id: str) -> Node | None:
@@ -168,6 +212,14 @@ class Cluster:
         )
         node.data = {}
         node.life = Life.DEAD
+        node.folder.has_lost_end = False
+        node.keeps_us_out = False
+        # The others see its sockets close at once; that it is dead they believe only with time.
+        for other in self.running():
+            if node.id in other.heard:
+                other.heard[node.id] = min(other.heard[node.id], self.now - 1)
+            if other.me.primary == node.id and other.is_linked:
+                other.is_linked, other.unlinked_at = False, self.now
 
     def start(self, node: Node) -> None:
         """From its folder; a server that has no map is a new node. Raises ServerError where it would not start."""
@@ -184,7 +236,7 @@ class Cluster:
                 else "1:M 1 Jan 2026 00:00:00.000 # Short read or OOM loading DB. Unrecoverable error, aborting now.\n"
             )
             raise ServerError("its data is damaged", code="start-failed", where=str(node.place))
-        if folder.map is not None and judge_map(folder.map, node.id):
+        if folder.map is not None and check_map(folder.map, node.id):
             folder.log = "1:M 1 Jan 2026 00:00:00.000 # Unrecoverable error: corrupted cluster config file.\n"
             raise ServerError("its map is broken", code="start-failed", where=str(node.place))
         folder.log = ""
@@ -201,13 +253,16 @@ class Cluster:
             read_map(node, text)
         node.me.address = node.place
         node.life, node.started_at, node.offset = Life.RUNNING, self.now, 0
+        node.starts += 1
+        node.stands = True
         node.is_linked, node.unlinked_at = False, NEVER
-        node.heard = dict.fromkeys(node.table, self.now)
+        # It has no link to anybody yet.
+        node.heard = dict.fromkeys(node.table, self.now - 1)
         node.forgotten = {}
         node.data = dict(node.folder.data)
         node.snapshot = dict(node.folder.data)
         if node.is_primary:
-            _square_with_data(node)
+            _square_with_data(node, drops_strays=self.dialect.drops_strays)
 
     # The bus.
 
@@ -232,6 +287,8 @@ class Cluster:
             return
         if other.id != line.id:
             line.address = None
+            if self.dialect.fails_lost and line.failed_at is None:
+                line.failed_at = self.now
             return
         if one.id in other.table:
             self._hear(other, one)
@@ -248,11 +305,17 @@ class Cluster:
         line.address = sender.place
         one.epoch = max(one.epoch, sender.epoch)
         self._meet_unknown(one, sender)
+        if self.dialect.spreads_forgetting:
+            self._forget_too(one, sender)
         if own.role is Role.REPLICA:
             line.role, line.primary, line.slots = Role.REPLICA, own.primary, SlotSet()
+            if not self.dialect.climbs_chains:
+                return
             if one.me.primary == sender.id and own.primary and own.primary in one.table and own.primary != one.id:
                 self.follow(one, own.primary)
             return
+        if line.role is Role.REPLICA and line.primary and not self.dialect.imports_deaf:
+            _reopen(one, line.primary, sender.id)
         line.role, line.primary = Role.PRIMARY, None
         line.epoch = max(line.epoch, own.epoch)
         if own.slots - line.slots:
@@ -278,6 +341,13 @@ class Cluster:
             if other is not None and is_there and one.forgotten.get(told.id, NEVER) + FORGET_S < self.now:
                 self.meet(one, other)
 
+    def _forget_too(self, one: Node, sender: Node) -> None:
+        """clusterProcessPingExtensions: for a minute, also who was met again meanwhile."""
+        for node_id, at in sender.forgotten.items():
+            if at + FORGET_S >= self.now and node_id in one.table and node_id not in (one.id, one.me.primary):
+                del one.table[node_id]
+                one.forgotten[node_id] = at
+
     def _hears(self, one: Node, other_id: str) -> bool:
         return other_id == one.id or one.heard.get(other_id, -1000) >= self.now - 1
 
@@ -300,7 +370,8 @@ class Cluster:
         """clusterUpdateSlotsConfigWith."""
         if claimant == node.id:
             return
-        slots = slots - SlotSet.from_slots(node.importing)
+        if self.dialect.imports_deaf:
+            slots = slots - SlotSet.from_slots(node.importing)
         leader = node.id if node.is_primary else node.me.primary
         owned, dirty, is_moved = SlotSet(), SlotSet(), False
         for line in node.table.values():
@@ -312,9 +383,11 @@ class Cluster:
                 continue
             line.slots = line.slots - contested
             dirty = dirty | contested if line.id == node.id else dirty
+            for slot in [slot for slot, source in node.importing.items() if slot in contested and source != claimant]:
+                del node.importing[slot]
             is_moved = is_moved or line.id == leader
         node.table[claimant].slots = node.table[claimant].slots | (slots - owned)
-        if is_moved and leader and not node.table[leader].slots and self.moves_replicas:
+        if is_moved and leader and not node.table[leader].slots:
             self.follow(node, claimant)
         elif dirty:
             node.data = {key: value for key, value in node.data.items() if key[0] not in dirty}
@@ -329,6 +402,9 @@ class Cluster:
     # Failures and votes.
 
     def suspects(self, node: Node, other_id: str) -> bool:
+        line = node.table.get(other_id)
+        if line is not None and line.address is None and not self.dialect.fails_lost:
+            return False
         return other_id != node.id and self.now - node.heard.get(other_id, node.started_at) > TIMEOUT_S
 
     def _judge(self) -> None:
@@ -357,7 +433,7 @@ class Cluster:
                 self.elect(node, is_forced=False)
 
     def _may_stand(self, node: Node) -> bool:
-        if node.is_primary:
+        if node.is_primary or not node.stands:
             return False
         primary = node.table.get(node.me.primary or "")
         is_failed = primary is not None and primary.failed_at is not None and primary.failed_at < self.now
@@ -409,14 +485,21 @@ class Cluster:
             line = node.table.get(node.me.primary or "")
             primary = self.nodes.get(line.address) if line is not None and line.address else None
             is_there = primary is not None and primary.life is Life.RUNNING and primary.id == node.me.primary
-            if is_there and primary is not None and primary.is_primary and node.has_password:
+            if is_there and primary is not None and primary.is_primary and (node.has_password or node.is_linked):
                 node.data, node.offset, node.is_linked = dict(primary.data), max(primary.offset, 1), True
                 node.snapshot = {key: value for key, value in node.snapshot.items() if node.data.get(key) == value}
                 node.unlinked_at = self.now
+                if self.dialect.shares_open_slots:
+                    node.migrating, node.importing = dict(primary.migrating), dict(primary.importing)
             elif node.is_linked:
                 node.is_linked, node.unlinked_at = False, self.now
 
     # What commands do.
+
+    def forget(self, node: Node, node_id: str) -> None:
+        """CLUSTER FORGET."""
+        del node.table[node_id]
+        node.forgotten[node_id] = self.now
 
     def bump(self, node: Node) -> None:
         """CLUSTER BUMPEPOCH."""
@@ -425,6 +508,18 @@ class Cluster:
             node.epoch = highest + 1
             node.me.epoch = node.epoch
 
+    def followers(self, node: Node) -> list[Node]:
+        """Replicas that it has a link to, whether they answer or not."""
+        linked = [each for each in self.nodes.values() if each.life is not Life.DEAD and each.is_linked]
+        return [each for each in linked if each.me.primary == node.id and self.now - each.unlinked_at <= REPL_TIMEOUT_S]
+
+    def lose_last(self, node: Node, slot: int, owner: str) -> None:
+        """A replica hears from its primary that it gives its only slot away."""
+        one, former = SlotSet((SlotRange(slot, slot),)), node.me.primary or ""
+        node.table[former].slots = node.table[former].slots - one
+        node.table[owner].slots = node.table[owner].slots | one
+        self.follow(node, owner)
+
     def assign(self, node: Node, slot: int, owner: str) -> None:
         """CLUSTER SETSLOT NODE; refused where the node would lose keys, or is no primary."""
         if not node.is_primary or owner not in node.table:
@@ -432,7 +527,9 @@ class Cluster:
         was = node.owner_of(slot)
         if was == node.id and owner != node.id and node.keys_of(slot):
             raise ServerError(
-                f"{node.place} still holds keys of {slot}", code="settling-refused", where=str(node.place)
+                f"Can't assign hashslot {slot} to a different node while I still hold keys for this hash slot.",
+                code="settling-refused",
+                where=str(node.place),
             )
         if not node.keys_of(slot):
             node.migrating.pop(slot, None)
@@ -443,16 +540,24 @@ class Cluster:
         if was is not None:
             node.table[was].slots = node.table[was].slots - one
         node.table[owner].slots = node.table[owner].slots | one
-        if was == node.id and owner != node.id and not node.me.slots and self.moves_replicas:
+        if was == node.id and owner != node.id and not node.me.slots and self.dialect.frees_givers:
             self.follow(node, owner)
 
 
-def _square_with_data(node: Node) -> None:
-    """verifyClusterConfigWithData: keys of slots that are not its own make it take or import them."""
+def _reopen(node: Node, former: str, heir: str) -> None:
+    """Moves from and to a node whose replica took over go on with that one."""
+    for ends in (node.migrating, node.importing):
+        ends.update({slot: heir for slot, other in ends.items() if other == former})
+
+
+def _square_with_data(node: Node, *, drops_strays: bool) -> None:
+    """verifyClusterConfigWithData: keys of slots that are not its own make it take or import them, or go."""
     for slot in sorted({slot for slot, _ in node.data}):
         owner = node.owner_of(slot)
         if owner is None:
             node.me.slots = node.me.slots | SlotSet((SlotRange(slot, slot),))
+        elif owner != node.id and slot not in node.importing and drops_strays:
+            node.data = {key: value for key, value in node.data.items() if key[0] != slot}
         elif owner != node.id:
             node.importing.setdefault(slot, owner)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from slotwright.model.cluster import Role
-from slotwright.model.facts import DirectoryState
-from slotwright.model.slots import SlotRange, SlotSet
-from slotwright.model.topology import Address
-from slotwright.wire.systemd_unit import Persistence
+from slotwright.cluster.observation import Role
+from slotwright.cluster.slots import SlotRange, SlotSet
+from slotwright.cluster.topology import Address
+from slotwright.hosts.facts.nodes import DirectoryState
+from slotwright.hosts.scripts.systemd_unit import Persistence
 from tests.fakes.sick_cluster import Cluster, Life, Line, Node
 
 
@@ -129,6 +129,40 @@ def damage_data(hit: _Hit) -> None:
         hit.node.folder.is_damaged = True
 
 
+def lose_log(hit: _Hit) -> None:
+    """Its append-only file is gone, and its folder is not."""
+    kill(hit)
+    if _keeps_a_log(hit):
+        hit.node.folder.data, hit.node.folder.has_lost_end = {}, True
+
+
+def cut_log(hit: _Hit) -> None:
+    """The end of its append-only file is gone; the server would start with the rest."""
+    kill(hit)
+    if _keeps_a_log(hit):
+        kept = sorted(hit.node.folder.data.items())[: -1 - hit.keys]
+        hit.node.folder.data, hit.node.folder.has_lost_end = dict(kept), True
+
+
+def _keeps_a_log(hit: _Hit) -> bool:
+    is_there = hit.node.life is Life.DEAD and hit.node.folder.state is DirectoryState.OURS
+    return is_there and hit.cluster.persistence is Persistence.APPEND_ONLY
+
+
+def keep_us_out(hit: _Hit) -> None:
+    """Its client port takes nobody in, and its host neither: to its peers it is as it was."""
+    if hit.node.life is Life.RUNNING and not any(node.keeps_us_out for node in hit.cluster.nodes.values()):
+        hit.node.keeps_us_out = True
+
+
+def unown_shard(hit: _Hit) -> None:
+    """CLUSTER DELSLOTS of all that one has, on every node."""
+    slots = hit.node.me.slots
+    for node in hit.cluster.running() if slots else ():
+        for line in node.table.values():
+            line.slots = line.slots - slots
+
+
 def change_id(hit: _Hit) -> None:
     """Somebody started it without its map."""
     kill(hit)
@@ -201,7 +235,8 @@ def misdirect(hit: _Hit) -> None:
 
 
 def drop_password(hit: _Hit) -> None:
-    hit.node.has_password = False
+    """Its link broke since: one that is there stays."""
+    hit.node.has_password, hit.node.is_linked = False, False
 
 
 def misplace(hit: _Hit) -> None:
@@ -238,6 +273,10 @@ FAULTS: dict[str, Callable[[_Hit], None]] = {
         break_map,
         remove_folder,
         damage_data,
+        lose_log,
+        cut_log,
+        keep_us_out,
+        unown_shard,
         change_id,
         open_slot,
         own_twice,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from slotwright.model.cluster import (
+from slotwright.cluster.expectation import Expectation
+from slotwright.cluster.key_holders import Contents, DuplicateKey
+from slotwright.cluster.observation import (
     Link,
     LoginFault,
     NodeView,
@@ -16,19 +18,20 @@ from slotwright.model.cluster import (
     Role,
     SilentNode,
 )
-from slotwright.model.contents import Contents, Twin
-from slotwright.model.exam import HostExam, NodeExam
-from slotwright.model.expectation import Expectation
-from slotwright.model.facts import DirectoryState, ProcessId
-from slotwright.model.slots import SlotSet
-from slotwright.model.survey import Survey
-from slotwright.model.topology import Mode
-from slotwright.operations.repair import Memory
-from slotwright.planning.claims import SlotCase, doubtful_slots, slot_cases
-from slotwright.planning.diagnosis import Case, diagnose
-from slotwright.planning.situation import Situation
-from slotwright.planning.survey import take_survey
-from slotwright.wire.journal_lines import move_intents
+from slotwright.cluster.slots import SlotSet
+from slotwright.cluster.survey import Survey
+from slotwright.cluster.take_survey import take_survey
+from slotwright.cluster.topology import Address, Mode
+from slotwright.features.repair.plan.repair_input import RepairInput
+from slotwright.features.repair.run.repairer import RepairState
+from slotwright.health import CheckContext, diagnose
+from slotwright.health.disk_copies import disks_to_read
+from slotwright.health.slot_claims import SlotClaims, doubtful_slots, slot_claims, unclaimed_slots
+from slotwright.hosts.facts.disk import AppendLog, NodeDisk
+from slotwright.hosts.facts.exam import HostExam, NodeExam
+from slotwright.hosts.facts.nodes import DirectoryState, ProcessId
+from slotwright.hosts.scripts.systemd_unit import Persistence
+from slotwright.ops.journal_read import move_intents
 from tests.fakes.build import VERSION
 from tests.fakes.pictures import HEALTH
 from tests.fakes.sick_cluster import ALL, TIMEOUT_S, Cluster, Life, Line, Node, render_map
@@ -36,19 +39,19 @@ from tests.fakes.sick_cluster import ALL, TIMEOUT_S, Cluster, Life, Line, Node, 
 
 def situation_of(
     cluster: Cluster,
-    memory: Memory,
+    memory: RepairState,
     expected: Expectation,
     entries: Sequence[dict[str, object]] = (),
     *,
     is_full: bool = True,
-) -> Situation:
-    """One look, as ``api/repairing.py`` takes it."""
+) -> RepairInput:
+    """One look, as ``features/repair/api.py`` takes it."""
     observed = observe(cluster)
     survey = take_survey("demo", observed, cluster.blueprint)
     contents = contents_of(cluster, survey, observed, ALL if is_full else doubtful_slots(observed))
     exams = tuple(exams_of(cluster))
-    findings = diagnose(Case(survey, observed, expected, exams, contents))
-    return Situation(
+    findings = diagnose(CheckContext(survey, observed, expected, exams, contents))
+    return RepairInput(
         survey,
         observed,
         findings,
@@ -62,19 +65,38 @@ def situation_of(
         move_intents(entries),
         frozenset(memory.waited),
         frozenset(memory.failed_starts),
+        disks_of(cluster, observed),
     )
+
+
+def disks_of(cluster: Cluster, observed: Observation) -> dict[Address, NodeDisk]:
+    """As ``features/repair/session.py`` has them read, where nodes keep an append-only file."""
+    at_rest = {
+        place
+        for place, node in cluster.nodes.items()
+        if node.life is Life.DEAD and node.folder.state is DirectoryState.OURS
+    }
+    if cluster.persistence is not Persistence.APPEND_ONLY:
+        return {}
+    return {place: _disk(cluster.nodes[place]) for place in disks_to_read(observed, cluster.blueprint, at_rest)}
+
+
+def _disk(node: Node) -> NodeDisk:
+    if node.life is not Life.DEAD or not node.folder.has_lost_end:
+        return NodeDisk(AppendLog.WHOLE, 0.0)
+    return NodeDisk(AppendLog.CUT if node.folder.data else AppendLog.ABSENT)
 
 
 def observe(cluster: Cluster) -> Observation:
     """Every node of the file is asked at its place."""
     views, silent, faults = [], [], []
     for node in cluster.nodes.values():
-        if node.life is Life.RUNNING:
+        if node.life is Life.RUNNING and not node.keeps_us_out:
             views.append(_view(cluster, node))
             if _is_refused(cluster, node):
                 faults.append((node.place, LoginFault.MISSING))
         else:
-            code = {Life.STOPPED: "timeout", Life.AWAY: "unreachable"}.get(node.life, "refused")
+            code = {Life.DEAD: "refused", Life.AWAY: "unreachable"}.get(node.life, "timeout")
             silent.append(SilentNode(node.place, code, code))
     return Observation(tuple(views), tuple(silent), tuple(faults))
 
@@ -94,7 +116,7 @@ def _view(cluster: Cluster, node: Node) -> NodeView:
         node.id,
         Mode.CLUSTER,
         VERSION,
-        _says_ok(cluster, node),
+        says_ok(cluster, node),
         node.epoch,
         Replication(node.me.role, node.offset, link),
         replace(HEALTH, keys=len(node.data), uptime_s=cluster.now - node.started_at),
@@ -102,7 +124,7 @@ def _view(cluster: Cluster, node: Node) -> NodeView:
     )
 
 
-def _says_ok(cluster: Cluster, node: Node) -> bool:
+def says_ok(cluster: Cluster, node: Node) -> bool:
     owners = [line for line in node.table.values() if line.role is Role.PRIMARY and line.slots]
     alive = [line for line in owners if line.failed_at is None and not cluster.suspects(node, line.id)]
     served = SlotSet.of(piece for line in owners if line.failed_at is None for piece in line.slots.ranges)
@@ -132,20 +154,27 @@ def _peer(cluster: Cluster, node: Node, line: Line) -> PeerView:
 
 
 def contents_of(cluster: Cluster, survey: Survey, observed: Observation, slots: SlotSet) -> Contents:
-    """Keys by slot on every primary, and those that two of them show."""
+    """Keys by slot on every primary, those that two of them show, and those of nobody's slots on replicas."""
     counts: dict[str, dict[int, int]] = {}
+    copies: dict[str, dict[int, int]] = {}
+    nobodys = unclaimed_slots(survey, observed)
     for node in cluster.running():
-        if node.is_primary:
+        if not node.is_primary and nobodys and not node.keeps_us_out:
+            held = copies.setdefault(node.id, {})
+            for slot, _ in node.data:
+                if slot in nobodys:
+                    held[slot] = held.get(slot, 0) + 1
+        if node.is_primary and not node.keeps_us_out:
             mine = counts.setdefault(node.id, {})
             for slot, _ in node.data:
                 if slot in slots:
                     mine[slot] = mine.get(slot, 0) + 1
-    counted = Contents(counts, slots)
-    twins = [twin for case in slot_cases(survey, observed, counted) for twin in _twins(cluster, case)]
-    return Contents(counts, slots, tuple(twins))
+    counted = Contents(counts, copies=copies)
+    duplicates = [duplicate for case in slot_claims(survey, observed, counted) for duplicate in _twins(cluster, case)]
+    return replace(counted, duplicates=tuple(duplicates))
 
 
-def _twins(cluster: Cluster, case: SlotCase) -> Iterator[Twin]:
+def _twins(cluster: Cluster, case: SlotClaims) -> Iterator[DuplicateKey]:
     """Only between nodes that show their keys: owners, and those that import the slot."""
     importers = [node for node, _ in case.importing]
     readable = [node for node, _ in case.keys if node in case.claimants or node in importers]
@@ -158,20 +187,20 @@ def _twins(cluster: Cluster, case: SlotCase) -> Iterator[Twin]:
         for name in theirs.keys_of(case.slot):
             key = (case.slot, name)
             if key in ours.data:
-                yield Twin(case.slot, name, owner, holder, ours.data[key] == theirs.data[key])
+                yield DuplicateKey(case.slot, name, owner, holder, ours.data[key] == theirs.data[key])
 
 
 def exams_of(cluster: Cluster) -> Iterator[HostExam]:
     """A host whose nodes are away can't be asked."""
     for host in dict.fromkeys(place.host for place in cluster.nodes):
         mine = [node for place, node in cluster.nodes.items() if place.host == host]
-        if any(node.life is Life.AWAY for node in mine):
+        if any(node.life is Life.AWAY or node.keeps_us_out for node in mine):
             yield HostExam(host, trouble="no route to host")
         else:
-            yield HostExam(host, tuple(map(_exam, mine)), 2**34, 2**34)
+            yield HostExam(host, tuple(map(exam_of_node, mine)), 2**34)
 
 
-def _exam(node: Node) -> NodeExam:
+def exam_of_node(node: Node) -> NodeExam:
     is_dead = node.life is Life.DEAD
     return NodeExam(
         node.place,

@@ -4,7 +4,8 @@
               ports, one replica)
 ``record``    null, or {"stage": "forming"/"formed", "file": {...} as above, "version": "..."}; default: formed, same
 ``nodes``     {place or "*": state}: absent, empty, marked (marker alone), unmapped (no map), created, running, foreign,
-              other, unwritable, taken (port), bus-taken, denied, elsewhere (not an address of this machine)
+              other, unwritable, newer (and running), taken (port), bus-taken, denied, elsewhere (not an address of
+              this machine)
 ``hosts``     {host: free bytes}
 ``wanted``    canonical settings; ``live`` those that may change while a server runs (default: all)
 ``seen``      {place or "*": {...}}: the settings that a node runs with; running nodes run with what is wanted
@@ -19,22 +20,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from slotwright.model.blueprint import Blueprint
-from slotwright.model.cluster import NodeView, Observation, SilentNode
-from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, PortOwner, ProcessId
-from slotwright.model.plan import (
+from slotwright.cluster.blueprint import Blueprint
+from slotwright.cluster.observation import NodeView, Observation, SilentNode
+from slotwright.cluster.record import Stage
+from slotwright.cluster.steps import (
     ApplySettings,
     AwaitUsable,
     CreateNode,
+    MarkFormed,
     Plan,
     RememberFile,
-    SealRecord,
     StartNode,
     Step,
 )
-from slotwright.model.record import Stage
-from slotwright.model.topology import Address, Mode, Topology
-from slotwright.planning.diff import Desired, World, plan_changes
+from slotwright.cluster.topology import Address, Mode, Topology
+from slotwright.features.deploy.plan.diff import Desired, World, plan_changes
+from slotwright.hosts.facts.nodes import DirectoryFact, DirectoryState, HostFacts, NodeFacts, PortOwner, ProcessId
 from tests.fakes import build
 from tests.fakes.build import VERSION, at
 from tests.fakes.pictures import observation
@@ -49,6 +50,7 @@ _STATES = {
     "foreign": DirectoryState.FOREIGN,
     "other": DirectoryState.OTHER_CLUSTER,
     "unwritable": DirectoryState.UNWRITABLE,
+    "newer": DirectoryState.NEWER,
 }
 _ERRORS = {"taken": "in-use", "denied": "denied", "elsewhere": "not-local"}
 
@@ -151,7 +153,7 @@ def _observed(given: Given, wanted: Topology, made: Blueprint, values: Mapping[s
             continue
         if place in squatters:
             views.append(_squatter(view, squatters[place]))
-        elif _state_of(given, view.address) == "running" and place not in silent:
+        elif _state_of(given, view.address) in ("running", "newer") and place not in silent:
             settings = {**values, **seen.get("*", {}), **seen.get(place, {})}
             own_id = given.get("ids", {}).get(place, view.id)
             views.append(replace(view, id=own_id, settings=tuple(settings.items())))
@@ -177,12 +179,12 @@ def _word(step: Step) -> str:
             return f"create {step.address}"
         case StartNode():
             return f"start {step.address}" + (" hurried" if step.is_hurried else "")
-        case ApplySettings(address, changes, is_rewrite):
+        case ApplySettings(address, changes):
             told = " ".join(f"{change.name}:{change.old}->{change.new}" for change in changes)
-            return f"rewrite {address}" if is_rewrite else f"set {address} {told}"
+            return f"set {address} {told}" if changes else f"rewrite {address}"
         case AwaitUsable(nodes):
             return f"wait {nodes}"
-        case SealRecord():
+        case MarkFormed():
             return "seal"
         case RememberFile():
             return "remember"

@@ -1,9 +1,9 @@
-"""A small world: folders, server processes and a record, behind the ports of the real one.
+"""A small world: folders, server processes and the operator's state, behind the ports of the real one.
 
-Every change to it is one *effect*. A fuse counts effects down; when it has burnt, the operator's process is as good as
-killed: whatever it still tries raises :class:`KilledError`. Servers live on, as they do.
+Every change to it is one *effect*, also to what the control machine keeps (``fuse.py``). When the operator's process is
+killed, servers live on, as they do.
 
-The order of effects in ``create`` is that of ``adapters/hosts/local.py``. A server is a member of the cluster that its
+The order of effects in ``create`` is that of ``adapters/local/host.py``. A server is a member of the cluster that its
 own ``nodes.conf`` describes, says ``cluster_state:ok`` some time after its start when all primaries run, and lets in
 who knows its password.
 """
@@ -12,21 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import re
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from slotwright.cluster.node_files import ASIDE, MAP_ASIDE, MARKER, NODES_CONF, SERVER_CONF, Launch, NodeFiles
+from slotwright.cluster.secret import Secret
+from slotwright.cluster.slots import SlotSet, key_slot
+from slotwright.cluster.topology import Address
 from slotwright.errors import AuthenticationError, HostError, NodeUnreachableError
-from slotwright.model.exam import HostExam, NodeExam
-from slotwright.model.facts import DirectoryFact, DirectoryState, HostFacts, NodeFacts, NodeQuery, ProcessId
-from slotwright.model.files import ASIDE, MAP_ASIDE, MARKER, NODES_CONF, SERVER_CONF, Launch, NodeFiles
-from slotwright.model.record import ClusterRecord
-from slotwright.model.secret import Secret
-from slotwright.model.slots import SlotSet, key_slot
-from slotwright.model.topology import Address
+from slotwright.hosts.facts.disk import NodeDisk
+from slotwright.hosts.facts.exam import HostExam, NodeExam
+from slotwright.hosts.facts.nodes import DirectoryFact, DirectoryState, HostFacts, NodeFacts, NodeQuery, ProcessId
 from slotwright.ports import Argument, LoginDialer, Reply, ReplyError
 from tests.fakes.doubles import FakeClock
+from tests.fakes.fuse import Fuse
+from tests.fakes.state import MemoryState
 
 SETTLE_S = 0.05
 """How long after its start a server calls the cluster ok (2 s in real ones)."""
@@ -42,38 +46,37 @@ BUILT_IN = {
     "requirepass": "",
 }
 AT_START_ONLY = frozenset({"databases"})
-
-
-class KilledError(Exception):
-    """The operator's process ended here."""
+DATA = "dump.rdb"
 
 
 @dataclass
-class World:
-    """Everything that outlives a command."""
+class World(Fuse):
+    """Everything that outlives a command. ``watch`` is called before each effect, when the one before has happened."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     folders: dict[str, dict[str, str]] = field(default_factory=dict)
     servers: dict[Address, Server] = field(default_factory=dict)
-    record: ClusterRecord | None = None
-    fuse: int | None = None
-    effects: list[str] = field(default_factory=list)
     next_pid: int = 100
+    watch: Callable[[], None] = lambda: None
+    state: MemoryState = field(init=False)
 
-    def effect(self, what: str) -> None:
-        if self.fuse is not None:
-            if self.fuse <= 0:
-                raise KilledError(what)
-            self.fuse -= 1
-        self.effects.append(what)
+    def __post_init__(self) -> None:
+        self.state = MemoryState(self.effect, self.burn)
 
-    def keep_record(self, record: ClusterRecord) -> None:
-        self.effect(f"record {record.stage}")
-        self.record = record
+    def burn(self, what: str) -> None:
+        self.watch()
+        super().burn(what)
 
     def kill(self, address: Address) -> None:
-        """From outside: nothing is left but the folder."""
-        del self.servers[address]
+        """From outside: nothing is left but the folder, where a server with an append-only file has all of its keys."""
+        server = self.servers.pop(address)
+        if server.settings["appendonly"] == "yes":
+            server.save()
+
+    def fail_over(self, heir_id: str) -> None:
+        """That replica is the primary of its shard from now on, in every map."""
+        for server in self.servers.values():
+            server.lines = failed_over(server.lines, heir_id)
 
     def server_of(self, node_id: str) -> Server | None:
         return next((server for server in self.servers.values() if server.id == node_id), None)
@@ -81,7 +84,7 @@ class World:
 
 @dataclass
 class Line:
-    """One node in a map."""
+    """One node in a map. ``announced`` is what redirections say in place of its address, where that is not ""."""
 
     id: str
     text: str
@@ -89,11 +92,12 @@ class Line:
     primary: str
     address: Address
     slots: SlotSet
+    announced: str = ""
 
 
 @dataclass
 class Server:
-    """A running server. The last fields are what a test lets it do or say besides."""
+    """A running server. The last fields are what a test lets it do or say besides; ``in_file`` is what it rewrote."""
 
     world: World
     address: Address
@@ -111,6 +115,7 @@ class Server:
     more_info: str = ""
     lag_bytes: int = 0
     skew_s: float = 0.0
+    in_file: dict[str, str] = field(default_factory=dict)
 
     @property
     def me(self) -> Line:
@@ -134,6 +139,11 @@ class Server:
         primaries = [line.id for line in self.lines if line.is_primary and line.slots]
         return self.world.clock.now() - self.started >= SETTLE_S and all(map(self.world.server_of, primaries))
 
+    def save(self) -> None:
+        """Into its folder, unless that was taken away under it."""
+        if self.directory in self.world.folders:
+            self.world.folders[self.directory][DATA] = json.dumps(self.keys)
+
     def live_keys(self) -> list[str]:
         return [key for key, (_, dies) in self.keys.items() if dies > self.world.clock.now()]
 
@@ -154,20 +164,34 @@ class Server:
             case ("CLUSTER", "INFO"):
                 return f"cluster_state:{'ok' if self.is_ok else 'fail'}\r\ncluster_current_epoch:9\r\n".encode()
             case ("CLUSTER", "NODES"):
-                return "".join(line.text + "\n" for line in self.lines).encode()
+                return "".join(self._seen(line) + "\n" for line in self.lines).encode()
+            case ("CLUSTER", "FAILOVER", *_):
+                return self._fail_over()
             case ("CONFIG", "GET", setting):
                 known = self.settings.get(setting)
                 return [] if known is None else [setting.encode(), known.encode()]
             case ("CONFIG", "SET", setting, value):
                 return self._set(setting, value)
+            case ("CONFIG", "REWRITE"):
+                self.world.effect(f"rewrite {self.address}")
+                self.in_file = dict(self.settings)
+                return b"OK"
             case ("REPLCONF", *_):
                 return b"OK"
-            case ("SHUTDOWN", "SAVE"):
-                if "SHUTDOWN" in self.refuses:
+            case ("SHUTDOWN", how):
+                if how == "SAVE" and "SHUTDOWN" in self.refuses:
                     raise ReplyError("ERR Errors trying to SHUTDOWN. Check logs.")
                 self.world.effect(f"shutdown {self.address}")
+                if how == "SAVE":
+                    self.save()
                 self.world.kill(self.address)
                 raise NodeUnreachableError(f"{self.address} closed the connection", code="closed")
+            case ("LASTSAVE",):
+                return int(self.world.clock.wall())
+            case ("BGSAVE", "SCHEDULE"):
+                self.world.effect(f"save {self.address}")
+                self.save()
+                return b"Background saving scheduled"
             case ("SET", key, value, "NX", "PX", lifetime_ms):
                 self._led_elsewhere(key)
                 if key in self.live_keys():
@@ -185,6 +209,22 @@ class Server:
                 return int(self.keys.pop(key, None) is not None)
         raise ReplyError(f"ERR unknown command '{words[0]}'")
 
+    def _seen(self, line: Line) -> str:
+        """The line as this server has it: without a link to one that is gone."""
+        is_there = self.world.server_of(line.id) is not None
+        return line.text if is_there else line.text.replace(" connected", " disconnected")
+
+    def _fail_over(self) -> Reply:
+        """At once, and everybody knows it; one that ``ignores`` FAILOVER says OK, and that is all."""
+        if self.me.is_primary:
+            raise ReplyError("ERR You should send CLUSTER FAILOVER to a replica")
+        if "FAILOVER" in self.refuses:
+            raise ReplyError("ERR Master is down or failed, please use CLUSTER FAILOVER FORCE")
+        if "FAILOVER" not in self.ignores:
+            self.world.effect(f"failover {self.address}")
+            self.world.fail_over(self.id)
+        return b"OK"
+
     def _set(self, setting: str, value: str) -> Reply:
         if setting in self.refuses or setting in AT_START_ONLY:
             raise ReplyError(f"ERR CONFIG SET failed - can't set immutable config '{setting}'")
@@ -197,7 +237,7 @@ class Server:
         slot = key_slot(key.encode())
         owner = next((line for line in self.lines if slot in line.slots), None)
         if owner is not None and owner.id != self.id:
-            raise ReplyError(f"MOVED {slot} {owner.address}")
+            raise ReplyError(f"MOVED {slot} {owner.announced or owner.address}")
 
     def _info(self) -> str:
         rows = {
@@ -208,6 +248,9 @@ class Server:
             "process_id": str(self.process.pid),
             "loading": str(int(self.is_loading)),
             "cluster_enabled": str(int(bool(self.lines))),
+            "rdb_bgsave_in_progress": "0",
+            "rdb_changes_since_last_save": "0",
+            "rdb_last_bgsave_status": "ok",
         }
         if self.lines and not self.me.is_primary:
             primary = self.primary
@@ -246,7 +289,6 @@ class FakeHost:
             query.directory,
             DirectoryState.OURS,
             marker["name"],
-            marker["node_id"],
             NODES_CONF in files,
             hashlib.sha256(conf.encode()).hexdigest() if conf is not None else "",
         )
@@ -254,7 +296,7 @@ class FakeHost:
         return NodeFacts(query.address, fact, server.process if server else None)
 
     async def examine(self, host: str, cluster_id: str, queries: Sequence[NodeQuery]) -> HostExam:
-        return HostExam(host, tuple(self._exam(query, cluster_id) for query in queries), 64 * 2**30, 32 * 2**30)
+        return HostExam(host, tuple(self._exam(query, cluster_id) for query in queries), 64 * 2**30)
 
     def _exam(self, query: NodeQuery, cluster_id: str) -> NodeExam:
         facts, files = self._facts(query, cluster_id), self.world.folders.get(query.directory, {})
@@ -301,7 +343,7 @@ class FakeHost:
             await _let_others()
         return f"{directory}/{ASIDE}{number}" if names else ""
 
-    async def mend_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
+    async def cut_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
         """What can't be read begins with a question mark here."""
         folder = self._at_rest(directory, cluster_id)
         found = [name for name in folder if name.endswith(".aof") and _is_data(name)]
@@ -323,6 +365,9 @@ class FakeHost:
 
     async def free_port(self, host: str) -> int:
         return 20000
+
+    async def count_forks(self) -> int:
+        return 0
 
     async def find(self, directory: str, cluster_id: str) -> ProcessId | None:
         marker = json.loads(self.world.folders.get(directory, {}).get(MARKER, "{}"))
@@ -350,6 +395,9 @@ class FakeHost:
             world.effect(f"map {directory}")
             folder[NODES_CONF] = files.nodes_conf
 
+    async def read_disk(self, directory: str, cluster_id: str, binary: str) -> NodeDisk:
+        raise HostError("these nodes keep no append-only file", code="host-files", where=directory)
+
     async def rewrite_conf(self, files: NodeFiles) -> None:
         await _let_others()
         self.world.effect(f"conf {files.directory}")
@@ -366,25 +414,26 @@ class FakeHost:
             files = world.folders[launch.directory]
             settings = BUILT_IN | read_conf(files[SERVER_CONF]) | dict(launch.overrides)
             lines = read_map(files[NODES_CONF]) if NODES_CONF in files else []
+            keys = {name: (value, dies) for name, (value, dies) in json.loads(files.get(DATA, "{}")).items()}
             world.servers[launch.address] = Server(
-                world, launch.address, launch.directory, process, settings, lines, world.clock.now()
+                world, launch.address, launch.directory, process, settings, lines, world.clock.now(), keys
             )
         return process
 
     async def is_running(self, process: ProcessId) -> bool:
         return any(server.process == process for server in self.world.servers.values())
 
-    async def kill(self, process: ProcessId) -> None:
+    async def kill(self, process: ProcessId, directory: str) -> None:
         for server in list(self.world.servers.values()):
             if server.process == process:
                 self.world.effect(f"kill {server.address}")
                 self.world.kill(server.address)
 
-    async def freeze(self, process: ProcessId) -> None:
-        raise NotImplementedError
+    async def freeze(self, process: ProcessId, directory: str) -> None:
+        raise NotImplementedError("drills are for sim_host.py, whose servers vote")
 
-    async def thaw(self, process: ProcessId) -> None:
-        raise NotImplementedError
+    async def thaw(self, process: ProcessId, directory: str) -> None:
+        raise NotImplementedError("drills are for sim_host.py, whose servers vote")
 
     async def give_up(self, directory: str) -> None:
         pass
@@ -399,19 +448,50 @@ class FakeHost:
         pass
 
     async def data_files(self, directory: str) -> tuple[tuple[str, int], ...]:
-        return ()
+        files = self.world.folders.get(directory, {})
+        return tuple((name, len(files[name])) for name in files if _is_data(name))
 
     async def pack(self, directory: str, cluster_id: str, archive: str) -> None:
-        raise NotImplementedError
+        folder = self.world.folders.get(directory)
+        if folder is None:
+            raise HostError(f"{directory} is not there", code="directory-missing", where=directory)
+        self.world.effect(f"pack {directory}")
+        with tarfile.open(archive, "w:gz", compresslevel=1) as packed:
+            for name, text in folder.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(text.encode())
+                packed.addfile(member, io.BytesIO(text.encode()))
 
     async def remove(self, directory: str, cluster_id: str) -> None:
+        """The marker goes last, and nothing happens where there is no folder."""
+        folder = self._to_take_away(directory, cluster_id)
+        if folder is None:
+            return
+        if folder.keys() > {MARKER}:
+            self.world.effect(f"empty {directory}")
+            self.world.folders[directory] = {MARKER: folder[MARKER]} if MARKER in folder else {}
+            await _let_others()
         self.world.effect(f"remove {directory}")
-        self.world.folders.pop(directory, None)
+        del self.world.folders[directory]
 
     async def set_aside(self, directory: str, cluster_id: str, destination: str) -> None:
+        """Without the configuration, in which the password is."""
+        folder = self._to_take_away(directory, cluster_id)
+        if folder is None:
+            return
+        if SERVER_CONF in folder:
+            self.world.effect(f"strip {directory}")
+            del folder[SERVER_CONF]
+            await _let_others()
+        assert destination not in self.world.folders, "data that was set aside is overwritten"
         self.world.effect(f"move {directory}")
-        if directory in self.world.folders:
-            self.world.folders[destination] = self.world.folders.pop(directory)
+        self.world.folders[destination] = self.world.folders.pop(directory)
+
+    def _to_take_away(self, directory: str, cluster_id: str) -> dict[str, str] | None:
+        """None where it is gone; nobody's folder is taken while its server runs."""
+        if directory not in self.world.folders or not self.world.folders[directory]:
+            return self.world.folders.get(directory)
+        return self._at_rest(directory, cluster_id)
 
 
 def _is_data(name: str) -> bool:
@@ -527,6 +607,27 @@ def read_map(text: str) -> list[Line]:
             )
         )
     return found
+
+
+def failed_over(lines: list[Line], heir_id: str) -> list[Line]:
+    """The lines after one replica has taken the slots of its primary, under the next epoch."""
+    heir = next(line for line in lines if line.id == heir_id)
+    former = next(line for line in lines if line.id == heir.primary)
+    epoch = str(1 + max(int(line.text.split()[6]) for line in lines))
+    return [_in_place(line, heir, former, epoch) for line in lines]
+
+
+def _in_place(line: Line, heir: Line, former: Line, epoch: str) -> Line:
+    words = line.text.split()
+    if line is heir:
+        text = " ".join(
+            [*words[:2], words[2].replace("slave", "master"), "-", "0", "0", epoch, words[7], *former.slots.texts()]
+        )
+        return replace(line, is_primary=True, primary="-", slots=former.slots, text=text)
+    if line is former or line.primary == former.id:
+        text = " ".join([*words[:2], words[2].replace("master", "slave"), heir.id, "0", "0", epoch, words[7]])
+        return replace(line, is_primary=False, primary=heir.id, slots=SlotSet(), text=text)
+    return line
 
 
 def forget_map(server: Server) -> None:

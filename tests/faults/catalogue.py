@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults import deaths, files, members, slots
+from tests.faults import files, members, process_faults, slots
 from tests.faults.cluster import QUICK
-from tests.faults.injury import Injection
+from tests.faults.injected import Injection
 
 KEEPS_NOTHING = 'appendonly: "no", save: "", cluster-node-timeout: 6000'
 NO_REPLICAS = {"replicas": 0, "per_host": 1}
@@ -171,7 +171,7 @@ ROWS: tuple[Row, ...] = (
     _row(
         "F15",
         "a primary killed; its replica took over",
-        deaths.primary_killed,
+        process_faults.primary_killed,
         "node-down",
         may="role-moved",
         is_quick=True,
@@ -179,16 +179,16 @@ ROWS: tuple[Row, ...] = (
     _row(
         "F16",
         "a primary without a replica killed",
-        deaths.lone_primary_killed,
+        process_faults.lone_primary_killed,
         "node-down",
         may="cluster-state-fail",
         shape=NO_REPLICAS,
     ),
-    _row("F17", "a whole shard killed", deaths.shard_killed, "node-down", may="cluster-state-fail"),
+    _row("F17", "a whole shard killed", process_faults.shard_killed, "node-down", may="cluster-state-fail"),
     _row(
         "F17",
         "a whole shard that can't start for now",
-        deaths.shard_that_can_not_start,
+        process_faults.shard_that_can_not_start,
         "node-down",
         may="cluster-state-fail port-taken",
         needs_operator=True,
@@ -196,20 +196,26 @@ ROWS: tuple[Row, ...] = (
     _row(
         "F18",
         "most primaries killed",
-        deaths.majority_killed,
+        process_faults.majority_killed,
         "majority-lost node-down",
         may="cluster-state-fail",
     ),
     _row(
         "F18",
         "most primaries lost with their disks: only replicas are left",
-        deaths.majority_with_its_disks,
+        process_faults.majority_with_its_disks,
         "majority-lost folder-lost",
         may="node-down cluster-state-fail",
     ),
-    _row("F19", "a replica killed", deaths.replica_killed, "node-down", is_quick=True),
-    _row("F20", "a primary frozen; its replica took over", deaths.primary_frozen, "node-stopped", may="role-moved"),
-    _row("F20", "a replica frozen", deaths.replica_frozen, "node-stopped"),
+    _row("F19", "a replica killed", process_faults.replica_killed, "node-down", is_quick=True),
+    _row(
+        "F20",
+        "a primary frozen; its replica took over",
+        process_faults.primary_frozen,
+        "node-stopped",
+        may="role-moved",
+    ),
+    _row("F20", "a replica frozen", process_faults.replica_frozen, "node-stopped"),
     _row("F25", "a replica's nodes.conf cut off", files.map_of_a_replica, "map-broken", may="node-down"),
     _row(
         "F25",
@@ -313,7 +319,7 @@ ROWS: tuple[Row, ...] = (
     _row(
         "F49",
         "a shard away, full coverage required",
-        deaths.lone_primary_killed,
+        process_faults.lone_primary_killed,
         "node-down",
         may="cluster-state-fail",
         settings=f"{QUICK}, cluster-require-full-coverage: yes",
@@ -322,7 +328,7 @@ ROWS: tuple[Row, ...] = (
     _row(
         "F49",
         "a shard away, full coverage not required",
-        deaths.lone_primary_left_out,
+        process_faults.lone_primary_left_out,
         "node-down",
         settings=f"{QUICK}, cluster-require-full-coverage: no",
         shape=NO_REPLICAS,

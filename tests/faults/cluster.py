@@ -217,7 +217,7 @@ class Cluster:
         for address in addresses:
             os.kill(pids[address.replace(":", "-")], signal.SIGKILL)
         names = {address.replace(":", "-") for address in addresses}
-        self.lab.wait(lambda: not names & set(self.lab.processes()), f"{addresses} to be gone", 10)
+        self.lab.wait(lambda: not names & set(self.lab.processes()), f"{addresses} to be gone")
 
     def freeze(self, *addresses: str) -> Callable[[], None]:
         """SIGSTOP; what is returned lets them go on."""
@@ -256,7 +256,7 @@ class Cluster:
             except AWAY:
                 return False
 
-        self.lab.wait(answers, f"{address} to answer", 20)
+        self.lab.wait(answers, f"{address} to answer")
 
     def wait_for_takeover(self, replica: str) -> None:
         """Until ``replica`` is a primary, everybody says so, and the cluster serves again."""
@@ -268,12 +268,12 @@ class Cluster:
                 for view in views.values()
             )
 
-        self.lab.wait(has_happened, f"{replica} to take over", 30)
+        self.lab.wait(has_happened, f"{replica} to take over")
         self.wait_until_ok()
 
     def wait_until_ok(self) -> None:
         """Every node that answers says cluster_state:ok."""
-        self.lab.wait(self.is_ok, "the nodes to call the cluster ok", 30)
+        self.lab.wait(self.is_ok, "the nodes to call the cluster ok")
 
     def is_ok(self) -> bool:
         return all(b"cluster_state:ok" in _raw(self, address) for address in self.views())
@@ -290,7 +290,7 @@ class Cluster:
                 if line.address in addresses
             )
 
-        self.lab.wait(is_seen, f"{addresses} to be held failed", 30)
+        self.lab.wait(is_seen, f"{addresses} to be held failed")
 
     def is_in_sync(self) -> bool:
         """Every replica's link is up."""

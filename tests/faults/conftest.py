@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import ENGINES, TestEngine
+from tests import engines
 from tests.faults import table
 from tests.integration.conftest import Lab, open_lab
 
@@ -27,16 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def engine_params() -> list[object]:
-    """The oldest server in wide use and the newest; one that isn't here skips with a reason."""
-    return [
-        pytest.param(
-            engine,
-            id=engine.label,
-            marks=[] if engine.directory else pytest.mark.skip(reason=f"no {engine.label} binary on this machine"),
-        )
-        for engine in ENGINES
-        if engine.label in ENGINE_LABELS
-    ]
+    """The oldest server in wide use and the newest."""
+    return engines.engine_params(*ENGINE_LABELS)
 
 
 @pytest.fixture
@@ -50,15 +42,6 @@ def lab(tmp_path: Path, worker_id: str) -> Iterator[Lab]:
         for place in mounts:
             if place.startswith(f"{tmp_path}/"):
                 subprocess.run(["umount", "--lazy", place], check=True)
-
-
-@pytest.fixture(scope="session")
-def embedded() -> TestEngine:
-    """For what depends on no version of the server."""
-    engine = ENGINES[-1]
-    if engine.directory is None:
-        pytest.skip("no embedded Valkey on this machine")
-    return engine
 
 
 @pytest.hookimpl(wrapper=True)

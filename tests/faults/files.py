@@ -6,13 +6,14 @@ import os
 import resource
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import redis.exceptions
 
 from tests.faults.cluster import Cluster
-from tests.faults.injury import Injury
+from tests.faults.injected import InjectedFault
 
 DISK = "48m"
 
@@ -73,7 +74,12 @@ def wiped_and_started(cluster: Cluster) -> None:
     assert cluster.id(primary) != before
 
 
-def _append_log(cluster: Cluster, address: str) -> Path:
+def now() -> float:
+    """The clock that files' times come from."""
+    return time.time()
+
+
+def append_log(cluster: Cluster, address: str) -> Path:
     """The append-only file that was written to last."""
     found = [*cluster.folder(address).rglob("*.incr.aof"), *cluster.folder(address).glob("appendonly.aof")]
     return max(found, key=lambda path: path.stat().st_mtime)
@@ -81,7 +87,7 @@ def _append_log(cluster: Cluster, address: str) -> Path:
 
 def damage_append_log(cluster: Cluster, address: str) -> None:
     """Of a node that does not run: a command in the middle begins with what none begins with."""
-    path = _append_log(cluster, address)
+    path = append_log(cluster, address)
     text = path.read_bytes()
     start = text.index(b"\r\n*", len(text) // 2) + 2
     with path.open("r+b") as file:
@@ -92,7 +98,7 @@ def damage_append_log(cluster: Cluster, address: str) -> None:
 def start_in_vain(cluster: Cluster, address: str) -> None:
     """Somebody starts it; it refuses its files, and its log says so."""
     process = cluster.start_by_hand(address)
-    cluster.lab.wait(lambda: cluster.has_ended(process), f"{address} to give up", 20)
+    cluster.lab.wait(lambda: cluster.has_ended(process), f"{address} to give up")
 
 
 def _dead_primary(cluster: Cluster) -> str:
@@ -105,11 +111,11 @@ def _dead_primary(cluster: Cluster) -> str:
 def append_log_cut(cluster: Cluster) -> None:
     """F37: the machine died within a write; started again, the server leaves the rest out and says so in its log."""
     primary = _dead_primary(cluster)
-    path = _append_log(cluster, primary)
+    path = append_log(cluster, primary)
     os.truncate(path, path.stat().st_size - 11)
     cluster.start_by_hand(primary)
     cluster.wait_until_answers(primary)
-    cluster.lab.wait(cluster.is_in_sync, "it to copy what its successor has", 30)
+    cluster.lab.wait(cluster.is_in_sync, "it to copy what its successor has")
     cluster.wait_until_ok()
 
 
@@ -119,7 +125,7 @@ def append_log_of_a_lone_primary_cut(cluster: Cluster) -> None:
     last = cluster.slot_with_keys(primary)[1][0] + b":last"
     cluster.execute(primary, "SET", last, b"x" * 100)
     cluster.kill(primary)
-    path = _append_log(cluster, primary)
+    path = append_log(cluster, primary)
     os.truncate(path, path.stat().st_size - 11)
     cluster.wait_until_failed(primary)
     cluster.start_by_hand(primary)
@@ -144,7 +150,7 @@ def append_log_of_a_replica_damaged(cluster: Cluster) -> None:
     cluster.wait_until_failed(replica)
 
 
-def save_fails(cluster: Cluster) -> Injury:
+def save_fails(cluster: Cluster) -> InjectedFault:
     """F39: something stands where the snapshot has to go."""
     primary, _ = _first(cluster)
     place = cluster.folder(primary) / "dump.rdb"
@@ -161,10 +167,10 @@ def save_fails(cluster: Cluster) -> Injury:
         shutil.rmtree(place)
         cluster.execute(primary, "BGSAVE")
 
-    return Injury(relieve)
+    return InjectedFault(relieve)
 
 
-def disk_full(cluster: Cluster) -> Injury:
+def disk_full(cluster: Cluster) -> InjectedFault:
     """F40: the disk of one primary is full; it can't append."""
     primary, _ = _first(cluster)
     folder = cluster.folder(primary)
@@ -187,9 +193,9 @@ def disk_full(cluster: Cluster) -> Injury:
             return "MISCONF" in str(error)
         return False
 
-    cluster.lab.wait(fails, "the append to fail", 20)
+    cluster.lab.wait(fails, "the append to fail")
     cluster.extra.add(filler)
-    return Injury(relieve=ballast.unlink)
+    return InjectedFault(relieve=ballast.unlink)
 
 
 def on_a_small_disk(cluster: Cluster, address: str) -> None:
@@ -214,11 +220,11 @@ def on_a_small_disk(cluster: Cluster, address: str) -> None:
     shutil.rmtree(aside)
     cluster.start_by_hand(address)
     cluster.wait_until_answers(address)
-    cluster.lab.wait(cluster.is_in_sync, "the replicas to be in sync", 20)
+    cluster.lab.wait(cluster.is_in_sync, "the replicas to be in sync")
     cluster.wait_until_ok()
 
 
-def few_open_files(cluster: Cluster) -> Injury:
+def few_open_files(cluster: Cluster) -> InjectedFault:
     """F46: somebody started it from a shell with a small limit."""
     primary, _ = _first(cluster)
     pid = cluster.lab.processes()[primary.replace(":", "-")]
@@ -228,4 +234,4 @@ def few_open_files(cluster: Cluster) -> Injury:
     def relieve() -> None:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
-    return Injury(relieve)
+    return InjectedFault(relieve)

@@ -141,4 +141,4 @@ def replica_beside_primary(cluster: Cluster) -> None:
     cluster.lab.wait(
         lambda: all(view[own].primary == wanted for view in cluster.views().values()), "everybody to know it", 20
     )
-    cluster.lab.wait(cluster.is_in_sync, "the replica to be in sync", 20)
+    cluster.lab.wait(cluster.is_in_sync, "the replica to be in sync")

@@ -6,7 +6,7 @@ import redis.exceptions
 
 from tests.faults import data
 from tests.faults.cluster import Cluster
-from tests.faults.injury import Injury
+from tests.faults.injected import InjectedFault
 
 BIG = 24 * 1024 * 1024
 
@@ -166,9 +166,9 @@ def big_key_unanswered(cluster: Cluster) -> None:
     cluster.wait_until_ok()
 
 
-def target_full(cluster: Cluster) -> Injury:
+def target_full(cluster: Cluster) -> InjectedFault:
     """F14: half moved, and the target takes no more."""
     half_moved(cluster)
     _, target = _two(cluster)
     cluster.execute(target, "CONFIG", "SET", "maxmemory", 1024 * 1024)
-    return Injury(relieve=lambda: cluster.execute(target, "CONFIG", "SET", "maxmemory", 0) and None)
+    return InjectedFault(relieve=lambda: cluster.execute(target, "CONFIG", "SET", "maxmemory", 0) and None)

@@ -8,8 +8,9 @@ from tests.engines import TestEngine
 from tests.faults import members, slots
 from tests.faults.cluster import Cluster, codes_of
 from tests.faults.conftest import engine_params
+from tests.integration.by_hand import ENV, PASSWORD, make, with_masterauth
 from tests.integration.conftest import Lab
-from tests.integration.test_adopt import ENV, PASSWORD, make, with_masterauth
+from tests.server_settings import settings_of
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -37,9 +38,8 @@ def test_no_replica_can_log_in(lab: Lab, engine: TestEngine) -> None:
     mend(cluster)
     assert cluster.is_in_sync()
     for address in cluster.addresses:
-        conf = (cluster.folder(address) / "redis.conf").read_text()
-        is_kept = "masterauth" in conf or "primaryauth" in conf
-        assert cluster.line(address).is_primary or is_kept, "for the next start"
+        kept = settings_of(cluster.folder(address) / "redis.conf").get("masterauth")
+        assert cluster.line(address).is_primary or kept == [PASSWORD], "for the next start"
     assert not (lab.state / "clusters/hand").exists()
 
 
@@ -47,7 +47,7 @@ def test_no_replica_can_log_in(lab: Lab, engine: TestEngine) -> None:
 def test_a_slot_that_was_left_half_moved(lab: Lab, engine: TestEngine) -> None:
     """F03."""
     cluster = by_hand(lab, engine, with_masterauth())
-    lab.wait(cluster.is_in_sync, "the replicas to be in sync", 30)
+    lab.wait(cluster.is_in_sync, "the replicas to be in sync")
     cluster.fill()
     slots.half_moved(cluster)
     told = cluster.check()
@@ -59,7 +59,7 @@ def test_a_slot_that_was_left_half_moved(lab: Lab, engine: TestEngine) -> None:
 def test_a_node_that_is_not_ours_is_not_started(lab: Lab, engine: TestEngine) -> None:
     """F19: it is told, with the reason, and nothing else is done about it."""
     cluster = by_hand(lab, engine, with_masterauth())
-    lab.wait(cluster.is_in_sync, "the replicas to be in sync", 30)
+    lab.wait(cluster.is_in_sync, "the replicas to be in sync")
     cluster.fill()
     replica = cluster.replica_of(cluster.primaries()[2])
     with cluster.connect(replica) as client:

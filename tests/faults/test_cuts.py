@@ -70,7 +70,7 @@ def journal(lab: Lab) -> list[dict]:
 
 def assert_whole(cluster: Cluster, what: str) -> None:
     assert cluster.differing() == {}, what
-    cluster.lab.wait(cluster.is_in_sync, "every replica to be in sync", 30)
+    cluster.lab.wait(cluster.is_in_sync, "every replica to be in sync")
     assert cluster.strays() == {}, what
     check = cluster.check()
     assert check.code == 0, (what, check)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engines import TestEngine
-from tests.faults import data, deaths, files
+from tests.faults import data, files, process_faults
 from tests.faults.catalogue import KEEPS_NOTHING
 from tests.faults.cluster import Cluster, codes_of, form
 from tests.faults.conftest import engine_params
@@ -25,8 +25,8 @@ def test_a_primary_that_kept_nothing(lab: Lab, engine: TestEngine) -> None:
     cluster = form(lab, engine, settings=KEEPS_NOTHING)
     before = cluster.check()
     assert codes_of(before.json) == {"unpersisted"}, before
-    injury = deaths.came_back_empty(cluster)
-    assert injury.lost
+    injected = process_faults.came_back_empty(cluster)
+    assert injected.lost
     told = cluster.check()
     assert told.code == 3, told
     assert codes_of(told.json) == {"unpersisted", "came-back-empty"}, told
@@ -34,7 +34,7 @@ def test_a_primary_that_kept_nothing(lab: Lab, engine: TestEngine) -> None:
         "serious"
     }
     left = readable(cluster)
-    assert left == set(cluster.known) - injury.lost
+    assert left == set(cluster.known) - injected.lost
     cluster.repair()
     assert readable(cluster) == left
 
@@ -63,8 +63,8 @@ def test_two_clusters_that_somebody_merged(lab: Lab, engine: TestEngine) -> None
         views = [*first.views().values(), *second.views().values()]
         return all(everybody <= {line.address for line in view.values()} for view in views)
 
-    lab.wait(are_one, "everybody to know everybody", 30)
-    lab.wait(lambda: agree(first, second), "the servers to settle whose the slots are", 30)
+    lab.wait(are_one, "everybody to know everybody")
+    lab.wait(lambda: agree(first, second), "the servers to settle whose the slots are")
     told = first.check()
     assert told.code == 3, told
     codes = codes_of(told.json)

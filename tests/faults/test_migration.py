@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from slotwright.wire.info import parse_info
+from slotwright.server.info import parse_info
 from tests.integration.conftest import Lab, open_lab
 from tests.migration.ledger import connect
 from tests.migration.rig import (
@@ -307,3 +307,24 @@ def test_the_target_is_away_when_the_source_is_wanted_back(lab: Lab, ended: list
     assert done.json["target_trouble"]
     assert move.source.settings() == before
     assert not move.source.is_read_only()
+
+
+def test_the_target_is_away_when_a_killed_run_is_given_up(lab: Lab, ended: list[Move]) -> None:
+    """What could not be set back there stays noted, and the next abort does it."""
+    target = make_target(lab, "valkey-9.1", replicas=0)
+    move = moving(target, ended, "redis-6.2", keys=100)
+    process = move.begin()
+    move.wait_until(process, "ready")
+    process.kill()
+    process.wait()
+    with target.frozen(*target.addresses):
+        done = move.run("--abort", "--yes")
+        assert done.code == 0, done
+        assert "keys of cache may not expire" in done.err, done
+        assert sorted(move.kept()["paused_expiry"]["import_mode"]) == sorted(target.addresses)
+    assert move.kept()["phase"] == "aborted"
+    again = move.run("--abort", move.source.address, "--yes")
+    assert again.code == 0, again
+    modes = [target.client(each).execute_command("CONFIG", "GET", "import-mode")[1] for each in target.addresses]
+    assert modes == [b"no"] * 3
+    assert move.kept()["paused_expiry"]["import_mode"] == []

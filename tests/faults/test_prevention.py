@@ -90,7 +90,7 @@ def test_a_second_server_in_a_node_s_folder(lab: Lab, engine: TestEngine, reques
     victim = cluster.primaries()[0]
     before = lab.servers()
     pid = cluster.start_by_hand(victim, "--port", str(lab.free_port()))
-    lab.wait(lambda: cluster.has_ended(pid), "the second server to give up", 10)
+    lab.wait(lambda: cluster.has_ended(pid), "the second server to give up")
     assert set(lab.servers()) == set(before)
     assert codes_of(cluster.check().json) == set()
     assert cluster.differing() == {}

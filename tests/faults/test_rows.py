@@ -12,7 +12,7 @@ from tests.faults import table
 from tests.faults.catalogue import ROWS, Row
 from tests.faults.cluster import Cluster, codes_of, form
 from tests.faults.conftest import engine_params
-from tests.faults.injury import Injury
+from tests.faults.injected import InjectedFault
 from tests.integration.conftest import Lab
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
@@ -67,30 +67,30 @@ class Story:
         }
 
     def tell(self) -> None:
-        injury = self._inject()
+        injected = self._inject()
         self._see_plan()
         if self._row.words:
             self._refuse_without_the_word()
         if self._row.needs_operator:
-            self._leave_to_the_operator(injury)
+            self._leave_to_the_operator(injected)
         self._mend()
         self._prove()
 
-    def _inject(self) -> Injury:
+    def _inject(self) -> InjectedFault:
         """Until `check` was quicker than the servers, where these settle it themselves."""
         for _ in range(TRIES if self._row.is_fleeting else 1):
-            injury = self._row.inject(self._cluster) or Injury()
-            for key in injury.lost:
+            injected = self._row.inject(self._cluster) or InjectedFault()
+            for key in injected.lost:
                 del self._cluster.known[key]
             told = self._cluster.check(*self._row.check_options)
             self._codes = codes_of(told.json)
             if self._codes - self._row.may or not self._row.is_fleeting:
                 break
         if self._row.is_fleeting and not self._codes - self._row.may:
-            return injury
+            return injected
         assert told.code == (0 if self._row.is_note else 3), told
         assert not self._row.faults_in(self._codes), told.json["findings"]
-        return injury
+        return injected
 
     def _see_plan(self) -> None:
         plan = self._cluster.run("repair", self._cluster.target, "--plan", "--json")
@@ -110,12 +110,12 @@ class Story:
         assert self._cluster.counted() == before
         self._steps += [step["step"] for step in told.json["done"]]
 
-    def _leave_to_the_operator(self, injury: Injury) -> None:
+    def _leave_to_the_operator(self, injected: InjectedFault) -> None:
         told = self._cluster.repair()
         assert told.code not in (0, 2), told
         assert told.json["check"]["findings"], told
         self._steps += [step["step"] for step in told.json["done"]]
-        injury.relieve()
+        injected.relieve()
 
     def _mend(self) -> None:
         if self._row.is_note:
@@ -132,7 +132,7 @@ class Story:
         wrong = cluster.differing()
         self._found = len(cluster.known) - len(wrong)
         assert wrong == {}
-        cluster.lab.wait(cluster.is_in_sync, "every replica to be in sync", 30)
+        cluster.lab.wait(cluster.is_in_sync, "every replica to be in sync")
         assert cluster.strays() == {}
         assert cluster.counted() - len(cluster.known) <= len(cluster.extra)
         check = cluster.check(*self._row.check_options)

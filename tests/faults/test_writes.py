@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.engines import TestEngine
-from tests.faults import deaths, files, members, slots
+from tests.faults import files, members, process_faults, slots
 from tests.faults.cluster import form
 from tests.faults.conftest import engine_params
-from tests.faults.injury import Injection
+from tests.faults.injected import Injection
 from tests.integration.conftest import Lab
 from tests.ledger import Ledger
 
@@ -18,7 +18,7 @@ FAULTS: tuple[Injection, ...] = (
     slots.open_on_source,
     slots.half_moved,
     slots.held_twice,
-    deaths.replica_killed,
+    process_faults.replica_killed,
     files.map_of_a_replica,
     members.with_wrong_masterauth,
     members.replica_beside_primary,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 
-from slotwright.model.slots import key_slot, split_evenly
+from slotwright.cluster.slots import key_slot, split_evenly
 
 FAR_MS = 4_102_444_800_000
 ODD_KEYS = (

@@ -5,6 +5,9 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import random
+import re
+import select
 import shutil
 import signal
 import socket
@@ -17,12 +20,26 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import pytest
 from redis import Redis
 
-from slotwright.adapters.supervisors import direct
-from tests.engines import ENGINES, TestEngine
+from slotwright.adapters.local import direct
+from tests.engines import TestEngine
+from tests.fakes.impostor import listening_on_all, says
+from tests.integration.warm import give_up_rights
+from tests.unit.output.shapes import misfits
+
+if TYPE_CHECKING:
+    from tests.integration.edge import World
+
+_FORKED = re.compile(r"(redis|valkey)-(rdb|aof|module|slot)-")
+"""The title of a forked copy (redisSetProcTitle of rdb.c, aof.c and others): ``valkey-rdb-bgsave 127.0.0.1:7001``."""
+
+
+PORTS = range(10_000, 22_768)
+"""With their bus ports below those that Linux gives to outgoing connections: these may be taken any moment."""
 
 
 @dataclass
@@ -41,10 +58,39 @@ class Outcome:
     def error(self) -> dict:
         """The one error object that stdout is under ``--json``; its four documented fields are always there."""
         found = self.json
-        assert list(found) == ["error"], self.out
+        assert list(found) == ["format", "error"], self.out
         assert {"code", "what", "where", "hint"} <= set(found["error"]), self.out
         assert all(isinstance(found["error"][name], str) for name in ("code", "what", "where", "hint"))
         return found["error"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """How the command is started, where that is not as usual: descriptors that are closed, a file in place of stdout,
+    the encoding of stdout and stderr, without root's rights; and Ctrl-C after so long."""
+
+    closed: tuple[int, ...] = ()
+    stdout: str = ""
+    stderr: str = ""
+    encoding: str = ""
+    powerless: bool = False
+    interrupt_after_s: float | None = None
+
+    @property
+    def request(self) -> dict[str, object]:
+        """For ``warm.py``: what is not as usual."""
+        wanted = {"closed": self.closed, "encoding": self.encoding, "powerless": self.powerless}
+        return {name: value for name, value in wanted.items() if value}
+
+    def apply(self) -> None:
+        """In the child of a cold start, before it becomes the command."""
+        for number in self.closed:
+            os.close(number)
+        if self.powerless:
+            give_up_rights()
+
+
+USUAL = Start()
 
 
 class WarmStarter:
@@ -60,13 +106,20 @@ class WarmStarter:
         atexit.register(self._end, folder)
 
     def run(
-        self, arguments: Sequence[str], cwd: Path, environment: dict[str, str], stdin: str, timeout: float
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        environment: dict[str, str],
+        stdin: str,
+        timeout: float,
+        start: Start = USUAL,
     ) -> Outcome:
-        request = json.dumps({"arguments": arguments, "cwd": str(cwd), "env": environment}).encode()
+        told = {"arguments": arguments, "cwd": os.fsdecode(cwd), "env": environment, **start.request}
+        request = json.dumps(told).encode()
         with (
             tempfile.TemporaryFile() as given,
-            tempfile.TemporaryFile() as out,
-            tempfile.TemporaryFile() as err,
+            output_file(start.stdout) as out,
+            output_file(start.stderr) as err,
             socket.socket(socket.AF_UNIX) as starter,
         ):
             given.write(stdin.encode())
@@ -75,19 +128,40 @@ class WarmStarter:
             socket.send_fds(starter, [request], [given.fileno(), out.fileno(), err.fileno()])
             told = starter.makefile()
             pid = int(told.readline())
+            if start.interrupt_after_s is not None:
+                _interrupt(starter, pid, start.interrupt_after_s)
             starter.settimeout(timeout)
             try:
                 code = int(told.readline())
             except TimeoutError:
                 os.kill(pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired(["slotwright", *arguments], timeout) from None
-            out.seek(0)
-            err.seek(0)
-            return Outcome(code, out.read().decode(), err.read().decode())
+            return Outcome(code, read_back(out, start.stdout), read_back(err, start.stderr))
 
     def _end(self, folder: str) -> None:
-        self._process.communicate(timeout=10)  # closes its stdin
+        self._process.communicate(timeout=60)  # closes its stdin
         shutil.rmtree(folder)
+
+
+def _interrupt(starter: socket.socket, pid: int, after_s: float) -> None:
+    """Ctrl-C, unless the run ends by itself before."""
+    if select.select([starter], [], [], after_s)[0]:
+        return
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGINT)
+
+
+def output_file(path: str) -> IO[bytes]:
+    """Where a run's output goes: a file that is read back, unless the test names one."""
+    return Path(path).open("wb", buffering=0) if path else tempfile.TemporaryFile()
+
+
+def read_back(file: IO[bytes], path: str) -> str:
+    """What was written; nothing of a file that the test named. Bytes of another encoding are shown as such."""
+    if path:
+        return ""
+    file.seek(0)
+    return file.read().decode(errors="backslashreplace")
 
 
 @cache
@@ -109,16 +183,11 @@ class Lab:
         return Path(self.environment["SLOTWRIGHT_STATE"])
 
     def free_port(self) -> int:
-        """A port that is free, with its bus port, on all three hosts."""
+        """A port that is free, with its bus port, on all three hosts and on 127.0.0.1, where some tests have others."""
+        places = (*self.hosts, "127.0.0.1")
         while True:
-            with socket.socket() as probe:
-                probe.bind((self.hosts[0], 0))
-                port = probe.getsockname()[1]
-            if (
-                port > 55535
-                or port in self.taken
-                or not all(self._is_free(h, p) for h in self.hosts for p in (port, port + 10000))
-            ):
+            port = random.choice(PORTS)
+            if port in self.taken or not all(self._is_free(host, n) for host in places for n in (port, port + 10000)):
                 continue
             self.taken.add(port)
             return port
@@ -136,26 +205,56 @@ class Lab:
     def run(
         self,
         *arguments: str,
-        timeout: float = 90,
+        timeout: float = 180,
         env: dict[str, str] | None = None,
         stdin: str | None = None,
         wrapper: tuple[str, ...] = (),
+        start: Start = USUAL,
+        is_cold: bool = False,
+        cwd: Path | None = None,
     ) -> Outcome:
-        """The command as a process of its own, as a user runs it; ``wrapper`` is a command that runs it in its turn."""
+        """The command as a process of its own, as a user runs it; ``wrapper`` is a command that runs it in its turn.
+
+        With `--json`, what it writes is of one of the types of its verb, whatever the test is about."""
+        outcome = self._run(arguments, timeout, env, stdin, wrapper, start, is_cold, cwd)
+        assert misfits(arguments, outcome.out) == []
+        return outcome
+
+    def _run(
+        self,
+        arguments: Sequence[str],
+        timeout: float,
+        env: dict[str, str] | None,
+        stdin: str | None,
+        wrapper: tuple[str, ...],
+        start: Start,
+        is_cold: bool,
+        cwd: Path | None,
+    ) -> Outcome:
         environment = self.environment | (env or {})
-        if not wrapper and "SLOTWRIGHT_TEST_COLD" not in os.environ:
-            return _warm().run(arguments, self.folder, environment, stdin or "", timeout)
-        done = subprocess.run(
-            [*wrapper, sys.executable, "-m", "slotwright", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=self.folder,
-            env=environment,
-            input=stdin or "",
-            check=False,
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        folder = cwd or self.folder
+        if not wrapper and not is_cold and "SLOTWRIGHT_TEST_COLD" not in os.environ:
+            return _warm().run(arguments, folder, environment, stdin or "", timeout, start)
+        if start.encoding:
+            environment["PYTHONIOENCODING"] = start.encoding
+        with output_file(start.stdout) as out, output_file(start.stderr) as err:
+            process = subprocess.Popen(
+                [*wrapper, sys.executable, "-m", "slotwright", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                cwd=folder,
+                env=environment,
+                preexec_fn=None if start == USUAL else start.apply,
+            )
+            try:
+                process.communicate((stdin or "").encode(), timeout=start.interrupt_after_s or timeout)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL if start.interrupt_after_s is None else signal.SIGINT)
+                process.wait(timeout)
+                if start.interrupt_after_s is None:
+                    raise
+            return Outcome(process.returncode, read_back(out, start.stdout), read_back(err, start.stderr))
 
     def popen(
         self, *arguments: str, env: dict[str, str] | None = None, stdout: int = subprocess.PIPE
@@ -204,7 +303,7 @@ class Lab:
 
     def client(self, address: str, password: str | None = None) -> Redis:
         host, port = address.rsplit(":", 1)
-        return Redis(host, int(port), password=password, socket_timeout=5)
+        return Redis(host, int(port), password=password, socket_timeout=30)
 
     def processes(self) -> dict[str, int]:
         """Folder name -> pid of every node that runs, of any cluster of this test."""
@@ -216,6 +315,11 @@ class Lab:
         return found
 
     def servers(self) -> dict[int, str]:
+        """`running` without the forked copies of servers that save or send: these end by themselves, also some
+        moments after a server that was killed."""
+        return {pid: words for pid, words in self.running().items() if not _FORKED.match(words)}
+
+    def running(self) -> dict[int, str]:
         """Pid -> command line of everything that works in this test's folder or was started with a file of it, also
         when its folder is gone: what slotwright should have ended is seen here whether it knows of it or not."""
         found = {}
@@ -239,16 +343,19 @@ class Lab:
     def assert_nothing_is_left(self, *but: str) -> None:
         """No process, no state, and no file but those that the test itself wrote."""
         assert self.servers() == {}
+        self.wait(lambda: not self.running(), "forked copies to end")
         assert not self.state.exists(), self.files()
         assert self.files() == sorted(("cluster.yaml", *but))
 
     def kill(self, address: str, sign: int = signal.SIGKILL) -> None:
-        """Signal the node at ``host:port``."""
-        os.kill(self.processes()[address.replace(":", "-")], sign)
+        """Signal the node at ``host:port``; one that is killed is gone when this returns."""
+        pid = self.processes()[address.replace(":", "-")]
+        os.kill(pid, sign)
+        if sign == signal.SIGKILL:
+            self.wait(lambda: pid not in self.servers(), f"{address} to be gone")
 
     def serve(self, engine: TestEngine, address: str, *options: str) -> subprocess.Popen[bytes]:
         """A server that slotwright has nothing to do with; ended with the lab."""
-        assert engine.directory is not None
         host, port = address.rsplit(":", 1)
         folder = self.folder / f"foreign-{host}-{port}"
         folder.mkdir()
@@ -261,10 +368,10 @@ class Lab:
             with socket.socket() as probe:
                 return probe.connect_ex((host, int(port))) == 0
 
-        self.wait(listens, f"{address} to listen", 10)
+        self.wait(listens, f"{address} to listen")
         return process
 
-    def wait(self, condition: Callable[[], object], what: str, timeout: float = 40) -> object:
+    def wait(self, condition: Callable[[], object], what: str, timeout: float = 120) -> object:
         """Wait until ``condition`` is true, and return what it gave."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -273,6 +380,13 @@ class Lab:
                 return found
             time.sleep(0.05)
         raise AssertionError(f"waited {timeout} s for: {what}")
+
+
+def read_terminal(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # EIO: nobody holds the other end any more
+        return b""
 
 
 def without_root_rights() -> tuple[str, ...]:
@@ -295,10 +409,10 @@ def open_lab(folder: Path, worker: str) -> Iterator[Lab]:
     try:
         yield lab
     finally:
-        for pid in {*lab.processes().values(), *lab.servers()}:
+        for pid in {*lab.processes().values(), *lab.running()}:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        lab.wait(lambda: not lab.servers(), "the servers of this test to be gone", 10)
+        lab.wait(lambda: not lab.running(), "the servers of this test to be gone")
 
 
 @pytest.fixture
@@ -314,10 +428,17 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator
         yield lab
 
 
-@pytest.fixture(scope="session")
-def embedded() -> TestEngine:
-    """The embedded default."""
-    engine = ENGINES[-1]
-    if engine.directory is None:
-        pytest.skip("no embedded Valkey on this machine")
-    return engine
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, worker_id: str, embedded: TestEngine) -> Iterator[World]:
+    """Three primaries that were up, and were killed."""
+    from tests.integration.edge import make_world
+
+    with open_lab(tmp_path_factory.mktemp("edge"), worker_id) as lab:
+        yield make_world(lab, embedded)
+
+
+@pytest.fixture(scope="module")
+def refusing(world: World) -> Iterator[World]:
+    """Servers of sorts are at the nodes' places, and refuse every command: no verb starts anything."""
+    with listening_on_all(list(world.addresses), says(b"-ERR no\r\n")):
+        yield world

@@ -31,11 +31,11 @@ def server(engine: TestEngine, *settings: str) -> Iterator[Redis]:
                 yield client
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
 
 def _wait(client: Redis, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         with suppress(RedisError):
             client.ping()

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slotwright import api
-from slotwright.adapters.journal import FileJournal
-from slotwright.model.events import Event
+from slotwright.adapters.state.journal import FileJournal
+from slotwright.cluster.events import Event
 
 
 class Fuse:

@@ -1,46 +1,47 @@
-"""A source whose stream is followed as a replica does, and a pump that does to clusters what the Replayer says."""
+"""A source whose stream can be read as a replica does, and the product's replicator between it and a cluster."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from slotwright.model.migration import DatabaseMap, Named
-from slotwright.model.slots import SLOT_COUNT, key_slot
-from slotwright.planning.replay import Replayer, Side
-from slotwright.planning.replay_actions import (
-    Acknowledge,
-    Action,
-    ByValue,
-    CopyFunctions,
-    FlushDatabase,
-    Send,
-    SendToAll,
-    Skip,
-    Stop,
-    Unknowable,
-)
-from slotwright.planning.replay_replies import is_doubtful
-from slotwright.ports import ReplyError
-from slotwright.wire import replication
-from slotwright.wire.command_table import parse_command_table
-from slotwright.wire.flavor import version_from_info
-from slotwright.wire.info import parse_info
+from slotwright.adapters.state.clusters import StateDirectory
+from slotwright.app.context import Context
+from slotwright.app.source import MigrationSource
+from slotwright.app.targets import find_target
+from slotwright.cluster.slots import SLOT_COUNT
+from slotwright.cluster.topology import Address
+from slotwright.features.migrate.model.migration import Migration, MigrationLimits, MigrationPhase, PausedExpiry
+from slotwright.features.migrate.replay.replayer import ServerCommands
+from slotwright.features.migrate.run.replicator import Replicator
+from slotwright.features.migrate.wiring import build_migrator, open_ways
+from slotwright.keys.model.comparison import Compared, Comparison
+from slotwright.keys.model.databases import DatabaseMap
+from slotwright.server import replication
+from slotwright.server.capabilities import capabilities_of, version_from_info
+from slotwright.server.commands.parse import parse_command_table
+from slotwright.server.info import parse_info
 from tests.engines import TestEngine
 from tests.integration.conftest import Lab
+
+Result = TypeVar("Result")
 
 
 def raw_client(address: str, database: int = 0) -> Redis:
     """A client that gives replies as they are: RESP2, bytes."""
     host, port = address.rsplit(":", 1)
-    client = Redis(host, int(port), db=database, socket_timeout=10, protocol=2)
+    client = Redis(host, int(port), db=database, socket_timeout=30, protocol=2)
     client.response_callbacks.clear()
     return client
 
@@ -49,9 +50,9 @@ def info_of(client: Redis, section: str) -> dict[str, str]:
     return parse_info(client.execute_command("INFO", section).decode())
 
 
-def side_of(client: Redis) -> Side:
+def side_of(client: Redis) -> ServerCommands:
     version = version_from_info(info_of(client, "server"))
-    return Side(version, parse_command_table(client.execute_command("COMMAND")))
+    return ServerCommands(capabilities_of(version), parse_command_table(client.execute_command("COMMAND")))
 
 
 BODIES = {"count": "redis.call('INCR', keys[1])", "add": "redis.call('INCRBY', keys[1], 7)", "nothing": "0"}
@@ -69,7 +70,7 @@ class Follower:
     def __init__(self, address: str, replication_id: str = "", offset: int = 0) -> None:
         """From a snapshot on; or, with ``replication_id``, from ``offset`` of that history on."""
         host, port = address.rsplit(":", 1)
-        self._socket = socket.create_connection((host, int(port)), timeout=20)
+        self._socket = socket.create_connection((host, int(port)), timeout=60)
         self._received = b""
         self._changes: list[replication.Change] = []
         for words in replication.greeting(1):
@@ -107,7 +108,7 @@ class Follower:
     def until(self, offset: Callable[[], int]) -> list[replication.Change]:
         """All that has come since the last call, up to the offset that the source is at."""
         self._socket.settimeout(0.1)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.stream.offset < offset():
             assert time.monotonic() < deadline, "the stream stands still"
             try:
@@ -139,7 +140,7 @@ class Source:
         self.side = side_of(self.client)
         self.follower = Follower(self.address)
         self.refused: list[str] = []
-        lab.wait(self._is_followed, "the replica to be online", 20)
+        lab.wait(self._is_followed, "the replica to be online")
 
     def _is_followed(self) -> bool:
         self.follower.acknowledge()
@@ -169,6 +170,14 @@ class Source:
             for line in filter(None, (line.strip() for line in sample.splitlines())):
                 self._say(said, line)
 
+    def say_at_once(self, sample: str) -> None:
+        """The sample's lines in one request, so that no time goes by between them."""
+        with one_connection(self.client) as said:
+            pipe = said.pipeline(transaction=False)
+            for line in filter(None, (line.strip() for line in sample.splitlines())):
+                pipe.execute_command(*(word for text in shlex.split(line) for word in self._word(text)))
+            pipe.execute()
+
     def rest(self) -> list[replication.Change]:
         """What has come by the stream since, up to where the source is now."""
         return self.follower.until(lambda: self.offset)
@@ -177,7 +186,7 @@ class Source:
         may_fail = line.startswith("? ")
         words = [word for text in shlex.split(line.removeprefix("? ")) for word in self._word(text)]
         if words[0] == b"@gone":
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while said.execute_command("EXISTS", words[1]) and time.monotonic() < deadline:
                 pass
             return
@@ -211,7 +220,7 @@ def one_connection(client: Redis) -> Redis:
         arguments["port"],
         db=arguments["db"],
         protocol=2,
-        socket_timeout=10,
+        socket_timeout=30,
         single_connection_client=True,
     )
     single.response_callbacks.clear()
@@ -223,7 +232,8 @@ class Cluster:
 
     def __init__(self, lab: Lab, engine: TestEngine) -> None:
         self.engine = engine
-        port, name = lab.free_port(), engine.label.replace(".", "-")
+        self.name, self.state = engine.label.replace(".", "-"), lab.state
+        port, name = lab.free_port(), self.name
         lab.topology(
             engine,
             name=name,
@@ -247,157 +257,108 @@ class Cluster:
     def at(self, slot: int, database: int = 0) -> Redis:
         return self._node(self._owner[slot], database)
 
-    def import_source(self) -> None:
-        """From now on the connections that write are those of an import."""
-        for index, node in enumerate(self.nodes):
-            self._databases[index, 0] = one_connection(node)
-            self._databases[index, 0].execute_command("CLIENT", "IMPORT-SOURCE", "ON")
-
-    def everywhere(self, database: int = 0) -> list[Redis]:
-        return [self._node(index, database) for index in range(len(self.nodes))]
-
     def _node(self, index: int, database: int) -> Redis:
         if (index, database) not in self._databases:
             self._databases[index, database] = raw_client(self._addresses[index], database)
         return self._databases[index, database]
 
 
-@dataclass
-class Pump:
-    """Does what the Replayer says to one cluster, one command at a time; what was said is kept for the test."""
+class Following:
+    """The product's migration of a source into a cluster, as :class:`MigrationRun` has it, in a thread of its own: it
+    has copied, and follows until the end of the block.
 
-    source: Source
-    cluster: Cluster
-    databases: DatabaseMap
-    done: list[tuple[Sequence[bytes], Action]] = field(default_factory=list)
-    later_ms: int = 0
-    doubtful: set[bytes] = field(default_factory=set)
-    ends: list[str] = field(default_factory=list)
+    ``is_behind``: it counts as lagging, until :meth:`catch_up`.
+    """
 
-    def __post_init__(self) -> None:
-        self.replayer = Replayer(self.source.side, self.cluster.side, self.databases, later_ms=self.later_ms)
+    def __init__(self, source: Source, cluster: Cluster, databases: DatabaseMap, *, is_behind: bool = False) -> None:
+        self.cluster, self.databases = cluster, databases
+        self._source, self._is_behind = source, is_behind
+        self._context = Context(StateDirectory(cluster.state))
+        self.kept = PausedExpiry()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._stack = AsyncExitStack()
 
-    def take(self, changes: Iterable[replication.Change]) -> None:
-        """All of ``changes``; the source is at the offset of the last."""
-        carried: set[Named] = set()
-        for _, arguments in changes:
-            for action in self.replayer.replay(arguments, int(time.time() * 1000)):
-                self.done.append((arguments, action))
-                self._do(action, carried)
+    def __enter__(self) -> Following:
+        self._thread.start()
+        self._run(self._open())
+        if not self._is_behind:
+            self.catch_up()
+        return self
 
-    def _do(self, action: Action, carried: set[Named]) -> None:
-        match action:
-            case Send():
-                waits = not carried.isdisjoint((action.database, key) for key in action.keys)
-                if not waits and self._is_doubtful(action):
-                    self.doubtful.add(action.arguments[0])
-                    waits = True
-                if waits:
-                    prefix = self.databases.prefix(self.replayer.database)
-                    self._carry([(self.replayer.database, key.removeprefix(prefix)) for key in action.keys], carried)
-            case SendToAll():
-                for node in self.cluster.everywhere(action.database):
-                    node.execute_command(*action.arguments)
-            case FlushDatabase():
-                self._flush(action.database)
-            case ByValue():
-                self._carry(action.keys, carried)
-            case CopyFunctions():
-                self._copy_functions()
-            case Stop() | Unknowable():
-                self.ends.append(str(action))
-            case Skip() | Acknowledge():
-                pass
+    def __exit__(self, *_: object) -> None:
+        self._run(self._stack.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(20)
+        self._loop.close()
 
-    def _is_doubtful(self, action: Send) -> bool:
+    def take(self) -> None:
+        """Until all that the source has done is answered for in the target. Raises what ended the following."""
+        self._run(self._take(self._source.offset))
+
+    def catch_up(self) -> None:
+        """The target lags no more, and has the source's deadlines."""
+        self._run(self._catch_up())
+
+    def prove(self) -> Comparison:
+        """As before a cutover; everything that differs is carried by value."""
+        return self._run(self._migrator.prove())
+
+    def prove_rest(self) -> tuple[Compared, ...]:
+        """As a cutover does: the keys that changed since, and stay different."""
+        return self._run(self._prove_rest(self._source.offset))
+
+    @property
+    def replicator(self) -> Replicator:
+        return self._migrator.lines[0].replicator
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It gets no time: whatever the source does waits in the source."""
+        has_stopped, goes_on = threading.Event(), threading.Event()
+
+        def stand() -> None:
+            has_stopped.set()
+            goes_on.wait(60)
+
+        self._loop.call_soon_threadsafe(stand)
+        assert has_stopped.wait(20)
         try:
-            return is_doubtful(action, self.cluster.at(action.slot, action.database).execute_command(*action.arguments))
-        except ResponseError as error:
-            return is_doubtful(action, ReplyError(str(error)))
+            yield
+        finally:
+            goes_on.set()
 
-    def _carry(self, keys: Iterable[Named], carried: set[Named]) -> None:
-        for named in keys:
-            if self.databases.target(named) in carried:
-                continue
-            carry(self.source, named, self.cluster, self.databases.target(named))
-            carried.add(self.databases.target(named))
+    async def _open(self) -> None:
+        address, name = self._source.address, self.cluster.name
+        source = MigrationSource(address, Address.parse(address))
+        migration = Migration(
+            address, name, name, "", "", self.databases, MigrationLimits(), MigrationPhase.COPY, 0.0,
+            paused_expiry=self.kept,
+        )  # fmt: skip
+        target = find_target(self._context, name)
+        ways = await self._stack.enter_async_context(open_ways(self._context, source, target))
+        self._migrator = await build_migrator(ways, migration, self._keep)
+        await self._stack.enter_async_context(self._migrator.running())
 
-    def _copy_functions(self) -> None:
-        libraries = self.source.client.execute_command("FUNCTION", "LIST", "WITHCODE")
-        for node in self.cluster.everywhere():
-            node.execute_command("FUNCTION", "FLUSH")
-            for library in map(pairs, libraries):
-                node.execute_command("FUNCTION", "LOAD", library[b"library_code"])
+    def _keep(self, paused: PausedExpiry) -> None:
+        self.kept = paused
 
-    def _flush(self, database: int) -> None:
-        prefix = self.databases.prefix(database)
-        for node in self.cluster.everywhere():
-            for key in node.execute_command("KEYS", "*"):
-                if key.startswith(prefix) if prefix else not re.match(rb"db\d+:", key):
-                    node.execute_command("DEL", key)
+    async def _take(self, offset: int) -> None:
+        async with asyncio.timeout(60):
+            while self.replicator.offset < offset or not self.replicator.is_drained:
+                await self._migrator.watch(0.002)
 
+    async def _catch_up(self) -> None:
+        await self.replicator.caught_up()
+        await self._migrator.expiry.settle()
+        self.replicator.carry_late_keys()
 
-def carry(source: Source, named: Named, cluster: Cluster, to: Named) -> None:
-    """The value of one key, by DUMP and RESTORE, or by commands where the target can't read the former."""
-    origin, key, there = raw_client(source.address, named[0]), to[1], cluster.at(key_slot(to[1]), to[0])
-    there.execute_command("DEL", key)
-    payload = origin.execute_command("DUMP", named[1])
-    if payload is None:
-        return
-    ttl_ms = max(0, origin.execute_command("PTTL", named[1]))
-    try:
-        there.execute_command("RESTORE", key, ttl_ms, payload)
-    except ResponseError:
-        _carry_by_commands(origin, named[1], there, key)
-        if ttl_ms:
-            there.execute_command("PEXPIRE", key, ttl_ms)
+    async def _prove_rest(self, offset: int) -> tuple[Compared, ...]:
+        await self._take(offset)
+        return await self._migrator.recheck(0)
 
-
-def _carry_by_commands(origin: Redis, key: bytes, there: Redis, to: bytes) -> None:
-    kind = origin.execute_command("TYPE", key)
-    if kind == b"string":
-        there.execute_command("SET", to, origin.execute_command("GET", key))
-    elif kind == b"list":
-        there.execute_command("RPUSH", to, *origin.execute_command("LRANGE", key, 0, -1))
-    elif kind == b"set":
-        there.execute_command("SADD", to, *origin.execute_command("SMEMBERS", key))
-    elif kind == b"hash" and (fields := origin.execute_command("HGETALL", key)):
-        there.execute_command("HSET", to, *fields)
-        _carry_field_times(origin, key, there, to, fields[::2])
-    elif kind == b"zset":
-        scored = origin.execute_command("ZRANGE", key, 0, -1, "WITHSCORES")
-        there.execute_command("ZADD", to, *reversed(scored))
-    elif kind == b"stream":
-        _carry_stream(origin, key, there, to)
-
-
-def _carry_field_times(origin: Redis, key: bytes, there: Redis, to: bytes, names: Sequence[bytes]) -> None:
-    try:
-        times = origin.execute_command("HPEXPIRETIME", key, "FIELDS", len(names), *names)
-        for name, at_ms in zip(names, times, strict=True):
-            if at_ms > 0:
-                there.execute_command("HPEXPIREAT", to, at_ms, "FIELDS", 1, name)
-    except ResponseError as error:
-        assert "unknown command" in str(error)
-
-
-def _carry_stream(origin: Redis, key: bytes, there: Redis, to: bytes) -> None:
-    whole = pairs(origin.execute_command("XINFO", "STREAM", key, "FULL", "COUNT", 0))
-    there.execute_command("XGROUP", "CREATE", to, "-", "0", "MKSTREAM")
-    there.execute_command("XGROUP", "DESTROY", to, "-")
-    for entry, fields in whole[b"entries"]:
-        there.execute_command("XADD", to, entry, *fields)
-    counted = ("ENTRIESADDED", whole[b"entries-added"], "MAXDELETEDID", whole[b"max-deleted-entry-id"])
-    there.execute_command("XSETID", to, whole[b"last-generated-id"], *counted)
-    for group in map(pairs, whole[b"groups"]):
-        name, read = group[b"name"], group[b"entries-read"]
-        counted_read = () if read is None else ("ENTRIESREAD", read)
-        there.execute_command("XGROUP", "CREATE", to, name, group[b"last-delivered-id"], *counted_read)
-        for consumer in map(pairs, group[b"consumers"]):
-            there.execute_command("XGROUP", "CREATECONSUMER", to, name, consumer[b"name"])
-        for entry, consumer, at_ms, count in group[b"pending"]:
-            claim = ("TIME", at_ms, "RETRYCOUNT", count, "FORCE", "JUSTID")
-            there.execute_command("XCLAIM", to, name, consumer, 0, entry, *claim)
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
 
 def pairs(reply: Sequence[object]) -> dict[bytes, object]:

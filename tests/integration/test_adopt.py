@@ -2,150 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
-from tests.engines import ENGINES, TestEngine, engine_params
+from tests.engines import TestEngine, engine_params
+from tests.integration.by_hand import ENV, PASSWORD, SIX, ByHand, links_are_up, make, with_masterauth
 from tests.integration.conftest import Lab
+from tests.server_settings import byte_count
 
 pytestmark = pytest.mark.servers
-
-PASSWORD = 'by "hand"'
-ENV = {"SLOTWRIGHT_PASSWORD": PASSWORD}
-SIX = 6
-
-
-@dataclass(frozen=True)
-class ByHand:
-    """Six servers, each with a configuration file that somebody edited."""
-
-    lab: Lab
-    engine: TestEngine
-    addresses: tuple[str, ...]
-
-    @property
-    def seed(self) -> str:
-        return self.addresses[0]
-
-    def folder(self, address: str) -> Path:
-        return self.lab.folder / f"foreign-{address.replace(':', '-')}"
-
-    def config(self, address: str, name: str) -> str:
-        with self.lab.client(address, PASSWORD) as client:
-            return client.config_get(name)[name]
-
-    def nodes(self, address: str) -> str:
-        """CLUSTER NODES without its times of pings."""
-        with self.lab.client(address, PASSWORD) as client:
-            lines = client.execute_command("CLUSTER", "NODES", NEVER_DECODE=True)
-        return without_times(lines.decode() if isinstance(lines, bytes) else str(lines))
-
-    def is_quiet(self) -> bool:
-        """No node is writing its files anew, as a replica does after its first copy."""
-        busy = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
-        for address in self.addresses:
-            with self.lab.client(address, PASSWORD) as client:
-                found = client.info("persistence")
-            if any(found[name] for name in busy):
-                return False
-        return True
-
-    def snapshot(self) -> dict[str, object]:
-        """All that adopting must leave as it is: what the servers say, and every file but logs and half copies."""
-        self.lab.wait(self.is_quiet, "the nodes to be done with their files", 20)
-        found: dict[str, object] = {}
-        for address in self.addresses:
-            with self.lab.client(address, PASSWORD) as client:
-                found[f"{address} config"] = client.config_get("*")
-                found[f"{address} keys"] = client.dbsize()
-            found[f"{address} nodes"] = self.nodes(address)
-            for path in sorted(self.folder(address).rglob("*")):
-                if path.is_file() and path.suffix != ".log" and not path.name.startswith("temp-"):
-                    is_map = path.name == "nodes.conf"
-                    found[str(path)] = without_times(path.read_text()) if is_map else path.read_bytes()
-        return found
-
-
-def without_times(text: str) -> str:
-    kept = [line.split() for line in text.splitlines() if line and not line.startswith("vars")]
-    return "\n".join(sorted(" ".join((*words[:4], *words[6:])) for words in kept))
-
-
-def start(lab: Lab, engine: TestEngine, address: str, *lines: str) -> None:
-    host, port = address.split(":")
-    folder = lab.folder / f"foreign-{host}-{port}"
-    folder.mkdir()
-    conf = folder / "redis.conf"
-    own = (f"bind {host}", f"port {port}", f"dir {folder}", f"logfile {folder}/server.log", "daemonize no")
-    conf.write_text("# edited by hand\n" + "\n".join((*own, *lines)) + "\n")
-    words = [str(engine.binary), str(conf)]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=folder)
-
-    def listens() -> bool:
-        assert process.poll() is None, (folder / "server.log").read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex((host, int(port))) == 0
-
-    lab.wait(listens, f"{address} to listen", 10)
-
-
-def make(lab: Lab, engine: TestEngine, *lines: str) -> ByHand:
-    """``redis-cli --cluster create`` over six nodes with these ``lines`` in their files."""
-    client = shutil.which("redis-cli")
-    if client is None:
-        pytest.skip("no redis-cli on the PATH: it is what makes a cluster by hand")
-    ports = (lab.free_port(), lab.free_port())
-    addresses = tuple(f"{host}:{port}" for port in ports for host in lab.hosts)
-    quoted = PASSWORD.replace('"', '\\"')
-    for address in addresses:
-        host = address.split(":")[0]
-        start(
-            lab,
-            engine,
-            address,
-            *("cluster-enabled yes", f"cluster-announce-ip {host}", f"replica-announce-ip {host}"),
-            *("cluster-node-timeout 5000", f'requirepass "{quoted}"', "appendonly yes", *lines),
-        )
-    made = subprocess.run(
-        [client, "--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"],
-        env=lab.environment | {"REDISCLI_AUTH": PASSWORD},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
-    cluster = ByHand(lab, engine, addresses)
-    lab.wait(lambda: is_settled(cluster), "all nodes to know each other's roles", 20)
-    return cluster
-
-
-def is_settled(cluster: ByHand) -> bool:
-    views = {cluster.nodes(address).replace("myself,", "") for address in cluster.addresses}
-    return len(views) == 1 and next(iter(views)).count(" slave ") == 3
-
-
-def with_masterauth() -> str:
-    return 'masterauth "' + PASSWORD.replace('"', '\\"') + '"'
-
-
-def links_are_up(cluster: ByHand) -> bool:
-    found = []
-    for address in cluster.addresses:
-        with cluster.lab.client(address, PASSWORD) as client:
-            found.append(client.info("replication").get("master_link_status"))
-    return found.count("up") == 3
 
 
 @pytest.mark.parametrize("engine", engine_params())
 def test_a_sound_cluster_is_adopted_and_then_operated(lab: Lab, engine: TestEngine) -> None:
     hand = make(lab, engine, with_masterauth(), "maxmemory 64mb", "maxmemory-policy allkeys-lru", "save 900 1")
-    lab.wait(lambda: links_are_up(hand), "the replicas to be in sync", 30)
+    lab.wait(lambda: links_are_up(hand), "the replicas to be in sync")
     before = hand.snapshot()
 
     done = lab.run("adopt", hand.seed, "--name", "hand", "--json", env=ENV)
@@ -183,8 +53,9 @@ def test_a_sound_cluster_is_adopted_and_then_operated(lab: Lab, engine: TestEngi
     assert (up.code, up.json["changed"], up.json["check"]["proved"]) == (0, True, True), up
     for address in hand.addresses:
         assert hand.config(address, "maxmemory") == str(128 * 2**20)
-        conf = (hand.folder(address) / "redis.conf").read_text()
-        assert "maxmemory 128mb" in conf and conf.startswith("# edited by hand")
+        (size,) = hand.settings(address)["maxmemory"]
+        assert byte_count(size) == 128 * 2**20
+        assert (hand.folder(address) / "redis.conf").read_text().startswith("# edited by hand")
     assert lab.run("plan", env=ENV).code == 0
     assert lab.run("check", "hand").code == 0
     again = lab.run("up", "--yes", "--json", env=ENV)
@@ -192,14 +63,10 @@ def test_a_sound_cluster_is_adopted_and_then_operated(lab: Lab, engine: TestEngi
     assert len(lab.servers()) == SIX
 
 
-@pytest.fixture
-def trapped(lab: Lab) -> ByHand:
+@pytest.fixture(params=engine_params("redis-6.2", "redis-7.0", "valkey-9.1"))
+def trapped(request: pytest.FixtureRequest, lab: Lab) -> ByHand:
     """The trap: requirepass everywhere and no masterauth."""
-    server = shutil.which("redis-server")
-    engine = TestEngine("on the PATH", "redis", Path(server).parent, "") if server else ENGINES[-1]
-    if engine.directory is None:
-        pytest.skip("no server on this machine")
-    return make(lab, engine)
+    return make(lab, request.param)
 
 
 def test_the_trap_of_the_origin_story_is_adopted_and_mended(trapped: ByHand) -> None:
@@ -219,7 +86,7 @@ def test_the_trap_of_the_origin_story_is_adopted_and_mended(trapped: ByHand) -> 
     assert PASSWORD not in up.out + up.err
     assert links_are_up(hand)
     for address in hand.addresses:
-        assert "masterauth" in (hand.folder(address) / "redis.conf").read_text()
+        assert hand.settings(address)["masterauth"] == [PASSWORD]
     assert lab.run("plan", env=ENV).code == 0
     assert lab.run("check", "hand").code == 0
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import tarfile
 
+import psutil
 from redis.cluster import RedisCluster
 
+from slotwright.adapters.hosts.shell_host import RemoteHost
+from slotwright.adapters.local.host import LocalHost
+from slotwright.adapters.local.shell import LocalShell
+from slotwright.adapters.supervisors.supervisors import DetachedSupervisor
 from tests.engines import TestEngine
 from tests.integration.conftest import Lab
 
@@ -54,3 +60,28 @@ def test_nodes_that_do_not_run_are_copied_as_they_lie_there(lab: Lab, embedded: 
     assert told.code == 0, told.out
     theirs = next(node for node in told.json["nodes"] if node["address"] == dead["address"])
     assert (theirs["keys"], theirs["trouble"] != "", theirs["file"] != "") == (None, True, True)
+
+
+def test_it_waits_for_a_server_of_somebody_else_that_saves(lab: Lab, embedded: TestEngine) -> None:
+    """Saves of all servers of one machine at once would fill its memory: other people's are seen, by both ways."""
+    made(lab, embedded)
+    address = f"127.0.0.1:{lab.free_port()}"
+    lab.serve(embedded, address)
+    client = lab.client(address)
+    for number in range(200):
+        client.set(f"key:{number}", number)
+    client.config_set("rdb-key-save-delay", 1_000_000)
+    client.bgsave()
+    lab.wait(lambda: asyncio.run(LocalHost().count_forks()), "a fork")
+    shell = LocalShell("local")
+    detached = DetachedSupervisor(shell, "cache", "nobody")
+    assert asyncio.run(RemoteHost(shell, "", detached, detached).count_forks()) >= 1
+    process = lab.popen("archive", "cache", "-o", str(lab.folder / "aside"), "--json")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if json.loads(line).get("task", "").startswith("forks "):
+            break
+    (child,) = psutil.Process(client.info("server")["process_id"]).children()
+    child.kill()
+    process.communicate(timeout=120)
+    assert process.returncode == 0

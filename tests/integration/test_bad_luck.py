@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -284,7 +285,7 @@ def test_a_server_that_dies_while_it_loads_is_quoted_at_once(lab: Lab, embedded:
             name = key_of_first_shard().encode() + b"%d" % (number % 100)
             file.write(b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$1000\r\n%b\r\n" % (len(name), name, value))
         file.write(b"garbage\r\n")
-    up = lab.run("up", "--yes", "--json", timeout=12)
+    up = lab.run("up", "--yes", "--json", timeout=60)
     assert (up.code, up.error["code"], up.error["where"]) == (5, "start-failed", addresses[0]), up
     assert "Bad file format reading the append only file" in up.error["seen"]
 
@@ -298,8 +299,7 @@ def test_a_server_that_can_not_be_noted_is_not_left_running(lab: Lab, embedded: 
         f'exec {shlex.quote(str(embedded.binary))} "$@"\n'
     )
     binary.chmod(0o755)
-    engine = TestEngine(embedded.label, embedded.kind, binary.parent, embedded.version_prefix)
-    addresses, folders = formed(lab, engine)
+    addresses, folders = formed(lab, replace(embedded, directory=binary.parent))
     assert lab.run("stop", addresses[0], "--yes").code == 0
     note = folders[0] / "process.json"
     note.unlink(missing_ok=True)

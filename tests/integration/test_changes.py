@@ -10,6 +10,7 @@ from redis.cluster import RedisCluster
 
 from tests.engines import TestEngine, engine_params
 from tests.integration.conftest import Lab, Outcome
+from tests.server_settings import byte_count, settings_of
 
 pytestmark = pytest.mark.servers
 
@@ -32,9 +33,9 @@ def configured(lab: Lab, name: str) -> set[str]:
 
 
 def written(lab: Lab, name: str) -> list[str]:
-    """The lines of a directive in all nodes' configurations."""
-    texts = [path.read_text() for path in lab.state.rglob("server.conf")]
-    return [line for text in texts for line in text.splitlines() if line.startswith(f"{name} ")]
+    """The values of a directive in all nodes' configurations."""
+    found = [settings_of(path) for path in lab.state.rglob("server.conf")]
+    return [" ".join(settings[name]) for settings in found if name in settings]
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -90,7 +91,7 @@ def change_live(lab: Lab, path: Path) -> list[Outcome]:
     up = lab.run("up", "--yes", "--json")
     assert (up.code, up.json["check"]["ok"]) == (0, True), up.out + up.err
     assert configured(lab, "maxmemory") == {str(96 * 1024 * 1024)}
-    assert written(lab, "maxmemory") == ["maxmemory 96mb"] * 6
+    assert [byte_count(size) for size in written(lab, "maxmemory")] == [96 * 1024 * 1024] * 6
     assert lab.processes() == pids, "nothing was restarted"
     return [plan, up]
 

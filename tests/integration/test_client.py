@@ -11,7 +11,7 @@ import pytest
 
 from tests.engines import TestEngine, engine_params
 from tests.integration.conftest import Lab, Outcome
-from tests.unit.test_ssh_connections import LoopbackServer, listening
+from tests.unit.adapters.test_ssh_connections import LoopbackServer, listening
 
 pytestmark = pytest.mark.servers
 
@@ -84,7 +84,7 @@ def test_the_way_of_a_client(engine: TestEngine, lab: Lab) -> None:
         return walked if len(walked.json["nodes"]) == 6 else None
 
     # Clients are not told of a replica before its offset was gossiped (cluster.c, isReplicaAvailable).
-    told = lab.wait(of_all, "all nodes to be announced", 30)
+    told = lab.wait(of_all, "all nodes to be announced")
     assert isinstance(told, Outcome)
     assert {node["announced"] for node in told.json["nodes"]} == set(addresses(lab))
     assert all(node["reached"] and node["took_ms"] is not None for node in told.json["nodes"])
@@ -95,7 +95,7 @@ def test_the_way_of_a_client(engine: TestEngine, lab: Lab) -> None:
     seed = addresses(lab)[0]
     with lab.client(seed, lab.password()) as client:
         client.config_set("cluster-announce-ip", "127.0.99.99")
-    found = lab.wait(lambda: _findings(lab, seed), "clients to be sent astray", 20)
+    found = lab.wait(lambda: _findings(lab, seed), "clients to be sent astray")
     assert found == [("announced-wrong", "serious", f"127.0.99.99:{seed.rpartition(':')[2]}")]
     text = lab.run("client", "test")
     assert text.code == 3 and f"cluster-announce-ip {seed.rpartition(':')[0]}" in text.out.replace("\n          ", " ")

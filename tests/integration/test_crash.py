@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from tests.engines import TestEngine
+from tests.extent import share
 from tests.integration.conftest import Lab
 
 pytestmark = pytest.mark.servers
@@ -30,8 +32,9 @@ RUNNER = Path(__file__).with_name("cut_runner.py")
 
 
 def journal(lab: Lab, name: str = "cache") -> list[dict]:
+    """All entries; the first line of the file, which tells its format, is none."""
     path = lab.state / "clusters" / name / "journal.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in path.read_text().splitlines()[1:]] if path.exists() else []
 
 
 def record(lab: Lab, name: str = "cache") -> dict:
@@ -47,10 +50,11 @@ def ids_on_record(lab: Lab) -> dict[str, str]:
     return found
 
 
-def cut(lab: Lab, entries: int) -> bool:
-    """Run `up` until ``entries`` stand in the journal; False when it came to its end before."""
+def cut(lab: Lab, entries: int, *verb: str) -> bool:
+    """Run `up`, or the `abort` of one, until it has written ``entries`` to the journal; False when it came to its end
+    before."""
     done = subprocess.run(
-        [sys.executable, str(RUNNER), str(lab.folder / "cluster.yaml"), str(entries)],
+        [sys.executable, str(RUNNER), str(lab.folder / "cluster.yaml"), str(entries), *verb],
         cwd=lab.folder,
         env=lab.environment,
         capture_output=True,
@@ -118,7 +122,7 @@ def sweep(lab: Lab, engine: TestEngine, boundaries: Sequence[int], *, ports: int
 ENTRIES_OF_THREE = 1 + 2 * (3 + 3 + 1 + 3 + 1) + 1
 
 
-@pytest.mark.parametrize("part", [0, 1, 2])
+@pytest.mark.parametrize("part", share([0, 1, 2], 0))
 def test_killed_after_every_journal_entry_of_a_formation(lab: Lab, embedded: TestEngine, part: int) -> None:
     assert all(sweep(lab, embedded, list(range(1 + part, ENTRIES_OF_THREE + 1, 3)), ports=1, replicas=0))
 
@@ -137,9 +141,10 @@ def test_the_sweep_ends_where_the_formation_ends_and_then_there_is_nothing_to_do
     assert lab.run("plan").code == 0
 
 
-def test_killed_in_a_formation_with_replicas(lab: Lab, embedded: TestEngine) -> None:
-    # begin; within the folders; within the starts; the wait; within the settings; before the seal.
-    assert all(sweep(lab, embedded, [1, 6, 16, 22, 26, 31], ports=2, replicas=1))
+# begin; within the folders; within the starts; the wait; within the settings; before the seal.
+@pytest.mark.parametrize("entries", share([(1, 22), (6, 26), (16, 31)], 0))
+def test_killed_in_a_formation_with_replicas(lab: Lab, embedded: TestEngine, entries: tuple[int, int]) -> None:
+    assert all(sweep(lab, embedded, entries, ports=2, replicas=1))
 
 
 def test_killed_at_any_moment(lab: Lab, embedded: TestEngine) -> None:
@@ -218,7 +223,7 @@ def await_moment(lab: Lab, phase: str, step: str) -> None:
 
 def assert_honest(lab: Lab, process: subprocess.Popen[str], what: str) -> None:
     """Exit code 130, and what it says is left is what is there."""
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130, (what, out, err)
     assert "Traceback" not in err, what
     assert "error: interrupted" in err, what
@@ -267,7 +272,7 @@ def test_ctrl_c_while_the_answer_is_printed_does_not_claim_that_nothing_was_chan
     process.send_signal(signal.SIGINT)
     with os.fdopen(reader, "rb") as rest, ThreadPoolExecutor(1) as pool:
         pool.submit(rest.read)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "interrupted" in err and "nothing was changed" not in err, err
     assert len(lab.servers()) == 3
@@ -278,7 +283,7 @@ def test_ctrl_c_under_json_and_then_destroy(lab: Lab, embedded: TestEngine) -> N
     process = lab.popen("up", "--yes", "--json")
     lab.wait(lambda: any(entry.get("step") == "wait" for entry in journal(lab)), "the wait")
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     error = json.loads(out)["error"]
     assert (error["code"], error["where"], error["left"]) == (
@@ -300,11 +305,11 @@ def scripted_server(lab: Lab, engine: TestEngine, script: str) -> TestEngine:
     wrapper = folder / engine.binary.name
     wrapper.write_text(f'#!/bin/sh\n{script}\nexec {shlex.quote(str(engine.binary))} "$@"\n')
     wrapper.chmod(0o755)
-    return TestEngine(engine.label, engine.kind, folder, engine.version_prefix)
+    return replace(engine, directory=folder)
 
 
 @pytest.mark.parametrize(
-    "verb", [("stop", "--yes"), ("destroy", "--yes", "--keep-data")], ids=["stop", "destroy-keep-data"]
+    "verb", share([("stop", "--yes"), ("destroy", "--yes", "--keep-data")], 0), ids=lambda verb: verb[0]
 )
 def test_ctrl_c_in_the_middle_of_a_stop_does_not_claim_that_nothing_was_changed(
     lab: Lab, embedded: TestEngine, verb: tuple[str, ...]
@@ -317,9 +322,9 @@ def test_ctrl_c_in_the_middle_of_a_stop_does_not_claim_that_nothing_was_changed(
     os.kill(held, signal.SIGSTOP)
     try:
         process = lab.popen(*verb, "--json")
-        lab.wait(lambda: len(lab.processes()) == 1, "the others to be gone", 10)
+        lab.wait(lambda: len(lab.processes()) == 1, "the others to be gone")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     finally:
         os.kill(held, signal.SIGCONT)
     assert process.returncode == 130, (out, err)
@@ -327,6 +332,9 @@ def test_ctrl_c_in_the_middle_of_a_stop_does_not_claim_that_nothing_was_changed(
     error = json.loads(out)["error"]
     assert error["code"] == "interrupted"
     assert "nothing was changed" not in error.get("left", ""), error
+    told = lab.run("resume", "cache", "--yes", "--json").error
+    assert (told["code"], "done: 0 steps" in told["seen"]) == ("other-verb-cut", False)
+    assert told["hint"] == " ".join(["slotwright", verb[0], "cache", *verb[2:], "goes on from there"])
     assert lab.run("up", "--yes").code == 0
     assert len(lab.servers()) == 6
 

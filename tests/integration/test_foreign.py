@@ -2,83 +2,31 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import socket
 import subprocess
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import pytest
 
-from tests.engines import TestEngine
-from tests.integration.conftest import Lab
+from tests.engines import TestEngine, engine_params
+from tests.integration.by_hand import ENV, PASSWORD, ByHand, links_are_up, make
+from tests.integration.conftest import Lab, open_lab
 
 pytestmark = pytest.mark.servers
 
-PASSWORD = "by hand"
-ENV = {"SLOTWRIGHT_PASSWORD": PASSWORD}
 
-
-class ByHand(NamedTuple):
-    lab: Lab
-    seed: str
-    addresses: tuple[str, ...]
-
-
-@pytest.fixture(scope="module")
-def by_hand(shared: Lab) -> ByHand:
-    """The origin story: Redis, redis-cli --cluster create, requirepass on every node and no masterauth."""
-    client, server = shutil.which("redis-cli"), shutil.which("redis-server")
-    if client is None or server is None:
-        pytest.skip("no redis-cli and redis-server on the PATH")
-    engine = TestEngine("on the PATH", "redis", Path(server).parent, "")
-    ports = (shared.free_port(), shared.free_port())
-    addresses = tuple(f"{host}:{port}" for port in ports for host in shared.hosts)
-    for address in addresses:
-        host = address.rpartition(":")[0]
-        shared.serve(
-            engine,
-            address,
-            *("--cluster-enabled", "yes", "--cluster-announce-ip", host, "--cluster-node-timeout", "5000"),
-            *("--requirepass", PASSWORD, "--replica-announce-ip", host, "--appendonly", "yes"),
-        )
-    made = subprocess.run(
-        [client, "--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"],
-        env=shared.environment | {"REDISCLI_AUTH": PASSWORD},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
-    assert "[OK] All 16384 slots covered." in made.stdout, "redis-cli calls it sound: that is the trap"
-    return ByHand(shared, addresses[0], addresses)
-
-
-def nodes_lines(lab: Lab, address: str) -> str:
-    host, port = address.rsplit(":", 1)
-    words = ["redis-cli", "-h", host, "-p", port, "CLUSTER", "NODES"]
-    environment = lab.environment | {"REDISCLI_AUTH": PASSWORD}
-    return subprocess.run(words, capture_output=True, text=True, env=environment, check=True).stdout
-
-
-def links_are_up(lab: Lab, addresses: tuple[str, ...]) -> bool:
-    found = []
-    for address in addresses:
-        with lab.client(address, PASSWORD) as client:
-            found.append(client.info("replication").get("master_link_status"))
-    return found.count("up") == 3
+@pytest.fixture(scope="module", params=engine_params("redis-6.2", "redis-7.0", "valkey-9.1"))
+def by_hand(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[ByHand]:
+    """The origin story: redis-cli --cluster create, requirepass on every node and no masterauth."""
+    with open_lab(tmp_path_factory.mktemp("by-hand"), worker_id) as lab:
+        yield make(lab, request.param)
 
 
 def test_the_trap_of_the_origin_story_is_named(by_hand: ByHand) -> None:
-    lab, seed, addresses = by_hand
-
-    def gossip_settled() -> bool:
-        views = [nodes_lines(lab, address) for address in addresses]
-        return all(len(re.findall(r" (?:myself,)?slave ", view)) == 3 for view in views)
-
-    lab.wait(gossip_settled, "all nodes to know each other's roles", 20)
+    lab, seed, addresses = by_hand.lab, by_hand.seed, by_hand.addresses
     check = lab.run("check", seed, "--json", env=ENV)
     assert (check.code, check.json["ok"], check.json["proved"]) == (3, False, False)
     found = [finding for finding in check.json["findings"] if finding["severity"] == "serious"]
@@ -103,7 +51,7 @@ def test_the_trap_of_the_origin_story_is_named(by_hand: ByHand) -> None:
 
 
 def test_a_wrong_password_and_none_at_all(by_hand: ByHand) -> None:
-    lab, seed, _ = by_hand
+    lab, seed = by_hand.lab, by_hand.seed
     for env in ({"SLOTWRIGHT_PASSWORD": "wrong"}, {"SLOTWRIGHT_PASSWORD": ""}):
         for verb in ("check", "status"):
             told = lab.run(verb, seed, "--json", env=env)
@@ -116,7 +64,7 @@ def test_a_wrong_password_and_none_at_all(by_hand: ByHand) -> None:
 
 
 def test_what_is_not_ours_is_not_changed(by_hand: ByHand) -> None:
-    lab, seed, _ = by_hand
+    lab, seed = by_hand.lab, by_hand.seed
     for verb in (("stop", "--yes"), ("start",), ("destroy", "--yes")):
         told = lab.run(verb[0], seed, *verb[1:], "--json", env=ENV)
         assert (told.code, told.error["code"]) == (2, "not-ours"), told
@@ -127,16 +75,17 @@ def test_what_is_not_ours_is_not_changed(by_hand: ByHand) -> None:
 
 def test_mended_by_hand_it_is_sound_and_is_proved_on_demand(by_hand: ByHand) -> None:
     """The last of this module: it changes what the others look at."""
-    lab, seed, addresses = by_hand
+    lab, seed, addresses = by_hand.lab, by_hand.seed, by_hand.addresses
     for address in addresses:
         with lab.client(address, PASSWORD) as client:
             client.config_set("masterauth", PASSWORD)
-    lab.wait(lambda: links_are_up(lab, addresses), "the links to come up", 30)
+    lab.wait(lambda: links_are_up(by_hand), "the links to come up")
     check = lab.run("check", seed, "--json", env=ENV)
     assert (check.code, check.json["findings"], check.json["proved"]) == (0, [], False)
     proved = lab.run("check", seed, "--canary", "--json", env=ENV)
     assert (proved.code, proved.json["proved"]) == (0, True)
-    assert lab.run("status", addresses[-1], "--json", env=ENV).json["state"] == "ok"
+    status = lab.run("status", addresses[-1], "--json", env=ENV)
+    assert (status.code, status.json.get("state")) == (0, "ok"), status
     slot = lab.run("slot", "user:1000", seed, "--json", env=ENV).json["keys"][0]
     assert slot["slot"] == 1649
     for address in addresses:
@@ -185,7 +134,7 @@ def test_nobody_listens_or_something_else(lab: Lab) -> None:
         cwd=lab.folder,
     ) as web:
         try:
-            lab.wait(lambda: socket.socket().connect_ex((host, port)) == 0, "the web server", 10)
+            lab.wait(lambda: socket.socket().connect_ex((host, port)) == 0, "the web server")
             for env in (ENV, {}):
                 other = lab.run("status", f"{host}:{port}", "--json", env=env)
                 assert other.code == 1, other

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import TestEngine, engine_params
+from tests.engines import TestEngine, any_engine, engine_params
 from tests.integration.conftest import Lab, without_root_rights
 
 pytestmark = pytest.mark.servers
@@ -262,11 +262,7 @@ def test_binaries_that_are_missing_or_can_not_run(lab: Lab, embedded: TestEngine
 
 
 def test_a_binary_of_the_other_kind(lab: Lab) -> None:
-    redis = next(
-        (param.values[0] for param in engine_params() if param.values[0].kind == "redis" and not param.marks), None
-    )
-    if redis is None:
-        pytest.skip("no Redis on this machine")
+    redis = any_engine("redis")
     folder = lab.folder / "bin"
     folder.mkdir()
     (folder / "valkey-server").symlink_to(redis.binary)
@@ -309,3 +305,13 @@ def test_a_refused_setting_leaves_a_running_cluster_alone(lab: Lab, embedded: Te
     assert lab.files() == before
     path.write_text(good)
     assert lab.run("plan").code == 0
+
+
+def test_a_path_that_is_no_text_is_refused_before_anything_is_done(lab: Lab, embedded: TestEngine) -> None:
+    """The record keeps the file's path, as text."""
+    path = lab.topology(embedded, ports=(lab.free_port(),), replicas=0)
+    odd = path.rename(path.with_name("cl\udcff.yaml"))
+    told = lab.run("up", str(odd), "--yes", "--json")
+    assert (told.code, told.error["code"], told.error["left"]) == (2, "path-not-text", "nothing was changed")
+    assert not lab.state.exists() and lab.servers() == {}
+    assert lab.run("plan", str(odd)).code == 3

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slotwright.wire.nodes_conf import judge_map, map_for, same_map
+from slotwright.server.nodes_conf import check_map, map_for, same_map
 from tests.engines import TestEngine, engine_params
 from tests.integration.conftest import Lab
 
@@ -29,7 +29,7 @@ def test_maps_are_kept_after_up_and_follow_a_failover(lab: Lab, embedded: TestEn
     found = nodes(lab)
     assert len(list(copy_of(lab, found[0]).parent.iterdir())) == 6
     for node in found:
-        assert judge_map(copy_of(lab, node).read_text(), node["id"]) == ""
+        assert check_map(copy_of(lab, node).read_text(), node["id"]) == ""
         assert copy_of(lab, node).stat().st_mode & 0o777 == 0o600
     before = {node["id"]: copy_of(lab, node).read_text() for node in found}
     assert lab.run("up", "--yes").code == 0

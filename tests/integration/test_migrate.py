@@ -9,14 +9,16 @@ from collections.abc import Iterator
 import pytest
 from redis.exceptions import ResponseError
 
-from slotwright.model.slots import key_slot
+from slotwright.cluster.slots import key_slot
+from tests.engines import chosen, engine
+from tests.extent import is_reduced
 from tests.integration.conftest import open_lab
+from tests.integration.earlier_files import remove_formats
 from tests.migration.ledger import Cluster
 from tests.migration.rig import (
     Move,
     Source,
     Target,
-    engine,
     folder_of,
     make_source,
     make_target,
@@ -29,7 +31,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 TARGETS = ("redis-7.0", "valkey-9.1")
 
 
-@pytest.fixture(scope="module", params=TARGETS)
+@pytest.fixture(scope="module", params=chosen(*TARGETS))
 def target(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Iterator[Target]:
@@ -61,10 +63,10 @@ def ended() -> Iterator[list[Move]]:
         move.source.kill()
 
 
-SLOWER = [pytest.param(label, marks=pytest.mark.slow) for label in ("valkey-8.1", "redis-8.2")]
+SLOWER = [pytest.param(label, marks=pytest.mark.slow) for label in chosen("valkey-8.1", "redis-8.2")]
 
 
-@pytest.mark.parametrize("source", ["redis-6.2", "redis-7.0", "valkey-9.1", *SLOWER])
+@pytest.mark.parametrize("source", [*chosen("redis-6.2", "redis-7.0", "valkey-9.1"), *SLOWER])
 def test_moves_under_load_in_one_go(target: Target, ended: list[Move], source: str) -> None:
     """Copied, followed, proved, cut over; the service carries on in the cluster with nothing lost and nothing twice."""
     move = moving(target, source, "--maxclients", "500")
@@ -153,9 +155,10 @@ def _key_of(target: Target) -> bytes:
 
 
 @NEWEST
-@pytest.mark.parametrize("phase", ["copying", "ready"])
-def test_stopped_and_gone_on_with(target: Target, ended: list[Move], phase: str) -> None:
-    """Ctrl-C while it copies or follows: the source goes on, and --resume ends in the same proof."""
+@pytest.mark.parametrize(("phase", "number"), [("copying", signal.SIGINT), ("ready", signal.SIGTERM)])
+def test_stopped_and_gone_on_with(target: Target, ended: list[Move], phase: str, number: signal.Signals) -> None:
+    """Ctrl-C while it copies or SIGTERM while it follows: the source goes on, and --resume ends in the same proof. So
+    it does where the release before, whose files had no formats, was stopped."""
     move = moving(target, "redis-6.2")
     ended.append(move)
     move.source.fill(8000)
@@ -163,11 +166,13 @@ def test_stopped_and_gone_on_with(target: Target, ended: list[Move], phase: str)
         wait_for_writes(ledger)
         process = move.begin(*(("--pace", "0.3") if phase == "copying" else ()))
         move.wait_until(process, phase)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         done = move.output(process)
         assert (done.code, done.error["code"]) == (130, "interrupted"), done
         assert not move.seen()["running"]
         wait_for_writes(ledger)
+        if phase == "copying":
+            remove_formats(target.lab.state)
         move.assert_equal(move.output(move.resume("--cutover", "--pace", "0", "--limit", "10")))
         wait_for_target(ledger)
         move.assert_whole(ledger)
@@ -236,6 +241,106 @@ def test_given_up_after_the_cutover(target: Target, ended: list[Move], source: s
     assert (done.code, done.json["written_since"], done.json["source_was_fenced"]) == (0, 1, True), done
     assert move.source.settings() == before
     assert not move.source.is_read_only()
+    assert ("done", "allow-writes", move.source.address) in move.journal()
+
+
+@NEWEST
+@pytest.mark.parametrize("end", ["cutover", "abort", "stop"])
+def test_a_run_that_was_killed_leaves_no_import_mode(target: Target, ended: list[Move], end: str) -> None:
+    """The target expires nothing while it is followed, and again by itself afterwards, whoever ends it."""
+    move = moving(target, "redis-6.2")
+    ended.append(move)
+    move.source.fill(200)
+    assert _import_modes(target) == {b"no"}
+    process = move.begin()
+    move.wait_until(process, "ready")
+    assert _import_modes(target) == {b"yes"}
+    process.kill()
+    process.wait()
+    assert _import_modes(target) == {b"yes"}
+    assert sorted(move.kept()["paused_expiry"]["import_mode"]) == sorted(target.addresses)
+    if end == "cutover":
+        move.assert_equal(move.run("--cutover", "--yes"))
+    elif end == "abort":
+        done = move.run("--abort", "--yes")
+        assert done.code == 0, done
+    else:
+        process = move.resume()
+        move.wait_until(process, "ready")
+        process.send_signal(signal.SIGINT)
+        assert move.output(process).code == 130
+    assert _import_modes(target) == {b"no"}
+    assert move.kept()["paused_expiry"] == {"import_mode": [], "has_later_deadlines": False}
+
+
+@NEWEST
+@pytest.mark.skipif(is_reduced(), reason="a reduced run waits for no failover of half a minute")
+def test_a_new_primary_expires_nothing_either(target: Target, ended: list[Move]) -> None:
+    """And a node that was away at the end is warned of, noted, and set back by an abort when it is there again."""
+    move = moving(target, "redis-6.2")
+    ended.append(move)
+    move.source.fill(200)
+    process = move.begin()
+    move.wait_until(process, "ready")
+    old = target.primaries()[0]
+    new = target.replica_of(old)
+    with target.frozen(old):
+        move.wait_for(process, lambda: new in target.primaries(), "a failover")
+        assert target.client(new).execute_command("CONFIG", "GET", "import-mode")[1] == b"yes"
+        process.send_signal(signal.SIGINT)
+        done = move.output(process)
+        assert done.code == 130, done
+        assert "import-mode yes" in done.err and old in done.err, done
+        assert move.kept()["paused_expiry"]["import_mode"] == [old]
+    move.lab.wait(lambda: old not in target.primaries(), "it to be a replica")
+    done = move.run("--abort", "--yes")
+    assert done.code == 0, done
+    assert _import_modes(target) == {b"no"}
+    assert move.kept()["paused_expiry"]["import_mode"] == []
+
+
+def _import_modes(target: Target) -> set[bytes]:
+    """Of all nodes, replicas too."""
+    return {target.client(address).execute_command("CONFIG", "GET", "import-mode")[1] for address in target.addresses}
+
+
+@pytest.mark.parametrize("end", ["resume", "abort"])
+def test_deadlines_are_the_source_s_whoever_ends_it(target: Target, ended: list[Move], end: str) -> None:
+    """Where a target has no import-mode, its keys have later deadlines while it is copied: noted, and undone."""
+    if target.engine.label == "valkey-9.1":
+        pytest.skip("it has import-mode")
+    move = moving(target, "redis-7.0" if end == "abort" else "redis-6.2")
+    ended.append(move)
+    move.source.fill(6000)
+    client, far_ms = move.source.client(), 4_102_444_800_000
+    for number in range(6000):
+        client.execute_command("PEXPIREAT", b"still:%d" % number, far_ms + number)
+    process = move.begin("--pace", "0.2")
+    move.wait_until(process, "copying")
+    move.wait_for(process, lambda: target.keys() > 500, "some keys")
+    process.kill()
+    process.wait()
+    assert move.kept()["paused_expiry"]["has_later_deadlines"]
+    assert min(_deadlines(target)) > far_ms + 6000
+    if end == "resume":
+        move.assert_equal(move.output(move.resume("--cutover", "--pace", "0")))
+        assert _deadlines(target) == [far_ms + number for number in range(6000)]
+    else:
+        done = move.run("--abort", "--yes")
+        assert done.code == 0, done
+        assert all(far_ms <= at <= far_ms + 6000 for at in _deadlines(target))
+    assert not move.kept()["paused_expiry"]["has_later_deadlines"]
+
+
+def _deadlines(target: Target) -> list[int]:
+    found = []
+    for address in target.primaries():
+        client = target.client(address)
+        pipe = client.pipeline(transaction=False)
+        for key in client.execute_command("KEYS", "still:*"):
+            pipe.execute_command("PEXPIRETIME", key)
+        found += pipe.execute()
+    return sorted(found)
 
 
 def test_databases_get_a_prefix(target: Target, ended: list[Move]) -> None:
@@ -267,7 +372,7 @@ def _moved_in_databases(move: Move, rule: str) -> None:
         move.assert_whole(ledger)
 
 
-@pytest.mark.parametrize("source", ["valkey-9.1", "redis-8.2"])
+@pytest.mark.parametrize("source", chosen("valkey-9.1", "redis-8.2"))
 def test_times_of_fields_are_not_lost_silently(target: Target, ended: list[Move], source: str) -> None:
     """A target that has none is refused, as the plan finds such a hash; one that has them gets them."""
     move = moving(target, source)

@@ -14,39 +14,33 @@ from redis import Redis, ResponseError
 from redis.utils import str_if_bytes
 
 from slotwright.adapters.clock import MonotonicClock
-from slotwright.adapters.node import RespDialer
-from slotwright.adapters.streams import SocketStreamDialer
+from slotwright.adapters.servers.resp import RespDialer
+from slotwright.adapters.servers.streams import SocketStreamDialer
+from slotwright.cluster.findings import Finding
+from slotwright.cluster.observation import Role
+from slotwright.cluster.secret import Secret
+from slotwright.cluster.slots import key_slot
+from slotwright.cluster.topology import Address, EngineKind, Mode
 from slotwright.errors import ServerError
-from slotwright.model.cluster import Role
-from slotwright.model.command_sample import CommandSample, Crosser
-from slotwright.model.command_table import CommandTable
-from slotwright.model.findings import Finding
-from slotwright.model.migration import DatabaseMap
-from slotwright.model.migration_plan import MigrationWish
-from slotwright.model.secret import Secret
-from slotwright.model.slots import key_slot
-from slotwright.model.source_survey import DatabaseSize, Right, SourceSurvey, TargetSurvey, Traffic
-from slotwright.model.topology import Address, EngineKind, Mode
-from slotwright.operations.command_listening import listen
-from slotwright.operations.key_sampling import Pace
-from slotwright.operations.roster import Roster
-from slotwright.operations.source_survey import survey_source
-from slotwright.operations.target_survey import survey_target
-from slotwright.planning.migration_plan import plan_migration
-from tests.engines import ENGINES, TestEngine
+from slotwright.features.migrate.model.command_sample import CommandSample, Crosser
+from slotwright.features.migrate.model.plan import MigrationOptions
+from slotwright.features.migrate.model.surveys import Right, Rights, SourceSurvey, TargetSurvey, Traffic
+from slotwright.features.migrate.plan import plan_migration
+from slotwright.features.migrate.survey.listen import listen
+from slotwright.features.migrate.survey.source import survey_source
+from slotwright.features.migrate.survey.target import target_of
+from slotwright.keys.model.databases import DatabaseMap
+from slotwright.keys.model.sample import DatabaseSize
+from slotwright.keys.sample_keys import Pace
+from slotwright.nodes.connections import ConnectionPool
+from slotwright.nodes.observe import discover, observe
+from slotwright.server.commands.table import CommandTable
+from tests.engines import TestEngine, engine_params
 from tests.integration.conftest import Lab, open_lab
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.servers
 T = TypeVar("T")
-SOURCES = [
-    pytest.param(
-        engine,
-        id=engine.label,
-        marks=[] if engine.directory else pytest.mark.skip(reason=f"no {engine.label} binary on this machine"),
-    )
-    for engine in ENGINES
-    if engine.label in ("redis-6.2", "redis-7.0", "valkey-9.1")
-]
+SOURCES = engine_params("redis-6.2", "redis-7.0", "valkey-9.1")
 QUICK = Pace(span_s=0.1)
 SECRET = "päss word"
 
@@ -80,7 +74,7 @@ def source(
             engine, str(address), "--requirepass", SECRET, "--notify-keyspace-events", "KEA", "--maxmemory", "1gb",
             "--rename-command", "SWAPDB", "", "--repl-diskless-sync-delay", "0",
         )  # fmt: skip
-        client = Redis(address.host, address.port, password=SECRET, socket_timeout=5)
+        client = Redis(address.host, address.port, password=SECRET, socket_timeout=30)
         fill(client)
         yield Source(lab, engine, address, client)
 
@@ -149,7 +143,6 @@ def test_everything_that_is_read_is_right(source: Source) -> None:
     assert (survey.memory.maxmemory_bytes, survey.memory.policy) == (2**30, "noeviction")
     assert survey.memory.system_bytes > 2**28
     assert survey.notifications
-    assert survey.has_password is True
     feeding = survey.feeding
     assert (feeding.limit_bytes, feeding.soft_limit_bytes, feeding.soft_limit_s) == (256 * 2**20, 64 * 2**20, 60)
     assert feeding.backlog_bytes in (2**20, 10 * 2**20)
@@ -161,7 +154,7 @@ def test_everything_that_is_read_is_right(source: Source) -> None:
     assert (mget.first, mget.last, mget.step, mget.is_write) == (1, -1, 1, False)
     assert mset is not None
     assert mset.is_write
-    assert set(survey.rights.having(Right.ALLOWED)) >= {"psync", "replconf", "client|pause", "dump", "monitor"}
+    assert having(survey.rights, Right.ALLOWED) >= {"psync", "replconf", "client|pause", "dump", "monitor"}
     assert survey.rights.all_keys is True
     assert survey.unread == ()
 
@@ -186,11 +179,17 @@ def test_the_pace_is_kept(source: Source) -> None:
 
 def test_writes_are_seen(source: Source) -> None:
     over = threading.Event()
+    written = 0
 
     def write() -> None:
+        nonlocal written
         client = Redis(source.address.host, source.address.port, password=SECRET)
         while not over.wait(0.005):
-            client.set("string:1", b"\x00\xff" * 20)
+            with client.pipeline(transaction=False) as many:
+                for _ in range(50):
+                    many.set("string:1", b"\x00\xff" * 20)
+                written += 50
+                many.execute()
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -199,7 +198,8 @@ def test_writes_are_seen(source: Source) -> None:
     finally:
         over.set()
         writer.join()
-    assert 20 < traffic.writes_per_s < 250
+    # They were counted over a second at the least.
+    assert 20 < traffic.writes_per_s <= written
     assert traffic.input_bytes_per_s > 20 * 40
     assert traffic.ping_ms > 0
 
@@ -210,7 +210,7 @@ def test_a_user_who_may_little(source: Source) -> None:
         survey = source.survey(user="app", password="pw")
         rights = survey.rights
         assert rights.user == "app"
-        assert set(rights.having(Right.DENIED)) >= {"psync", "replconf", "client|pause", "config|get", "dump"}
+        assert having(rights, Right.DENIED) >= {"psync", "replconf", "client|pause", "config|get", "dump"}
         assert rights.of("scan") is Right.ALLOWED
         assert rights.all_keys is False
         assert "NOPERM" in rights.denial
@@ -221,7 +221,7 @@ def test_a_user_who_may_little(source: Source) -> None:
             typed(source.client, remedy)
         source.client.execute_command("ACL", "SETUSER", "app", "+acl")
         rights = source.survey(user="app", password="pw").rights
-        assert set(rights.having(Right.ALLOWED)) >= {"psync", "replconf", "client|pause", "config|get", "dump"}
+        assert having(rights, Right.ALLOWED) >= {"psync", "replconf", "client|pause", "config|get", "dump"}
         assert rights.all_keys is True
         source.client.execute_command("ACL", "SETUSER", "app", "-info")
         with pytest.raises(ServerError) as caught:
@@ -233,7 +233,7 @@ def test_a_user_who_may_little(source: Source) -> None:
 
 def planned(survey: SourceSurvey) -> tuple[Finding, ...]:
     """For that source, whatever the target."""
-    return plan_migration(survey, TargetSurvey("cache", is_cluster=False), MigrationWish()).findings
+    return plan_migration(survey, TargetSurvey("cache", is_cluster=False), MigrationOptions()).findings
 
 
 def typed(client: Redis, remedy: str) -> None:
@@ -425,9 +425,14 @@ def test_who_may_not_listen_is_told_how(source: Source) -> None:
         source.client.execute_command("ACL", "DELUSER", "deaf")
 
 
+def having(rights: Rights, right: Right) -> set[str]:
+    """The names with that answer."""
+    return {name for name, found in rights.rights if found is right}
+
+
 async def target_alone(address: Address) -> TargetSurvey:
-    async with Roster(RespDialer(None)) as roster:
-        return await survey_target(roster, address)
+    async with ConnectionPool(RespDialer(None)) as pool:
+        return await target_of(pool, str(address), await observe(pool, await discover(pool, address)))
 
 
 def test_source_and_target_make_a_plan(lab: Lab, embedded: TestEngine) -> None:
@@ -446,8 +451,8 @@ def test_source_and_target_make_a_plan(lab: Lab, embedded: TestEngine) -> None:
     assert password is not None
 
     async def look() -> tuple[SourceSurvey, Any]:
-        async with Roster(RespDialer(Secret(password))) as roster:
-            target = await survey_target(roster, seed, "cache")
+        async with ConnectionPool(RespDialer(Secret(password))) as pool:
+            target = await target_of(pool, "cache", await observe(pool, await discover(pool, seed)))
         return await survey_source(RespDialer(None), source, MonotonicClock(), DatabaseMap()), target
 
     survey, target = run(look())
@@ -456,7 +461,7 @@ def test_source_and_target_make_a_plan(lab: Lab, embedded: TestEngine) -> None:
     assert len(target.primaries) == 3
     assert all(primary.replicas == 1 and primary.maxmemory_bytes == 100 * 2**20 for primary in target.primaries)
     assert (target.databases, target.keys, len(target.served)) == (4, 0, 16384)
-    plan = plan_migration(survey, target, MigrationWish())
+    plan = plan_migration(survey, target, MigrationOptions())
     assert {found.code for found in plan.findings if found.severity.value == "serious"} == {"databases-in-use"}
     assert plan.is_refused
     assert 0.25 < plan.shares[0].share < 0.42

@@ -5,11 +5,15 @@ is its own all the same: process, arguments, folder, environment, stdin, stdout,
 and terminals are tested with real starts (``Lab.popen``), and so is everything with ``SLOTWRIGHT_TEST_COLD=1``.
 
 Started with the path of a socket to listen on; a request is a JSON text with three file descriptors beside it, the
-answer the pid, then the exit code.
+answer the pid, then the exit code. A request may have more: ``closed`` are descriptors that the command begins without
+(as after ``>&-``), ``encoding`` is that of its stdout and stderr; ``powerless``: root, as whom it runs, may do no more
+than others with files.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib
 import io
 import json
@@ -21,7 +25,7 @@ import sys
 import traceback
 from typing import TextIO
 
-MODULES = ("slotwright.cli.main", "slotwright.api", "slotwright.cli.commands", "slotwright.cli.views")
+MODULES = ("slotwright.cli.main", "slotwright.api", "slotwright.features", "slotwright.console")
 
 
 def serve(path: str) -> None:
@@ -56,8 +60,8 @@ def end_with_stdin() -> None:
 def import_all() -> None:
     for name in MODULES:
         module = importlib.import_module(name)
-        for inner in pkgutil.iter_modules(getattr(module, "__path__", ())):
-            importlib.import_module(f"{name}.{inner.name}")
+        for inner in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
+            importlib.import_module(inner.name)
 
 
 def attend(visitor: socket.socket) -> None:
@@ -82,7 +86,12 @@ def become(request: dict, descriptors: list[int]) -> int:
     os.environ.clear()
     os.environ.update(request["env"])
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout, sys.stderr = stream(1), stream(2)
+    sys.stdout, sys.stderr = (stream(number, request.get("encoding", "utf-8")) for number in (1, 2))
+    for number in request.get("closed", ()):
+        os.close(number)
+        setattr(sys, ("stdin", "stdout", "stderr")[number], None)
+    if request.get("powerless"):
+        give_up_rights()
     sys.argv = ["slotwright", *request["arguments"]]
     try:
         importlib.import_module("slotwright.cli.main").run()
@@ -92,13 +101,32 @@ def become(request: dict, descriptors: list[int]) -> int:
     except BaseException:
         traceback.print_exc()
         code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    return end(code)
+
+
+def give_up_rights() -> None:
+    """No capability is left to this process and its children (capset(2)): root goes by owner and mode of files, too."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def end(code: int) -> int:
+    """As the interpreter ends: what can't be flushed then is told in words that no user should see."""
+    for each in (sys.stdout, sys.stderr):
+        try:
+            if each is not None:
+                each.flush()
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                os.write(2, f"Traceback at the interpreter's end: {error!r}".encode())
+            code = 120
     return code
 
 
-def stream(number: int) -> TextIO:
-    return io.TextIOWrapper(os.fdopen(number, "wb", closefd=False), encoding="utf-8", line_buffering=number == 2)
+def stream(number: int, encoding: str) -> TextIO:
+    return io.TextIOWrapper(os.fdopen(number, "wb", closefd=False), encoding=encoding, line_buffering=number == 2)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.lab import root
+from tests.lab.damaged_cluster import DamagedCluster, form, make_anew
 from tests.lab.machines import Lab
-from tests.lab.patient import Patient, form, make_anew
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 600
@@ -99,13 +99,13 @@ def fresh_hosts(lab: Lab) -> Lab:
 
 
 @pytest.fixture(scope="module")
-def hospital(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Patient:
+def hospital(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> DamagedCluster:
     """One cluster for all faults of a module."""
     return form(lab, tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture
-def patient(hospital: Patient) -> Patient:
+def damaged(hospital: DamagedCluster) -> DamagedCluster:
     """A sound cluster with keys, for a test that hurts, mends and proves it; made anew where one before failed."""
     if not hospital.is_proved:
         make_anew(hospital)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slotwright import api
-from slotwright.adapters.journal import FileJournal
+from slotwright.adapters.state.journal import FileJournal
 
 
 class CuttingJournal:
@@ -31,6 +31,9 @@ class CuttingJournal:
         self._left -= (entry["phase"], entry.get("step", "")) == self._entry
         if self._left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def close(self) -> None:
+        self._kept.close()
 
 
 def main() -> None:

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.engines import ENGINES, TestEngine
+from tests.engines import TestEngine, engine
 from tests.lab.operator import eventually
 from tests.migration.ledger import connect
 
@@ -104,18 +103,16 @@ def _made(number: int, dice: random.Random) -> list[tuple[object, ...]]:
 @contextmanager
 def old_server(host: str, folder: Path) -> Iterator[OldServer]:
     """It runs within the context."""
-    engine = next(each for each in ENGINES if each.label == "redis-6.2")
-    if engine.directory is None:
-        pytest.skip(f"no {engine.label} binary on this machine")
+    binary = engine("redis-6.2").binary
     folder.mkdir(parents=True, mode=0o700)
     file = folder / "redis.conf"
     quoted = '"' + PASSWORD.replace("\\", "\\\\").replace('"', '\\"') + '"'
     file.touch(mode=0o600)
     file.write_text(CONFIGURATION.format(host=host, port=PORT, folder=folder, password=quoted))
     with (folder / "redis.log").open("w") as log:
-        process = subprocess.Popen([engine.binary, file], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen([binary, file], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
     try:
-        server = OldServer(engine, host, folder, process)
+        server = OldServer(engine("redis-6.2"), host, folder, process)
         eventually(lambda: server.client().execute_command("PING"), f"{server.address} to answer")
         yield server
     finally:

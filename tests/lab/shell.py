@@ -34,7 +34,7 @@ def _guide(lab: Lab) -> str:
   users: root (key), ops (key, or password {OPS_PASSWORD!r}; sudo asks for it), deploy (key; sudo asks nothing),
          plain (key, or password {PLAIN_PASSWORD!r}; no sudo)
   key {lab.ssh.key}   known hosts {lab.ssh.known_hosts}   consoles {lab.folder}/*.console
-  a stranger's eyes:   ip netns exec {lab.stranger.namespace} sh
+  a stranger's scanner:   ip netns exec {lab.stranger.namespace} sh
   addresses:           the stranger {lab.stranger.address}, you {lab.control.address}
   from Python:         from tests.lab.machines import Lab; lab = Lab.attach(); lab.hosts["a"].run("id")
 

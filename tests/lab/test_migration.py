@@ -18,16 +18,16 @@ from typing import Any
 
 import pytest
 
-from slotwright.model.slots import SlotSet, key_in
-from slotwright.planning.clients.generate import kind_of
+from slotwright.cluster.slots import SlotSet, key_in
+from slotwright.features.clients.configs.kinds import kind_of
 from tests.clients.builds import Missing, build
-from tests.clients.crowd import Crowd
+from tests.clients.client_processes import ClientProcesses
 from tests.clients.judge import Event, acknowledged, suffered
-from tests.lab.eyes import Eyes, files_below, files_on, journal_lines
+from tests.lab.damaged_cluster import QUICK, DamagedCluster
 from tests.lab.machines import Lab
 from tests.lab.old_server import PASSWORD, STILL, WORD, OldServer, old_server
 from tests.lab.operator import Operator, Outcome, eventually
-from tests.lab.patient import QUICK, Patient
+from tests.lab.secret_scanner import SecretScanner, files_below, files_on, journal_lines
 from tests.migration.ledger import Running, writing
 from tests.migration.writes import Setting
 
@@ -127,19 +127,19 @@ def is_whole(ledger: Running) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def patient(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Patient:
+def damaged(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> DamagedCluster:
     """The cluster of three hosts, empty."""
     operator = Operator(lab, tmp_path_factory.mktemp("move"))
     operator.environment["SOURCE_PASSWORD"] = PASSWORD
-    patient = Patient(operator)
+    damaged = DamagedCluster(operator)
     operator.topology(settings=QUICK)
     operator.up().succeeded()
-    return patient
+    return damaged
 
 
-def is_empty(patient: Patient) -> bool:
+def is_empty(damaged: DamagedCluster) -> bool:
     """Whether all primaries were found empty; where not, they are emptied for the next look."""
-    primaries = [patient.connect(primary, 30) for primary in patient.primaries()]
+    primaries = [damaged.connect(primary, 30) for primary in damaged.primaries()]
     found = [primary.dbsize() for primary in primaries]
     for primary in primaries:
         primary.flushall()
@@ -147,14 +147,14 @@ def is_empty(patient: Patient) -> bool:
 
 
 @contextmanager
-def moving(patient: Patient, folder: Path, keys: int) -> Iterator[tuple[Move, Running]]:
+def moving(damaged: DamagedCluster, folder: Path, keys: int) -> Iterator[tuple[Move, Running]]:
     """A source with so many keys and a service on it, an empty target, and nothing known of other moves."""
-    shutil.rmtree(patient.operator.state / "migrations", ignore_errors=True)
-    eventually(patient.is_whole, "six sound nodes")
-    eventually(lambda: is_empty(patient), "an empty cluster", 60)
-    with old_server(patient.lab.control.address, folder / "old") as source:
+    shutil.rmtree(damaged.operator.state / "migrations", ignore_errors=True)
+    eventually(damaged.is_whole, "six sound nodes")
+    eventually(lambda: is_empty(damaged), "an empty cluster", 60)
+    with old_server(damaged.lab.control.address, folder / "old") as source:
         source.fill(keys)
-        move = Move(patient.operator, source, folder / "ledger")
+        move = Move(damaged.operator, source, folder / "ledger")
         try:
             with writing(move.setting()) as ledger:
                 eventually(lambda: ledger.told["acknowledged"] > 300, "the service's first writes")
@@ -173,11 +173,11 @@ def moving(patient: Patient, folder: Path, keys: int) -> Iterator[tuple[Move, Ru
 class Story:
     """What happened, and what was seen."""
 
-    patient: Patient
+    damaged: DamagedCluster
     plan: Outcome
     done: Outcome
     told: dict[str, Any]
-    eyes: Eyes
+    scanner: SecretScanner
     is_read_only: bool
     files: dict[str, list[str]]
     journals: dict[str, int]
@@ -185,21 +185,21 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(patient: Patient, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    operator, eyes = patient.operator, Eyes((WORD,))
-    with moving(patient, tmp_path_factory.mktemp("source"), STILL) as (move, ledger):
+def story(damaged: DamagedCluster, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    operator, scanner = damaged.operator, SecretScanner((WORD,))
+    with moving(damaged, tmp_path_factory.mktemp("source"), STILL) as (move, ledger):
         plan = operator.run("migrate", move.source.address, "cluster.yaml", "--plan")
-        with eyes.open():
+        with scanner.open():
             done = move.go("--html", "report.html")
         assert done.code == 0, done.text[-3000:]
         is_read_only = move.source.is_read_only()
         told = is_whole(ledger)
-        hosts = patient.lab.hosts.values()
+        hosts = damaged.lab.hosts.values()
         files = {host.name: files_on(host, (WORD,)) for host in hosts}
         files["control"] = files_below(operator.folder, (WORD,))
         journals = {host.name: journal_lines(host, (WORD,)) for host in hosts}
     page = (operator.folder / "report.html").read_text()
-    return Story(patient, plan, done, told, eyes, is_read_only, files, journals, page)
+    return Story(damaged, plan, done, told, scanner, is_read_only, files, journals, page)
 
 
 def test_every_key_is_equal_and_no_acknowledged_write_is_lost(story: Story) -> None:
@@ -229,16 +229,16 @@ def test_the_source_is_read_only_and_the_pause_is_told(story: Story) -> None:
 
 
 def test_nobody_saw_the_source_s_password(story: Story) -> None:
-    assert story.eyes.rounds > 100
-    assert story.eyes.seen == set()
+    assert story.scanner.rounds > 100
+    assert story.scanner.seen == set()
     assert WORD not in story.done.text + story.plan.text + story.page
     assert {name: found for name, found in story.files.items() if found} == {}
     assert set(story.journals.values()) == {0}
 
 
 def test_the_cluster_is_sound_afterwards(story: Story) -> None:
-    eventually(story.patient.is_whole, "six sound nodes")
-    assert story.patient.operator.check().succeeded().json["ok"]
+    eventually(story.damaged.is_whole, "six sound nodes")
+    assert story.damaged.operator.check().succeeded().json["ok"]
 
 
 # The service.
@@ -246,7 +246,7 @@ def test_the_cluster_is_sound_afterwards(story: Story) -> None:
 
 def test_a_spring_boot_service_carries_on_over_a_failover(story: Story, tmp_path: Path) -> None:
     """With exactly the generated configuration, and never started again."""
-    patient, operator = story.patient, story.patient.operator
+    damaged, operator = story.damaged, story.damaged.operator
     generated = tmp_path / "service"
     operator.run("client", "spring-boot", "-o", str(generated)).succeeded()
     try:
@@ -261,8 +261,8 @@ def test_a_spring_boot_service_carries_on_over_a_failover(story: Story, tmp_path
         "APP_PREFIX": "spring",
         "APP_PERIOD_MS": str(PERIOD_MS),
     }
-    with Crowd() as crowd:
-        service = crowd.start("spring-boot", program, environment, tmp_path / "log")
+    with ClientProcesses() as processes:
+        service = processes.start("spring-boot", program, environment, tmp_path / "log")
 
         def serves(since: float, at_least: int = 20) -> bool:
             assert service.is_alive, service.complaint
@@ -271,34 +271,34 @@ def test_a_spring_boot_service_carries_on_over_a_failover(story: Story, tmp_path
         eventually(lambda: serves(0), "the service's first writes", PATIENCE_S)
         # A planned failover of the first shard: its replica takes over.
         began = time.time()
-        first = patient.at(next(node["address"] for node in status["nodes"] if node["slots"] == slots[0]))
-        heir = patient.replica_of(first)
-        operator.run("failover", patient.address(heir), "--yes", "--json").succeeded()
+        first = damaged.at(next(node["address"] for node in status["nodes"] if node["slots"] == slots[0]))
+        heir = damaged.replica_of(first)
+        operator.run("failover", damaged.address(heir), "--yes", "--json").succeeded()
         done = time.time()
         eventually(lambda: serves(done), "the service after a failover", SETTLES_S)
         planned = Event("failover", 0, began, time.time())
         # The second shard's host loses its node.
-        second = patient.at(next(node["address"] for node in status["nodes"] if node["slots"] == slots[1]))
-        replica = patient.replica_of(second)
+        second = damaged.at(next(node["address"] for node in status["nodes"] if node["slots"] == slots[1]))
+        replica = damaged.replica_of(second)
         died = time.time()
-        patient.take_down(second)
-        patient.wait_for_takeover(replica, (second,))
+        damaged.take_down(second)
+        damaged.wait_for_takeover(replica, (second,))
         taken = time.time()
         eventually(lambda: serves(taken), "the service after a primary's death", SETTLES_S)
         death = Event("death", 1, died, time.time())
-        patient.start(second)
+        damaged.start(second)
     for event in (planned, death):
         found = suffered(service.operations, event)
         print(f"{event.name}: {found}")
         assert found.is_over, found
     print(f"the servers' own takeover: {taken - died:.1f} s")
-    eventually(patient.is_whole, "six sound nodes")
+    eventually(damaged.is_whole, "six sound nodes")
     # Replication is asynchronous: what the primary confirmed in its last moment may be gone, and nothing else.
     lost = [
         (shard, number)
         for (shard, number), at in acknowledged(service.operations).items()
         if not (shard == death.shard and died - 1 <= at <= died + 1)
-        and patient.client().get(f"spring:{{{environment['APP_TAGS'].split(',')[shard]}}}:{number}")
+        and damaged.client().get(f"spring:{{{environment['APP_TAGS'].split(',')[shard]}}}:{number}")
         != str(number).encode()
     ]
     assert lost == []
@@ -307,48 +307,48 @@ def test_a_spring_boot_service_carries_on_over_a_failover(story: Story, tmp_path
 # Accidents.
 
 
-def as_planned(patient: Patient) -> None:
+def as_planned(damaged: DamagedCluster) -> None:
     """A primary on each host. A replica may be behind for a moment after that, and `failover` tells of it."""
-    told = patient.operator.run("failover", "--restore-plan", "cache", "--yes", "--json")
+    told = damaged.operator.run("failover", "--restore-plan", "cache", "--yes", "--json")
     assert told.code in (0, 3), told.text
-    patient.wait_until_whole()
-    assert {node.port for node in patient.primaries()} == {6379}
+    damaged.wait_until_whole()
+    assert {node.port for node in damaged.primaries()} == {6379}
 
 
 @pytest.fixture
-def direct(patient: Patient) -> str:
+def direct(damaged: DamagedCluster) -> str:
     """The same cluster's file, with its nodes reached straight."""
-    return patient.operator.write(f"{patient.operator.file.read_text()}via: direct\n", "direct.yaml").name
+    return damaged.operator.write(f"{damaged.operator.file.read_text()}via: direct\n", "direct.yaml").name
 
 
 @pytest.mark.parametrize("way", ["ssh", "direct"])
 def test_a_host_that_is_cut_off_while_its_primary_takes_the_copy(
-    patient: Patient, tmp_path: Path, way: str, direct: str
+    damaged: DamagedCluster, tmp_path: Path, way: str, direct: str
 ) -> None:
     """Nothing ends the connection to it. The migration finds the new primary by itself, and ends equal."""
-    as_planned(patient)
-    with moving(patient, tmp_path, FEW) as (move, ledger):
+    as_planned(damaged)
+    with moving(damaged, tmp_path, FEW) as (move, ledger):
         move.file = direct if way == "direct" else move.file
         process = move.begin("--cutover", "--html", "report.html", *SLOWLY)
         move.wait_until_copying(process, FEW // 10)
-        with patient.lab.hosts["b"].without_network():
+        with damaged.lab.hosts["b"].without_network():
             done = move.end(process)
             assert done.code == 0, done.text
             assert "moved" in done.out, done.text
             assert move.source.is_read_only()
             told = is_whole(ledger)
     print(f"{way}: the service: {told['acknowledged']} writes, {told['longest_s']:.1f} s the longest")
-    eventually(patient.is_whole, "six sound nodes")
-    assert patient.operator.check().code in (0, 3)
+    eventually(damaged.is_whole, "six sound nodes")
+    assert damaged.operator.check().code in (0, 3)
 
 
-def test_a_host_that_is_cut_off_while_changes_are_followed(patient: Patient, tmp_path: Path) -> None:
-    as_planned(patient)
-    with moving(patient, tmp_path, FEW) as (move, ledger):
+def test_a_host_that_is_cut_off_while_changes_are_followed(damaged: DamagedCluster, tmp_path: Path) -> None:
+    as_planned(damaged)
+    with moving(damaged, tmp_path, FEW) as (move, ledger):
         process = move.begin()
         move.wait_until_ready(process)
-        cut = patient.primaries()[0].host
-        with patient.lab.hosts[cut].without_network():
+        cut = damaged.primaries()[0].host
+        with damaged.lab.hosts[cut].without_network():
             before = move.status()["changes"]
             # More than what it had under way: it writes to the new primary.
             move.wait_for(process, lambda: move.status()["changes"] > before + 3000, "changes followed")
@@ -359,21 +359,21 @@ def test_a_host_that_is_cut_off_while_changes_are_followed(patient: Patient, tmp
             assert done.code == 0, done.text
             assert "moved" in done.out, done.text
             is_whole(ledger)
-    eventually(patient.is_whole, "six sound nodes")
+    eventually(damaged.is_whole, "six sound nodes")
 
 
-def test_a_network_that_comes_back_is_used_again(patient: Patient, tmp_path: Path) -> None:
+def test_a_network_that_comes_back_is_used_again(damaged: DamagedCluster, tmp_path: Path) -> None:
     """All hosts were away for longer than SSH waits for them. The same process follows on and ends equal."""
-    as_planned(patient)
-    with moving(patient, tmp_path, FEW) as (move, ledger):
+    as_planned(damaged)
+    with moving(damaged, tmp_path, FEW) as (move, ledger):
         process = move.begin()
         move.wait_until_ready(process)
         with ExitStack() as away:
-            for host in patient.lab.hosts.values():
+            for host in damaged.lab.hosts.values():
                 away.enter_context(host.without_network())
             begun = time.monotonic()
             move.wait_for(process, lambda: time.monotonic() - begun > AWAY_S, "the end of patience")
-        eventually(patient.is_whole, "six sound nodes")
+        eventually(damaged.is_whole, "six sound nodes")
         before = move.status()["changes"]
         move.wait_for(process, lambda: move.status()["changes"] > before + 1000, "changes followed")
         move.wait_until_ready(process)
@@ -383,12 +383,12 @@ def test_a_network_that_comes_back_is_used_again(patient: Patient, tmp_path: Pat
         assert done.code == 0, done.text
         assert "moved" in done.out, done.text
         is_whole(ledger)
-    eventually(patient.is_whole, "six sound nodes")
+    eventually(damaged.is_whole, "six sound nodes")
 
 
-def test_killed_while_it_follows_it_goes_on_and_ends_equal(patient: Patient, tmp_path: Path) -> None:
-    as_planned(patient)
-    with moving(patient, tmp_path, FEW) as (move, ledger):
+def test_killed_while_it_follows_it_goes_on_and_ends_equal(damaged: DamagedCluster, tmp_path: Path) -> None:
+    as_planned(damaged)
+    with moving(damaged, tmp_path, FEW) as (move, ledger):
         # 1 MB of history, which is the default, is written while nobody follows.
         move.source.client().execute_command("CONFIG", "SET", "repl-backlog-size", 64 * 1024 * 1024)
         process = move.begin()
@@ -402,4 +402,4 @@ def test_killed_while_it_follows_it_goes_on_and_ends_equal(patient: Patient, tmp
         found = move.has_moved(move.run("--resume", "--cutover", "--yes"))
         assert found["copied_keys"] == 0, "the history was still there: nothing had to be copied again"
         is_whole(ledger)
-    eventually(patient.is_whole, "six sound nodes")
+    eventually(damaged.is_whole, "six sound nodes")

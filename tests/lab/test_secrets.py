@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.lab.eyes import Eyes, files_below, files_on, journal_lines
 from tests.lab.looks import traces
 from tests.lab.machines import Lab
 from tests.lab.operator import Operator, Outcome, eventually
 from tests.lab.root import OPS_PASSWORD
+from tests.lab.secret_scanner import SecretScanner, files_below, files_on, journal_lines
 
 CLUSTER_WORD = "Kanarie7731"
 LOGIN_WORD = "Zeisig4419"
@@ -32,7 +32,7 @@ class Run:
     """All that was done under watch: each with what it said."""
 
     operator: Operator
-    eyes: Eyes
+    scanner: SecretScanner
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
     """Where a canary was found while the cluster was there: by host, and "control"."""
@@ -50,9 +50,9 @@ def run(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         host.run("chpasswd", stdin=f"ops:{LOGIN_PASSWORD}\n")
     operator = Operator(lab, tmp_path_factory.mktemp("secrets"))
     operator.environment |= {"CACHE_PASSWORD": CLUSTER_PASSWORD, "OPS": LOGIN_PASSWORD}
-    found = Run(operator, Eyes(WORDS))
+    found = Run(operator, SecretScanner(WORDS))
     try:
-        with found.eyes.open():
+        with found.scanner.open():
             live(found)
             for host in lab.hosts.values():
                 found.files[host.name] = files_on(host, WORDS)
@@ -86,8 +86,8 @@ def live(run: Run) -> None:
 
 
 def test_no_process_had_it_in_its_words_or_its_environment(run: Run) -> None:
-    assert run.eyes.rounds > 100
-    assert run.eyes.seen == set()
+    assert run.scanner.rounds > 100
+    assert run.scanner.seen == set()
 
 
 def test_nothing_that_was_said_holds_it(run: Run) -> None:
@@ -156,7 +156,7 @@ def test_hardened_services_still_save_rewrite_and_fail_over(run: Run) -> None:
 
 def test_nothing_is_left_of_it_after_the_end(run: Run) -> None:
     run.do("destroy", "destroy", "cache", "--yes", "--json").succeeded()
-    run.eyes.look()
+    run.scanner.look()
     test_no_process_had_it_in_its_words_or_its_environment(run)
     test_nothing_that_was_said_holds_it(run)
     for host in run.operator.lab.hosts.values():

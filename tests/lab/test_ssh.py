@@ -15,7 +15,6 @@ from contextlib import contextmanager
 import pytest
 
 from slotwright.adapters.ssh.login import CONNECT_TIMEOUT_S
-from tests.engines import ENGINES
 from tests.lab.looks import fingerprint, traces
 from tests.lab.machine import PATIENCE_S, Host
 from tests.lab.machines import Lab
@@ -352,10 +351,8 @@ def test_one_session_at_a_time_is_enough(operator: Operator) -> None:
 
 # --- a login that can't become root ---
 
-SERVERS = [engine for engine in ENGINES if engine.kind == "valkey" and engine.directory]
 
-
-@pytest.mark.skipif(not SERVERS, reason="no wheel with a server here")
+@pytest.mark.usefixtures("embedded")
 def test_a_login_without_root_runs_nodes_of_its_own(operator: Operator) -> None:
     lab = operator.lab
     operator.topology(

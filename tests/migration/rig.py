@@ -15,25 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.engines import ENGINES, TestEngine
+from tests.engines import TestEngine, engine
 from tests.integration.conftest import Lab, Outcome
 from tests.migration.ledger import Running, connect, writing
 from tests.migration.writes import Setting
 
 PASSWORD = "söurce %s%% 'pass\" \\word"
-BY_LABEL = {engine.label: engine for engine in ENGINES}
 PATIENCE_S = 120.0
-
-
-def engine(label: str) -> TestEngine:
-    found = BY_LABEL[label]
-    if found.directory is None:
-        pytest.skip(f"no {label} binary on this machine")
-    return found
 
 
 @dataclass
@@ -85,6 +76,10 @@ class Target:
         ]
 
     def empty(self) -> None:
+        """As it was made: without what a migration that was killed left behind, too."""
+        for address in self.addresses:
+            with suppress(RedisError):
+                self.client(address).execute_command("CONFIG", "SET", "import-mode", "no")
         for address in self.primaries():
             client = self.client(address)
             client.execute_command("FLUSHALL")
@@ -222,17 +217,20 @@ class Move:
 
     def begin(self, *options: str) -> subprocess.Popen[str]:
         """``migrate SOURCE TARGET`` as a process that can be killed."""
-        return self._popen(self.source.address, self.target.file, "--yes", *options)
+        return self._popen("migrate", self.source.address, self.target.file, "--yes", *options)
 
     def resume(self, *options: str) -> subprocess.Popen[str]:
-        return self._popen("--resume", "--yes", *options)
+        return self._popen("migrate", "--resume", "--yes", *options)
+
+    def resume_job(self, *words: str) -> subprocess.Popen[str]:
+        return self._popen("jobs", "resume", *words)
 
     def _popen(self, *words: str) -> subprocess.Popen[str]:
         out = self.lab.folder / f"out-{len(self.started)}"
         err = self.lab.folder / f"err-{len(self.started)}"
         with out.open("w") as told, err.open("w") as said:
             process = subprocess.Popen(
-                [sys.executable, "-m", "slotwright", "migrate", *words, "--json"],
+                [sys.executable, "-m", "slotwright", *words, "--json"],
                 stdout=told, stderr=said, text=True, cwd=self.lab.folder, stdin=subprocess.DEVNULL,
                 env=self.lab.environment | self.environment,
             )  # fmt: skip
@@ -280,6 +278,12 @@ class Move:
                 found: dict[str, Any] = json.loads(path.read_text())
                 return found
         return {"phase": ""}
+
+    def journal(self) -> list[tuple[str, str, str]]:
+        """Phase, step and place of each entry."""
+        (path,) = self.lab.state.glob("migrations/*/journal.jsonl")
+        entries = map(json.loads, path.read_text().splitlines())
+        return [(entry.get("phase", ""), entry.get("step", ""), entry.get("where", "")) for entry in entries]
 
     def wait_for(self, process: subprocess.Popen[str] | None, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + PATIENCE_S

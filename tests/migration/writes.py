@@ -9,6 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.topology import EngineKind
+from slotwright.server.capabilities import Capability, capabilities_of
+
 Command = tuple[object, ...]
 
 ODD_NAMES = (b"", b"\x00", b"nul\x00in", b"\xff\xfe\xfd", b"sp ace\r\n$3\r\n", b"'\"%{}", "ключ".encode())
@@ -103,8 +107,9 @@ class Maker:
         self.generation: dict[bytes, int] = {}
         self.is_cluster = False
         version = tuple(setting.version)
-        self.has_functions = version >= (7,)
-        self.has_field_times = version >= ((9,) if setting.kind == "valkey" else (7, 4))
+        capabilities = capabilities_of(ServerVersion(EngineKind(setting.kind), version))
+        self.has_functions = capabilities.has(Capability.FUNCTIONS)
+        self.has_field_times = capabilities.has(Capability.FIELD_EXPIRY)
         self.has_expire_at = version >= (6, 2)
         self.libraries: list[int] = []
         self.avoid = {*setting.avoid}

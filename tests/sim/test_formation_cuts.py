@@ -1,6 +1,6 @@
 """Formation and repair, cut anywhere: whatever is left, observing and planning again ends in a whole, sealed cluster.
 
-The planner, the executor, the observer and the verifier are the real ones; the hosts and the servers are those of
+What runs is the real ``features.deploy.api``; the hosts, the servers and the state directory are those of
 ``tests/fakes/world.py``, where a fuse kills the operator's process at any single effect.
 """
 
@@ -11,18 +11,20 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from slotwright.model.files import NODES_CONF
-from slotwright.model.plan import ApplySettings, AwaitUsable, Plan, StartNode
-from slotwright.model.record import Stage
-from slotwright.model.slots import SlotSet
-from slotwright.model.topology import Address, HostSpec, Topology
-from slotwright.planning.placement import place
+from slotwright.cluster.node_files import NODES_CONF
+from slotwright.cluster.record import Stage
+from slotwright.cluster.slots import SlotSet
+from slotwright.cluster.steps import ApplySettings, AwaitUsable, Plan, StartNode
+from slotwright.cluster.topology import Address, HostSpec, Topology
+from slotwright.features.deploy.plan.placement import place
+from tests.extent import examples
 from tests.fakes import build
-from tests.fakes.up import Operator
-from tests.fakes.world import BUILT_IN, KilledError, World
+from tests.fakes.fuse import KilledError
+from tests.fakes.operator import Operator
+from tests.fakes.world import BUILT_IN, World
 
 LIVE_CHANGES = st.dictionaries(
     st.sampled_from(["maxmemory", "maxmemory-policy", "cluster-node-timeout", "appendonly"]),
@@ -42,16 +44,18 @@ def topologies(draw: st.DrawFn) -> Topology:
     return Topology("any", build.ENGINE, specs, replicas, allow_colocated_replicas=True)
 
 
-def run(operator: Operator, fuse: int | None = None) -> Plan | None:
-    """One ``up``; None when it was cut. What must hold after every one of them is held here."""
+def run(operator: Operator, fuse: int | None = None, before: str = "") -> Plan | None:
+    """One ``up``; None when it was cut: after ``fuse`` effects, or before the first one that begins so. What must hold
+    after every one of them is held here."""
     world = operator.world
-    maps = {directory: files.get(NODES_CONF) for directory, files in world.folders.items()}
-    world.fuse = fuse
+    nodes = {directory: files for directory, files in world.folders.items() if directory.startswith(build.DATA_ROOT)}
+    maps = {directory: files.get(NODES_CONF) for directory, files in nodes.items()}
+    world.fuse, world.ends_before = fuse, before
     try:
-        done = asyncio.run(operator.up())
+        done = asyncio.run(operator.up()).plan
     except KilledError:
         done = None
-    world.fuse = None
+    world.renew()
     for directory, text in maps.items():
         assert text is None or world.folders[directory][NODES_CONF] == text, "a map was overwritten"
     return done
@@ -59,18 +63,25 @@ def run(operator: Operator, fuse: int | None = None) -> Plan | None:
 
 def assert_whole(operator: Operator) -> None:
     world, made = operator.world, operator.blueprint
-    assert world.record is not None and world.record.stage is Stage.FORMED
+    assert operator.record.stage is Stage.FORMED
     assert asyncio.run(operator.plan()).is_empty
     assert world.servers.keys() == {node.address for node in made.nodes}
+    world.clock.time += 60  # who was started last is ready; a canary that was cut lives no longer
     assert [server.id for server in world.servers.values() if not server.is_ok] == []
-    world.clock.time += 60  # a canary that was cut lives no longer
     assert [key for server in world.servers.values() for key in server.live_keys()] == []
     served = SlotSet.of(piece for server in world.servers.values() for piece in server.me.slots.ranges)
     assert str(served) == "0-16383"
     assert all(server.link_is_up for server in world.servers.values() if not server.me.is_primary)
+    wanted = settings_of(operator)
     for server in world.servers.values():
         assert server.id == made.node_at(server.address).id
-        assert {name: server.settings[name] for name in operator.settings()} == operator.settings()
+        assert {name: server.settings[name] for name in wanted} == wanted
+
+
+def settings_of(operator: Operator) -> dict[str, str]:
+    """What the servers have to say, by the rehearsal of the last `up`."""
+    password = operator.password
+    return dict(operator.record.settings) | ({"masterauth": password.reveal()} if password else {})
 
 
 def assert_made_once(world: World) -> None:
@@ -88,7 +99,7 @@ def formed(topology: Topology) -> Operator:
 def effects_of_forming(topology: Topology) -> int:
     world = World()
     run(Operator(world, topology))
-    return len(world.effects)
+    return world.burnt
 
 
 SMALL = build.topology(hosts=3, ports=2, replicas=1)
@@ -103,8 +114,8 @@ def test_six_nodes_cut_at_every_effect(cut: int) -> None:
     assert_made_once(operator.world)
 
 
-@settings(max_examples=60, deadline=None)
-@given(topologies(), st.lists(st.integers(0, 45), max_size=4))
+@examples(60)
+@given(topologies(), st.lists(st.integers(0, 115), max_size=4))
 def test_any_formation_cut_any_number_of_times(topology: Topology, cuts: list[int]) -> None:
     operator = Operator(World(), topology)
     for cut in cuts:
@@ -114,12 +125,12 @@ def test_any_formation_cut_any_number_of_times(topology: Topology, cuts: list[in
     assert_made_once(operator.world)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data())
 def test_servers_that_die_between_two_cuts_are_started_again(data: st.DataObject) -> None:
     topology = data.draw(topologies())
     operator = Operator(World(), topology)
-    for cut in data.draw(st.lists(st.integers(10, 60), min_size=1, max_size=3)):
+    for cut in data.draw(st.lists(st.integers(10, 115), min_size=1, max_size=3)):
         run(operator, fuse=cut)
         for address in data.draw(st.sets(st.sampled_from(sorted(topology.addresses)))):
             if address in operator.world.servers:
@@ -129,7 +140,7 @@ def test_servers_that_die_between_two_cuts_are_started_again(data: st.DataObject
     assert not [effect for effect, times in Counter(operator.world.effects).items() if "map" in effect and times > 1]
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.data())
 def test_the_killed_nodes_of_a_formed_cluster_are_started_and_nothing_else(data: st.DataObject) -> None:
     operator = formed(data.draw(topologies()))
@@ -155,13 +166,13 @@ def test_the_killed_nodes_of_a_formed_cluster_are_started_and_nothing_else(data:
     assert_whole(operator)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.data())
 def test_settings_that_a_running_server_takes_are_set_whatever_is_cut(data: st.DataObject) -> None:
     operator = formed(data.draw(topologies()))
     changed = data.draw(LIVE_CHANGES)
+    before = BUILT_IN | settings_of(operator)
     operator.topology = replace(operator.topology, settings=tuple(changed.items()))
-    before = Operator(World(), replace(operator.topology, settings=())).settings()
     wanted = {name: value for name, value in changed.items() if before[name] != value}
     plan = asyncio.run(operator.plan())
     assert plan.refusals == ()
@@ -175,7 +186,7 @@ def test_settings_that_a_running_server_takes_are_set_whatever_is_cut(data: st.D
     assert_whole(operator)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data())
 def test_killed_nodes_and_new_settings_together(data: st.DataObject) -> None:
     operator = formed(data.draw(topologies()))
@@ -193,7 +204,7 @@ def test_killed_nodes_and_new_settings_together(data: st.DataObject) -> None:
     assert_whole(operator)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.data())
 def test_a_setting_that_needs_a_restart_is_refused_while_any_node_runs(data: st.DataObject) -> None:
     operator = formed(data.draw(topologies()))
@@ -224,7 +235,7 @@ def test_a_lost_folder_of_a_formed_cluster_is_not_made_anew() -> None:
 
 def test_settings_edited_after_a_cut_reach_the_nodes_that_were_made_but_not_started() -> None:
     operator = Operator(World(), SMALL)
-    run(operator, fuse=1 + 6 * 4)
+    run(operator, before="start h")
     operator.topology = replace(SMALL, settings=(("maxmemory", "1048576"),))
     run(operator)
     assert_whole(operator)
@@ -232,7 +243,7 @@ def test_settings_edited_after_a_cut_reach_the_nodes_that_were_made_but_not_star
 
 def test_a_setting_that_needs_a_restart_edited_after_a_cut_does_not_lead_into_a_refusal() -> None:
     operator = Operator(World(), SMALL)
-    run(operator, fuse=1 + 6 * 4)
+    run(operator, before="start h")
     operator.topology = replace(SMALL, settings=(("databases", "32"),))
     run(operator)
     assert asyncio.run(operator.plan()).refusals == ()
@@ -240,7 +251,7 @@ def test_a_setting_that_needs_a_restart_edited_after_a_cut_does_not_lead_into_a_
 
 def test_a_setting_that_needs_a_restart_edited_while_servers_form_is_taken_after_a_stop() -> None:
     operator = Operator(World(), SMALL)
-    run(operator, fuse=1 + 6 * 4 + 3)
+    run(operator, before="start h2:7002")
     operator.topology = replace(SMALL, settings=(("databases", "32"),))
     assert [refusal.what for refusal in asyncio.run(operator.plan()).refusals] == ["set databases"]
     for address in list(operator.world.servers):
@@ -251,7 +262,7 @@ def test_a_setting_that_needs_a_restart_edited_while_servers_form_is_taken_after
 
 def test_the_lowered_timings_of_a_formation_are_put_back_after_a_cut_before_that() -> None:
     operator = Operator(World(), SMALL)
-    run(operator, fuse=1 + 6 * 4 + 6)
+    run(operator, before="write")
     assert {server.settings["repl-diskless-sync-delay"] for server in operator.world.servers.values()} == {"0"}
     run(operator)
     assert {server.settings["repl-diskless-sync-delay"] for server in operator.world.servers.values()} == {"5"}

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import combinations, pairwise, product
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from slotwright.model.placement import Placement, PlannedShard
-from slotwright.model.slots import SLOT_COUNT, split_evenly
-from slotwright.model.topology import Engine, EngineKind, EngineOrigin, HostSpec, ShardSpec, Topology
-from slotwright.planning.placement import place
-from slotwright.planning.transport import Transport
+from slotwright.cluster.slots import SLOT_COUNT, split_evenly
+from slotwright.cluster.topology import Engine, EngineKind, EngineOrigin, HostSpec, ShardSpec, Topology
+from slotwright.features.deploy.model import Placement, PlannedShard
+from slotwright.features.deploy.plan.placement import place
+from slotwright.features.deploy.plan.transport import Transport
+from tests.extent import examples
 
 ENGINE = Engine(EngineKind.REDIS, EngineOrigin.EMBEDDED)
 LABELS = st.sampled_from(["", "a", "b", "c"])
@@ -73,7 +74,7 @@ def _primaries(placement: Placement) -> Counter[str]:
     return Counter(shard.primary.host for shard in placement.shards)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(topologies())
 def test_every_address_is_used_once_and_every_slot_covered(topology: Topology) -> None:
     placement = place(topology)
@@ -81,12 +82,13 @@ def test_every_address_is_used_once_and_every_slot_covered(topology: Topology) -
         assert [finding.code for finding in placement.findings] == ["too-few-primaries"]
         return
     assert len(placement.shards) >= 3
-    assert sorted(placement.addresses) == sorted(topology.addresses)
+    placed = [address for shard in placement.shards for address in (shard.primary, *shard.replicas)]
+    assert sorted(placed) == sorted(topology.addresses)
     assert [shard.slots for shard in placement.shards] == list(split_evenly(len(placement.shards)))
     assert sorted(slot for shard in placement.shards for slot in shard.slots) == list(range(SLOT_COUNT))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(topologies())
 def test_explicit_shards_stand_first_and_only_gain_replicas(topology: Topology) -> None:
     placement = place(topology)
@@ -96,7 +98,7 @@ def test_explicit_shards_stand_first_and_only_gain_replicas(topology: Topology) 
         assert planned.replicas[: len(asked.replicas)] == asked.replicas
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(topologies())
 def test_every_shard_has_its_replicas_while_there_are_nodes(topology: Topology) -> None:
     placement = place(topology)
@@ -116,13 +118,13 @@ def _is_crowded(topology: Topology) -> bool:
     return 2 * max(len(host.ports) for host in topology.hosts) >= len(topology.addresses)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(topologies())
 def test_the_same_topology_gives_the_same_placement(topology: Topology) -> None:
     assert place(topology) == place(topology)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(topologies())
 def test_findings_say_what_the_shards_show(topology: Topology) -> None:
     placement = place(topology)
@@ -135,7 +137,7 @@ def test_findings_say_what_the_shards_show(topology: Topology) -> None:
     assert all(finding.what and finding.remedy and finding.seen for finding in placement.findings)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 3), st.data())
 def test_primaries_are_even_over_hosts_of_one_size(count: int, size: int, replicas: int, data: st.DataObject) -> None:
     racks = data.draw(st.lists(LABELS, min_size=count, max_size=count))
@@ -146,7 +148,7 @@ def test_primaries_are_even_over_hosts_of_one_size(count: int, size: int, replic
     assert max(loads) - min(loads) <= 1
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.one_of(small(1, 8), small(2, 11), small(3, 12)))
 def test_the_host_rule_holds_whenever_it_can(topology: Topology) -> None:
     sizes = tuple(sorted(len(host.ports) for host in topology.hosts))
@@ -191,7 +193,7 @@ def _taken(left: tuple[int, ...], home: int, nodes: int) -> Iterator[tuple[int, 
             yield from _taken((*left[:host], units - 1, *left[host + 1 :]), home, nodes - 1)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(small(1, 8))
 def test_no_assignment_to_the_same_primaries_is_better(topology: Topology) -> None:
     placement = place(topology)
@@ -238,7 +240,7 @@ def _orders(items: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=3), st.integers(1, 3), st.data())
 def test_transport_is_as_cheap_as_the_best_of_all_shipments(
     supplies: list[int], needs: int, data: st.DataObject
@@ -268,7 +270,7 @@ def _splits(units: int, parts: int) -> list[tuple[int, ...]]:
     return [split for split in product(range(units + 1), repeat=parts) if sum(split) == units]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.integers(3, 8), st.integers(3, 6), st.integers(1, 2))
 def test_one_host_never_has_two_nodes_of_a_shard_when_hosts_are_alike(count: int, size: int, replicas: int) -> None:
     placement = place(Topology("apart", ENGINE, _hosts([size] * count), replicas))

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from slotwright.model.cluster import Link, NodeView, Observation, PeerView, Replication, Role, SilentNode
-from slotwright.model.slots import SlotRange, SlotSet
-from slotwright.model.topology import Address, Mode
-from slotwright.planning.diagnosis import Case, disagreements_told_otherwise, views_disagree
-from slotwright.planning.survey import _believed_lines, take_survey
-from slotwright.planning.symptoms_bus import cut_off
+from slotwright.cluster.observation import Link, NodeView, Observation, PeerView, Replication, Role, SilentNode
+from slotwright.cluster.slots import SlotRange, SlotSet
+from slotwright.cluster.take_survey import _believed_lines, take_survey
+from slotwright.cluster.topology import Address, Mode
+from slotwright.health import CheckContext
+from slotwright.health.checks.bus import cut_off
+from slotwright.health.checks.views import disagreements_covered, views_disagree
 from tests.fakes.build import VERSION
 from tests.fakes.pictures import HEALTH
 
@@ -56,21 +57,18 @@ def observations(draw: st.DrawFn) -> Observation:
     return Observation(tuple(views), tuple(silent))
 
 
-@settings(deadline=None)
 @given(observations())
 def test_the_lines_that_are_believed(observation: Observation) -> None:
     assert list(_believed_lines(observation).items()) == list(_plainly_believed(observation).items())
 
 
-@settings(deadline=None)
 @given(observations())
 def test_the_views_that_disagree(observation: Observation) -> None:
-    case = Case(take_survey("any", observation, None), observation)
+    case = CheckContext(take_survey("any", observation, None), observation)
     told = [(found.where, found.what.split()[3]) for found in views_disagree(case)]
     assert told == _plainly_disagreeing(case)
 
 
-@settings(deadline=None)
 @given(observations())
 def test_what_is_looked_up_is_what_a_search_finds_first(observation: Observation) -> None:
     for address in (Address(f"h{host}", port) for host in (1, 2, 3, 4) for port in (1, 2)):
@@ -110,10 +108,10 @@ def _plainly_believed(observation: Observation) -> dict[str, PeerView]:
     return believed
 
 
-def _plainly_disagreeing(case: Case) -> list[tuple[str, str]]:
+def _plainly_disagreeing(case: CheckContext) -> list[tuple[str, str]]:
     """Place and number of wrong lines, every view held against every node's own word."""
     own = {view.id: view.myself for _, view in case.views()}
-    apart, explained = cut_off(case), disagreements_told_otherwise(case)
+    apart, explained = cut_off(case), disagreements_covered(case)
     truth = {
         node.id: (node.role, node.slots, node.replica_of, _epoch(own.get(node.id)))
         for node in case.survey.nodes

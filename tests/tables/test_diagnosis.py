@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from slotwright.planning.diagnosis import diagnose
+from slotwright.health import diagnose
 from tests.fakes.pictures import picture, told
 from tests.tables.runner import cases
 

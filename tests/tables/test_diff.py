@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from slotwright.planning.diff import plan_changes
+from slotwright.features.deploy.plan.diff import plan_changes
 from tests.fakes.situations import blockers, refused, situation, waves
 from tests.tables.runner import cases
 

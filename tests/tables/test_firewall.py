@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from slotwright.model.firewall import (
+from slotwright.hosts.facts.firewall import (
     FirewalldState,
     FirewallFacts,
     FirewallNeed,
@@ -20,8 +20,8 @@ from slotwright.model.firewall import (
     Scope,
     Zone,
 )
-from slotwright.planning.firewall import plan_firewall
-from slotwright.wire.firewalld import source_rule
+from slotwright.hosts.firewall_plan import plan_firewall
+from slotwright.hosts.scripts.firewalld import source_rule
 from tests.tables.runner import cases
 
 NEED = {"peers": ["10.0.0.2"], "clients": [], "ports": [6379, 6380], "bus_ports": [16379, 16380]}
@@ -44,7 +44,6 @@ def zones(given: dict[str, dict[str, Any]]) -> tuple[Zone, ...]:
 def facts_of(given: dict[str, Any]) -> FirewallFacts:
     both = given.get("zones", PUBLIC)
     return FirewallFacts(
-        host="10.0.0.1",
         state=FirewalldState(given.get("state", "running")),
         interface=given.get("interface", "eth0"),
         default_zone=given.get("default", "public"),

@@ -1,9 +1,9 @@
 """``planning.fitness`` and ``planning.mending`` by cases.
 
 ``given.hosts`` has, for each host, lines as the profile script prints them; they replace those of a sound host that
-have the same key (``-key`` takes one away). ``given.wants`` has fields of ``Wants``, ``given.clocks`` offset and doubt
-by host. ``expect`` has ``findings`` ("severity code where"), ``says`` (code -> words that must stand in the finding),
-and ``mends`` ("host: what old -> new (file)").
+have the same key (``-key`` takes one away). ``given.wants`` has fields of ``Requirements``, ``given.clocks`` offset and
+doubt by host. ``expect`` has ``findings`` ("severity code where"), ``says`` (code -> words that must stand in the
+finding), and ``mends`` ("host: what old -> new (file)").
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from slotwright.model.findings import Finding
-from slotwright.model.profile import HostProfile
-from slotwright.model.topology import EngineKind, Mode
-from slotwright.planning.fitness import judge_fitness
-from slotwright.planning.fitness_wants import ClockOffset, Wants
-from slotwright.planning.mending import plan_mending
-from slotwright.wire.host_profile import parse_profile
-from slotwright.wire.host_script import FOOTER, HEADER
+from slotwright.cluster.findings import Finding
+from slotwright.cluster.topology import EngineKind, Mode
+from slotwright.features.preflight.plan import plan_tuning
+from slotwright.hosts.facts.profile import HostProfile
+from slotwright.hosts.fitness import check_fitness
+from slotwright.hosts.fitness.requirements import ClockOffset, Requirements
+from slotwright.hosts.scripts.profile import FOOTER, HEADER
+from slotwright.hosts.scripts.profile_parse import parse_profile
 from tests.tables.runner import cases
 
 SOUND = """\
@@ -81,13 +81,13 @@ def profile(host: str, changes: list[str]) -> HostProfile:
     return parse_profile("\n".join([HEADER, *kept, *own, FOOTER]), host)
 
 
-def wants(given: dict[str, Any], hosts: list[str]) -> Wants:
+def wants(given: dict[str, Any], hosts: list[str]) -> Requirements:
     raw = dict(given.get("wants", {}))
     settings = {"maxmemory": "1gb"} | raw.pop("settings", {})
     ports = raw.pop("ports", [6379, 6380])
     clocks = tuple((host, ClockOffset(*pair)) for host, pair in given.get("clocks", {}).items())
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()}
-    return Wants(
+    return Requirements(
         tuple((host, tuple(ports)) for host in hosts),
         mode=Mode(plain.pop("mode", "cluster")),
         engine_kind=EngineKind(plain.pop("engine_kind", "redis")),
@@ -107,7 +107,7 @@ def says(finding: Finding) -> str:
 def test_fitness(given: dict[str, Any], expect: dict[str, Any]) -> None:
     profiles = tuple(profile(host, changes) for host, changes in given["hosts"].items())
     what = wants(given, list(given["hosts"]))
-    found = judge_fitness(profiles, what)
+    found = check_fitness(profiles, what)
     assert [f"{one.severity} {one.code} {one.where}" for one in found] == expect["findings"]
     for code, words in expect.get("says", {}).items():
         texts = [says(one) for one in found if one.code == code]
@@ -115,7 +115,7 @@ def test_fitness(given: dict[str, Any], expect: dict[str, Any]) -> None:
             assert any(word in text for text in texts), (word, texts)
     mends = [
         f"{mending.host}: {change.what} {change.old} -> {change.new} ({change.file})"
-        for mending in plan_mending(profiles, found, what)
+        for mending in plan_tuning(profiles, found, what)
         for change in mending.changes
     ]
     assert mends == expect.get("mends", [])

@@ -46,7 +46,7 @@ def test_a_confirmed_write_counts_by_the_time_of_its_confirmation() -> None:
     assert acknowledged(lines) == {(0, 1): 99.9}
 
 
-def test_the_table_of_a_season_is_written_between_its_marks() -> None:
+def test_the_table_of_a_run_is_written_between_its_marks() -> None:
     line = Line("generated", "jedis", "7", "valkey-9.1", 3.0, 3.5, True, 1, 0.5, 0.2, True, 0, 100, 0)
     text = "a\n<!-- generated: begin -->\nold\n<!-- generated: end -->\nb\n<!-- defaults: begin -->\nkept\n"
     again = rewritten(text, [line])

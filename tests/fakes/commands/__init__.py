@@ -7,11 +7,12 @@ import json
 from functools import cache
 from pathlib import Path
 
-from slotwright.model.cluster import ServerVersion
-from slotwright.model.command_table import CommandTable
-from slotwright.model.topology import EngineKind
-from slotwright.planning.replay import Side
-from slotwright.wire.command_table import Item, parse_command_table
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.topology import EngineKind
+from slotwright.features.migrate.replay.replayer import ServerCommands
+from slotwright.server.capabilities import capabilities_of
+from slotwright.server.commands.parse import Item, parse_command_table
+from slotwright.server.commands.table import CommandTable
 
 _HERE = Path(__file__).parent
 RECORDED = ("redis-6.2", "redis-8.2", "valkey-9.1")
@@ -23,10 +24,11 @@ def recorded(label: str) -> CommandTable:
     return parse_command_table(_bytes(json.loads((_HERE / f"{label}.json").read_text())))
 
 
-def side(label: str) -> Side:
+def side(label: str) -> ServerCommands:
     """A side of a migration with that server."""
     kind, _, numbers = label.partition("-")
-    return Side(ServerVersion(EngineKind(kind), tuple(map(int, numbers.split(".")))), recorded(label))
+    version = ServerVersion(EngineKind(kind), tuple(map(int, numbers.split("."))))
+    return ServerCommands(capabilities_of(version), recorded(label))
 
 
 def _bytes(item: object) -> Item:

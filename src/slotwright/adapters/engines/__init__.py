@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from slotwright.adapters.engines.local import Binary, locate
+from slotwright.adapters.engines.local import locate
 
 if TYPE_CHECKING:
     from slotwright.adapters.engines.remote import RemoteEngines
 
-__all__ = ["Binary", "RemoteEngines", "locate"]
+__all__ = ["RemoteEngines", "locate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from slotwright.adapters.engines.local import elf_machine
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.topology import EngineKind
 from slotwright.errors import HostError, InputError
-from slotwright.model.cluster import ServerVersion
-from slotwright.model.engine import Binaries, EngineForm
-from slotwright.model.topology import EngineKind
+from slotwright.hosts.facts.engine import Binaries, EngineForm
 
 _SPELLINGS = {"x86_64": ("x86_64", "amd64", "x64"), "aarch64": ("aarch64", "arm64")}
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -42,7 +42,7 @@ def archive_for(path: Path, machine: str) -> Path:
         for theirs in spellings:
             if theirs in path.name and theirs not in _SPELLINGS.get(machine, ()):
                 beside = [path.with_name(path.name.replace(theirs, ours)) for ours in _SPELLINGS.get(machine, ())]
-                return next((each for each in beside if each.is_file()), path)
+                return next((candidate for candidate in beside if candidate.is_file()), path)
     return path
 
 
@@ -51,15 +51,15 @@ def read_archive(path: Path, kind: EngineKind) -> Archive:
     with _opened(path) as tar:
         members = [member for member in tar if member.isfile()]
         digest = _file_digest(path)
-        header = next((each for each in members if _ends(each.name, ("src", "version.h"))), None)
+        header = next((member for member in members if _ends(member.name, ("src", "version.h"))), None)
         if header is not None:
             version = _version_of_source(_content(tar, header).decode(errors="replace"), path)
             return Archive(path, digest, EngineForm.SOURCE, version.kind, version)
         server = _server(members, kind, path)
         machine = elf_machine(_content(tar, server)[:20])
     name = PurePosixPath(server.name).name.removesuffix("-server")
-    found = EngineKind(name) if name in list(EngineKind) else kind
-    return Archive(path, digest, EngineForm.BINARIES, found, _version_of_name(path, server.name, found), machine)
+    result = EngineKind(name) if name in list(EngineKind) else kind
+    return Archive(path, digest, EngineForm.BINARIES, result, _version_of_name(path, server.name, result), machine)
 
 
 def binaries_of(archive: Archive) -> Binaries:
@@ -71,7 +71,9 @@ def binaries_of(archive: Archive) -> Binaries:
         folder = PurePosixPath(server.name).parent
         for program in ("cli", "benchmark"):
             name = f"{archive.kind.value}-{program}"
-            files += [(name, _content(tar, each)) for each in members if PurePosixPath(each.name) == folder / name]
+            files += [
+                (name, _content(tar, member)) for member in members if PurePosixPath(member.name) == folder / name
+            ]
     return Binaries(tuple(files))
 
 
@@ -121,7 +123,9 @@ def _ends(name: str, parts: tuple[str, ...]) -> bool:
 def _server(members: list[tarfile.TarInfo], kind: EngineKind, path: Path) -> tarfile.TarInfo:
     """The server of the kind that is asked for, else the only one that there is."""
     names = {PurePosixPath(member.name).name: member for member in members}
-    servers = [member for name, member in names.items() if name in [f"{each.value}-server" for each in EngineKind]]
+    servers = [
+        member for name, member in names.items() if name in [f"{candidate.value}-server" for candidate in EngineKind]
+    ]
     exact = names.get(f"{kind.value}-server")
     if exact is not None:
         return exact
@@ -138,17 +142,17 @@ def _server(members: list[tarfile.TarInfo], kind: EngineKind, path: Path) -> tar
 def _version_of_source(text: str, path: Path) -> ServerVersion:
     """version.h: Valkey has both names, its own version under its own."""
     for kind in (EngineKind.VALKEY, EngineKind.REDIS):
-        found = re.search(rf'#define {kind.value.upper()}_VERSION "(\d+(?:\.\d+)*)"', text)
-        if found:
-            return ServerVersion(kind, tuple(int(part) for part in found[1].split(".")))
+        match = re.search(rf'#define {kind.value.upper()}_VERSION "(\d+(?:\.\d+)*)"', text)
+        if match:
+            return ServerVersion(kind, tuple(int(part) for part in match[1].split(".")))
     raise HostError(f"src/version.h in {path.name} names no version", code="engine-not-available", where=str(path))
 
 
 def _version_of_name(path: Path, inside: str, kind: EngineKind) -> ServerVersion | None:
     for text in (path.name, inside):
-        found = re.search(rf"{kind.value}[-_](\d+)\.(\d+)\.(\d+)", text)
-        if found:
-            return ServerVersion(kind, tuple(map(int, found.groups())))
+        match = re.search(rf"{kind.value}[-_](\d+)\.(\d+)\.(\d+)", text)
+        if match:
+            return ServerVersion(kind, tuple(map(int, match.groups())))
     return None
 
 

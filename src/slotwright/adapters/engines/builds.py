@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slotwright.adapters.files import make_directory, write_atomically
+from slotwright.adapters.files import OTHER_STATE, make_own_directory, write_atomically
+from slotwright.adapters.path_ownership import demand_own
 from slotwright.errors import HostError
-from slotwright.model.engine import Binaries, EngineHost, WantedEngine
+from slotwright.hosts.facts.engine import Binaries, EngineHost, WantedEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def read_build(cache: Path, wanted: WantedEngine, host: EngineHost) -> Build | N
 def keep_build(cache: Path, wanted: WantedEngine, libc: str, build: Build) -> None:
     """Write it: one line of JSON, then the files one after the other, gzipped. Raises HostError."""
     folder = cache / "builds"
-    make_directory(folder)
+    make_own_directory(folder, instead=OTHER_STATE)
     content = b"".join(data for _, data in build.binaries.files)
     head = {
         "files": [[name, len(data)] for name, data in build.binaries.files],
@@ -68,8 +69,8 @@ def parse_build(output: str, libc_version: tuple[int, ...]) -> Build:
     """What the script BUILD printed. Raises ValueError where it isn't whole."""
     names, digest, *lines = output.splitlines()
     content = gzip.decompress(base64.b64decode("".join(lines)))
-    words = names.split()
-    sizes = [(name, int(size)) for name, size in zip(words[::2], words[1::2], strict=True)]
+    arguments = names.split()
+    sizes = [(name, int(size)) for name, size in zip(arguments[::2], arguments[1::2], strict=True)]
     return _cut(sizes, content, digest, libc_version)
 
 
@@ -92,6 +93,7 @@ def _stem(wanted: WantedEngine, libc: str) -> str:
 
 
 def _read(path: Path) -> Build | None:
+    demand_own(path, instead=OTHER_STATE)
     try:
         head, _, packed = path.read_bytes().partition(b"\n")
         fields = json.loads(head)

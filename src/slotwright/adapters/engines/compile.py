@@ -11,11 +11,11 @@ from pathlib import Path
 from slotwright.adapters.engines.archives import gzipped
 from slotwright.adapters.engines.builds import Build, build_of, choose_builder, keep_build, read_build
 from slotwright.adapters.engines.troubles import cant_build, script_error
+from slotwright.cluster.events import Began, Ended, Report
 from slotwright.errors import HostError
-from slotwright.model.engine import Binaries, EngineHost, WantedEngine
-from slotwright.model.events import Began, Ended, Report
+from slotwright.hosts.facts.engine import Binaries, EngineHost, WantedEngine
+from slotwright.hosts.scripts.engine import BUILD
 from slotwright.ports import Shell
-from slotwright.wire.engine_scripts import BUILD
 
 _BUILD_S = 3600.0
 
@@ -31,38 +31,38 @@ class Builder:
         self, shells: Mapping[str, Shell], wanted: Mapping[str, WantedEngine], hosts: Mapping[str, EngineHost]
     ) -> dict[str, Binaries | HostError]:
         """The programs for each host, or why there are none; different architectures are built side by side."""
-        found: dict[str, Binaries | HostError] = {}
+        binaries: dict[str, Binaries | HostError] = {}
         missing: list[EngineHost] = []
-        for name, each in wanted.items():
-            kept = await asyncio.to_thread(read_build, self._cache, each, hosts[name])
+        for name, engine in wanted.items():
+            kept = await asyncio.to_thread(read_build, self._cache, engine, hosts[name])
             if kept is None:
                 missing.append(hosts[name])
             else:
-                found[name] = kept.binaries
+                binaries[name] = kept.binaries
 
         def like(host: EngineHost) -> tuple[str, str, str]:
             return host.machine, host.libc, wanted[host.host].digest
 
         groups = [list(group) for _, group in groupby(sorted(missing, key=like), key=like)]
         for part in await asyncio.gather(*(self._build_group(shells, wanted, group) for group in groups)):
-            found |= part
-        return found
+            binaries |= part
+        return binaries
 
     async def _build_group(
         self, shells: Mapping[str, Shell], wanted: Mapping[str, WantedEngine], group: list[EngineHost]
     ) -> dict[str, Binaries | HostError]:
-        found: dict[str, Binaries | HostError] = {host.host: cant_build(host, wanted[host.host]) for host in group}
+        binaries: dict[str, Binaries | HostError] = {host.host: cant_build(host, wanted[host.host]) for host in group}
         choice = choose_builder(group)
         if choice is None:
-            return found
+            return binaries
         builder, served = choice
         try:
-            build = await self._build_on(shells[builder.host], builder, wanted[builder.host], served)
+            build = await self._build_on(shells[builder.host], builder, wanted[builder.host])
         except HostError as error:
-            return found | {host.host: error for host in served}
-        return found | {host.host: build.binaries for host in served}
+            return binaries | {host.host: error for host in served}
+        return binaries | {host.host: build.binaries for host in served}
 
-    async def _build_on(self, shell: Shell, host: EngineHost, wanted: WantedEngine, served: list[EngineHost]) -> Build:
+    async def _build_on(self, shell: Shell, host: EngineHost, wanted: WantedEngine) -> Build:
         task, text = f"build {host.machine}", f"build {wanted.title} for {host.machine} on {host.host}"
         self._report(Began(task, text))
         source = await asyncio.to_thread(gzipped, Path(wanted.source))
@@ -93,7 +93,3 @@ def _jemalloc_options(machine: str) -> str:
     """jemalloc runs with pages up to the size that it was built for, and ends at once with larger ones. Arm hosts have
     4, 16 or 64 KiB: built for 64 KiB (2^16), one server runs on all (redis PR 11407)."""
     return "--with-lg-page=16" if machine == "aarch64" else ""
-
-
-def _ssl(host: EngineHost) -> set[str]:
-    return {tool for tool in host.tools if tool.startswith("libssl")}

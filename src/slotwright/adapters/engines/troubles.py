@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from slotwright.adapters.engines.wheels import last_words
+from slotwright.adapters.supervisors.refusals import refused_by
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.topology import EngineKind
 from slotwright.errors import HostError
-from slotwright.model.cluster import ServerVersion
-from slotwright.model.engine import EngineForm, EngineHost, PackageTool, WantedEngine
-from slotwright.model.topology import EngineKind
+from slotwright.hosts.facts.engine import EngineForm, EngineHost, PackageTool, WantedEngine
+from slotwright.hosts.scripts.engine import BUILD_FAILED, NO_CHECKSUM_TOOL, PACKAGE_FAILED, UNUSABLE, WRONG_CHECKSUM
 from slotwright.ports import ShellResult
-from slotwright.wire.engine_scripts import (
-    BUILD_FAILED,
-    NO_CHECKSUM_TOOL,
-    PACKAGE_FAILED,
-    UNUSABLE,
-    WRONG_CHECKSUM,
-)
-from slotwright.wire.flavor import is_supported
+from slotwright.server.capabilities import is_supported
 
 _COMPILERS = {
     PackageTool.APT: "apt-get install make gcc libc6-dev",
@@ -28,39 +23,43 @@ _RETRY = "run the same command again: it goes on from here"
 
 
 def script_error(result: ShellResult, host: EngineHost, wanted: WantedEngine) -> HostError:
-    """The error for a script of ``wire/engine_scripts.py`` that did not end with 0."""
-    seen = result.complaint.strip()
-    if "No space left" in seen or "Disk quota" in seen:
+    """The error for a script of ``hosts/scripts/engine.py`` that did not end with 0. Raises RefusedError for one that
+    refused."""
+    refused = refused_by(result, host.host, host.root)
+    if refused is not None:
+        raise refused
+    text = result.complaint.strip()
+    if "No space left" in text or "Disk quota" in text:
         return HostError(
             f"the disk of {host.host} is full: {wanted.title} could not be written",
             code="disk-full",
             where=f"{host.host}:{host.root}",
-            seen=last_words(seen),
+            seen=last_words(text),
             left="nothing half-written was left",
             hint=f"free some room on the disk of {host.root}",
         )
     match result.status:
         case code if code == UNUSABLE:
-            return unusable(host, wanted, seen)
+            return unusable(host, wanted, text)
         case code if code == WRONG_CHECKSUM:
             return HostError(
                 f"{wanted.title} did not arrive as a whole on {host.host}",
                 code="engine-damaged",
                 where=host.host,
-                seen=seen,
+                seen=text,
                 hint=_RETRY,
             )
         case code if code == NO_CHECKSUM_TOOL:
-            return HostError(f"{host.host} can't compute a SHA-256", code="tool-missing", where=host.host, seen=seen)
+            return HostError(f"{host.host} can't compute a SHA-256", code="tool-missing", where=host.host, seen=text)
         case code if code == BUILD_FAILED:
-            return _build_failed(host, wanted, seen)
+            return _build_failed(host, wanted, text)
         case code if code == PACKAGE_FAILED:
-            return _package_failed(host, wanted, seen)
+            return _package_failed(host, wanted, text)
     return HostError(
         f"{wanted.title} could not be installed on {host.host}",
-        code="not-writable" if "ermission denied" in seen or "Read-only" in seen else "engine-failed",
+        code="not-writable" if "ermission denied" in text or "Read-only" in text else "engine-failed",
         where=f"{host.host}:{host.root}",
-        seen=last_words(seen) or f"the script ended with {result.status}",
+        seen=last_words(text) or f"the script ended with {result.status}",
         hint=f"see that {host.root} can be written, by root or with sudo",
     )
 

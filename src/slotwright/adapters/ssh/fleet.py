@@ -7,21 +7,21 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from slotwright.adapters.hosts.remote import RemoteHost
+from slotwright.adapters.hosts.shell_host import RemoteHost
 from slotwright.adapters.hosts.unreachable import UnreachableHost
-from slotwright.adapters.node import Opener, RespDialer, Streams
+from slotwright.adapters.servers.resp import Opener, RespDialer, Streams
+from slotwright.adapters.servers.streams import SocketStreamDialer
+from slotwright.adapters.ssh.host_keys import NewKey, believe, unknown_keys
 from slotwright.adapters.ssh.library import asyncssh
 from slotwright.adapters.ssh.login import NewKeyError, Passwords, hang_up, log_in
 from slotwright.adapters.ssh.shell import SshShell, open_shell
 from slotwright.adapters.ssh.streams import open_stream, relay_stream
-from slotwright.adapters.ssh.trust import NewKey, believe, unknown_keys
-from slotwright.adapters.streams import SocketStreamDialer
-from slotwright.adapters.supervisors.remote import DetachedSupervisor, SystemdSupervisor
+from slotwright.adapters.supervisors.supervisors import DetachedSupervisor, SystemdSupervisor
+from slotwright.cluster.events import Began, Ended, Report, Warned
+from slotwright.cluster.secret import Secret
+from slotwright.cluster.topology import Address, HostSpec, SshSpec, Topology, Via
 from slotwright.errors import HostError
-from slotwright.model.events import Began, Ended, Report, Warned
-from slotwright.model.secret import Secret
-from slotwright.model.site import SERVICE_USER
-from slotwright.model.topology import Address, HostSpec, SshSpec, Topology, Via
+from slotwright.hosts.facts.installation import SERVICE_USER
 from slotwright.ports import Dialer, Host, LoginDialer, StreamDialer
 
 _STRAIGHT_S = 1.0
@@ -39,37 +39,43 @@ class Reached:
 class SshFleet:
     """Implements :class:`slotwright.ports.Fleet`. Made by :func:`connect_fleet`."""
 
-    def __init__(self, topology: Topology, reached: tuple[Reached, ...], secrets: Mapping[str, Secret | None]) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        reached: tuple[Reached, ...],
+        secrets: Mapping[str, Secret | None],
+        programs: Sequence[str] = (),
+    ) -> None:
         self._via = topology.via
         self._secrets = secrets
         self._renewed: dict[str, asyncssh.SSHClientConnection] = {}
         self._renewing: dict[str, asyncio.Task[asyncssh.SSHClientConnection]] = {}
-        self._reached = {each.host.address: each for each in reached}
+        self._reached = {other.host.address: other for other in reached}
         self._hosts: dict[str, Host] = {}
         self._no_forwarding: set[str] = set()
-        for each in reached:
-            if each.shell is None:
-                assert each.error is not None
-                self._hosts[each.host.address] = UnreachableHost(each.error)
+        for candidate in reached:
+            if candidate.shell is None:
+                assert candidate.error is not None
+                self._hosts[candidate.host.address] = UnreachableHost(candidate.error)
             else:
-                self._hosts[each.host.address] = _host(each.shell, topology.name)
+                self._hosts[candidate.host.address] = _host(candidate.shell, topology.name, next(iter(programs), ""))
 
     @property
     def shells(self) -> dict[str, SshShell]:
         """The hosts that answer, by address."""
-        return {address: each.shell for address, each in self._reached.items() if each.shell is not None}
+        return {address: reached.shell for address, reached in self._reached.items() if reached.shell is not None}
 
     @property
     def errors(self) -> dict[str, HostError]:
         """Why the others don't."""
-        return {address: each.error for address, each in self._reached.items() if each.error is not None}
+        return {address: reached.error for address, reached in self._reached.items() if reached.error is not None}
 
     async def give_up(self, host: str, error: HostError) -> None:
         """A host that answers SSH and nothing else: from now on it is one that can't be reached."""
-        each = self._reached[host]
-        if each.shell is not None:
-            await hang_up(each.shell.connection)
-        self._reached[host] = Reached(each.host, None, error)
+        reached = self._reached[host]
+        if reached.shell is not None:
+            await hang_up(reached.shell.connection)
+        self._reached[host] = Reached(reached.host, None, error)
         self._hosts[host] = UnreachableHost(error)
 
     def at(self, host: str) -> Host:
@@ -115,11 +121,11 @@ class SshFleet:
         await asyncio.gather(*(hang_up(connection) for connection in connections))
 
     def _shell(self, host: str) -> SshShell:
-        each = self._reached[host]
-        if each.shell is None:
-            assert each.error is not None
-            raise each.error
-        return each.shell
+        reached = self._reached[host]
+        if reached.shell is None:
+            assert reached.error is not None
+            raise reached.error
+        return reached.shell
 
     async def _through_own_host(self, address: Address) -> Streams:
         if address.host not in self._reached:
@@ -137,9 +143,9 @@ class SshFleet:
 
     async def _connection(self, host: str) -> asyncssh.SSHClientConnection:
         """To the host; one that was lost is made again, as a network that was cut comes back. Raises HostError."""
-        found = self._renewed.get(host, self._shell(host).connection)
-        if not found.is_closed():
-            return found
+        connection = self._renewed.get(host, self._shell(host).connection)
+        if not connection.is_closed():
+            return connection
         if host not in self._renewing:
             # Whoever asks may have less patience than a login needs.
             task = self._renewing[host] = asyncio.create_task(self._log_in_again(host))
@@ -179,12 +185,12 @@ class SshFleet:
         return await relay_stream(connection, address.host, address.port)
 
 
-def _host(shell: SshShell, name: str) -> RemoteHost:
+def _host(shell: SshShell, name: str, program: str) -> RemoteHost:
     """With systemd and root's rights, nodes are services; otherwise they are started detached, as they are here."""
     owner = SERVICE_USER if shell.is_root else ""
-    detached = DetachedSupervisor(shell, name, owner or shell.login.user)
-    service = SystemdSupervisor(shell, name) if shell.is_root and shell.login.has_systemd else detached
-    return RemoteHost(shell, owner, service, detached)
+    detached = DetachedSupervisor(shell, name, owner or shell.login.user, owner, program)
+    service = SystemdSupervisor(shell, name, program) if shell.is_root and shell.login.has_systemd else detached
+    return RemoteHost(shell, owner, service, detached, program)
 
 
 async def connect_fleet(
@@ -192,8 +198,10 @@ async def connect_fleet(
     report: Report,
     ask_secret: Callable[[str], Secret | None],
     agree: Callable[[str], bool],
+    programs: Sequence[str] = (),
 ) -> SshFleet:
     """Connect to every host of ``topology``, side by side. One that can't be reached is part of the fleet, and says so.
+    ``programs`` are what its servers were started by the last time.
 
     Raises InputError for a missing password, RefusedError (host-key-unknown) when nobody agrees to new host keys, and
     HostError (host-key-changed) at once for a changed one.
@@ -205,10 +213,10 @@ async def connect_fleet(
     is_ok = False
     try:
         reached = await _all_of(topology.hosts, secrets, report, agree)
-        is_ok = all(each.shell is not None for each in reached)
+        is_ok = all(candidate.shell is not None for candidate in reached)
     finally:
         report(Ended("ssh", text, is_ok))
-    return SshFleet(topology, reached, secrets)
+    return SshFleet(topology, reached, secrets, programs)
 
 
 async def _all_of(
@@ -218,10 +226,10 @@ async def _all_of(
     agree: Callable[[str], bool],
     believed: frozenset[str] | set[str] = frozenset(),
 ) -> tuple[Reached, ...]:
-    found = await asyncio.gather(*(_one(host, secrets[host.address], report) for host in hosts))
+    result = await asyncio.gather(*(_one(host, secrets[host.address], report) for host in hosts))
     # A changed key ends everything, before anybody is asked about a new one.
-    await _refuse_changed(found)
-    new = {each.pattern: each for each in found if isinstance(each, NewKey)}
+    await _refuse_changed(result)
+    new = {candidate.pattern: candidate for candidate in result if isinstance(candidate, NewKey)}
     for pattern in believed & set(new):
         raise HostError(
             f"the key of {pattern} was just written to known_hosts, and SSH does not find it there",
@@ -234,30 +242,41 @@ async def _all_of(
         try:
             _ask_about(list(new.values()), agree)
         except BaseException:
-            shells = [each.shell for each in found if isinstance(each, Reached) and each.shell is not None]
+            shells = [
+                candidate.shell
+                for candidate in result
+                if isinstance(candidate, Reached) and candidate.shell is not None
+            ]
             await asyncio.gather(*(hang_up(shell.connection) for shell in shells))
             raise
         late = {
-            each.host.address: each
-            for each in await _all_of(
-                tuple(host for host, each in zip(hosts, found, strict=True) if isinstance(each, NewKey)),
+            reached.host.address: reached
+            for reached in await _all_of(
+                tuple(host for host, candidate in zip(hosts, result, strict=True) if isinstance(candidate, NewKey)),
                 secrets,
                 report,
                 agree,
                 believed | set(new),
             )
         }
-        found = [
-            late[host.address] if isinstance(each, NewKey) else each for host, each in zip(hosts, found, strict=True)
+        result = [
+            late[host.address] if isinstance(candidate, NewKey) else candidate
+            for host, candidate in zip(hosts, result, strict=True)
         ]
-    return tuple(each for each in found if isinstance(each, Reached))
+    return tuple(candidate for candidate in result if isinstance(candidate, Reached))
 
 
-async def _refuse_changed(found: Sequence[Reached | NewKey]) -> None:
-    reached = [each for each in found if isinstance(each, Reached)]
-    changed = [each.error for each in reached if each.error is not None and each.error.code == "host-key-changed"]
+async def _refuse_changed(result: Sequence[Reached | NewKey]) -> None:
+    reached = [candidate for candidate in result if isinstance(candidate, Reached)]
+    changed = [
+        candidate.error
+        for candidate in reached
+        if candidate.error is not None and candidate.error.code == "host-key-changed"
+    ]
     if changed:
-        await asyncio.gather(*(hang_up(each.shell.connection) for each in reached if each.shell is not None))
+        await asyncio.gather(
+            *(hang_up(candidate.shell.connection) for candidate in reached if candidate.shell is not None)
+        )
         raise changed[0]
 
 

@@ -10,11 +10,11 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from slotwright.adapters.ssh.host_keys import KeyWatch, NewKey, changed_key, known_as, known_hosts_files
 from slotwright.adapters.ssh.library import asyncssh
-from slotwright.adapters.ssh.trust import KeyWatch, NewKey, changed_key, known_as, known_hosts_files
+from slotwright.cluster.secret import Secret
+from slotwright.cluster.topology import HostSpec, SshSpec
 from slotwright.errors import HostError, InputError
-from slotwright.model.secret import Secret
-from slotwright.model.topology import HostSpec, SshSpec
 
 CONNECT_TIMEOUT_S = 6.0
 LOGIN_TIMEOUT_S = 15.0
@@ -190,14 +190,14 @@ def _jump(text: str) -> tuple[str, str, int]:
 def login_error(host: str, where: str, spec: SshSpec, error: Exception) -> HostError:
     """Why there is no connection, and what to do about it."""
     port = spec.port or 22
-    seen = str(error)
+    text = str(error)
     if isinstance(error, asyncssh.PermissionDenied):
         who = f"{spec.user}@{where}" if spec.user else where
         return HostError(
             f"{who} refuses our SSH login",
             code="ssh-login-refused",
             where=host,
-            seen=seen,
+            seen=text,
             hint="check `ssh: {user, key, password}` in the file; `password: ask` asks for the login's password",
         )
     if isinstance(error, asyncssh.KeyImportError | asyncssh.KeyEncryptionError):
@@ -205,30 +205,30 @@ def login_error(host: str, where: str, spec: SshSpec, error: Exception) -> HostE
             f"the SSH key {spec.key or 'of this user'} can't be used",
             code="ssh-key-unusable",
             where=host,
-            seen=seen,
+            seen=text,
             hint="a key with a passphrase must be in the agent: ssh-add " + (spec.key or ""),
         )
     if isinstance(error, FileNotFoundError) and spec.key:
         return HostError(f"there is no SSH key {spec.key}", code="ssh-key-unusable", where=host)
-    if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in seen:
+    if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in text:
         return HostError(
             f"the SSH server of {where} offers no host key of a kind that is known for it",
             code="host-key-changed",
             where=host,
-            seen=seen,
+            seen=text,
             left="nothing was sent to it",
             hint=f"if the host was installed anew: ssh-keygen -R '{known_as(where, port)}', then run this again",
         )
     what = f"{host} can't be reached by SSH"
     if isinstance(error, TimeoutError | asyncssh.TimeoutError):
-        seen = f"no answer from {where} port {port} within {CONNECT_TIMEOUT_S:g} s"
+        text = f"no answer from {where} port {port} within {CONNECT_TIMEOUT_S:g} s"
     elif isinstance(error, ConnectionRefusedError):
-        seen = f"nothing listens on {where} port {port}"
+        text = f"nothing listens on {where} port {port}"
     elif isinstance(error, socket.gaierror):
-        seen = f"there is no such name: {where}"
+        text = f"there is no such name: {where}"
     elif isinstance(error, OSError):
-        seen = error.strerror or seen
-    return HostError(what, code="host-unreachable", where=host, seen=seen)
+        text = error.strerror or text
+    return HostError(what, code="host-unreachable", where=host, seen=text)
 
 
 async def hang_up(connection: asyncssh.SSHClientConnection) -> None:

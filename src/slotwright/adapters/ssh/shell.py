@@ -18,9 +18,10 @@ from typing import IO
 
 from slotwright.adapters.files import host_error
 from slotwright.adapters.ssh.library import asyncssh
+from slotwright.cluster.secret import Secret
+from slotwright.cluster.topology import SudoMode
 from slotwright.errors import HostError
-from slotwright.model.secret import Secret
-from slotwright.model.topology import Sudo
+from slotwright.hosts.scripts.files import read_script
 from slotwright.ports import ShellResult
 
 CHANNELS = 8
@@ -28,31 +29,15 @@ CHANNELS = 8
 
 _MOST_REFUSALS = 40
 
-_WHO = """
-id -u
-id -un
-if [ "$(id -u)" != 0 ] && command -v sudo >/dev/null 2>&1; then
-  if sudo -n true 2>/dev/null; then echo free; else echo asks; fi
-else
-  echo none
-fi
-if [ -d /run/systemd/system ]; then echo systemd; else echo other; fi
-"""
+_WHO = read_script("ssh/who.sh")
+_LOAD = read_script("ssh/load.sh")
 
 
 _SUDO = {"free": ("sudo", "-n", "--"), "asks": ("sudo", "-S", "-k", "-p", "", "--")}
 
-_LOAD = """script=
-while IFS= read -r line && [ "$line" != "$0" ]; do script="$script$line
-"; done
-eval "$script"
-"""
-"""sudo logs whole command lines, so the script comes on the input, up to a line that is ``$0``; what follows is its own
-input."""
-
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class ShellLogin:
     """Who we are on a host: ``sudo`` is "free", "asks" (for a password) or "none"."""
 
     uid: int
@@ -65,7 +50,7 @@ class SshShell:
     """Implements :class:`slotwright.ports.Shell`. Made by :func:`open_shell`."""
 
     def __init__(
-        self, host: str, connection: asyncssh.SSHClientConnection, login: Login, password: Secret | None
+        self, host: str, connection: asyncssh.SSHClientConnection, login: ShellLogin, password: Secret | None
     ) -> None:
         self._host = host
         self._connection = connection
@@ -98,7 +83,7 @@ class SshShell:
         return str(name[0]) if isinstance(name, tuple) and name and ":" not in str(name[0]) else ""
 
     @property
-    def login(self) -> Login:
+    def login(self) -> ShellLogin:
         """Who we are there."""
         return self._login
 
@@ -115,8 +100,8 @@ class SshShell:
         command, given = self._command(f"echo {mark}\n{script}", arguments, stdin, mark, as_root=as_root)
         async with self._channels:
             status, output, complaint = await self._execute(command, given, timeout_s)
-        before, found, after = output.partition(f"{mark}\n")
-        if not found:
+        before, text, after = output.partition(f"{mark}\n")
+        if not text:
             raise self._not_run(before, complaint, status)
         return ShellResult(status, after, complaint)
 
@@ -136,8 +121,8 @@ class SshShell:
                 os.close(handle)
         except OSError as error:
             raise host_error("write", Path(to), error) from error
-        before, found, after = complaint.partition(f"{mark}\n")
-        if not found:
+        before, text, after = complaint.partition(f"{mark}\n")
+        if not text:
             raise self._not_run("", before, status)
         return ShellResult(status, "", after)
 
@@ -149,11 +134,11 @@ class SshShell:
         text = f"cd /\n{script}"
         if not as_root or self._login.uid == 0 or self._login.sudo == "none":
             return shlex.join(["sh", "-c", text, "sh", *arguments]), stdin
-        words = [*_SUDO[self._login.sudo], "sh", "-c", _LOAD, mark]
+        argv = [*_SUDO[self._login.sudo], "sh", "-c", _LOAD, mark]
         given = f"set -- {shlex.join(arguments)}\n{text}\n{mark}\n".encode() + stdin
         if self._login.sudo == "asks":
             given = (self._password.reveal() if self._password else "").encode() + b"\n" + given
-        return shlex.join(words), given
+        return shlex.join(argv), given
 
     async def _execute(
         self, command: str, stdin: bytes, timeout_s: float, to: IO[bytes] | None = None
@@ -214,43 +199,44 @@ class SshShell:
                         hint="look at MaxSessions and ForceCommand in its sshd_config",
                     ) from error
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._freed.wait(), 0.05)
+                    async with asyncio.timeout(0.05):
+                        await self._freed.wait()
             else:
                 self._running += 1
                 return process
 
     def _not_run(self, output: str, complaint: str, status: int) -> HostError:
-        seen = (complaint.strip() or output.strip()).splitlines()
+        results = (complaint.strip() or output.strip()).splitlines()
         if self._login.uid != 0 and self._login.sudo != "none":
             return HostError(
                 f"sudo refuses {self._login.user} on {self._host}",
                 code="sudo-refused",
                 where=self._host,
-                seen=seen[-1] if seen else f"it ended with status {status}",
+                seen=results[-1] if results else f"it ended with status {status}",
                 hint="give sudo's password with `ssh: {password: ...}`, allow it without one, or write `sudo: never`",
             )
         return HostError(
             f"{self._host} runs no POSIX shell for this login",
             code="host-shell-missing",
             where=self._host,
-            seen=seen[-1] if seen else f"it ended with status {status}",
+            seen=results[-1] if results else f"it ended with status {status}",
         )
 
 
 async def open_shell(
-    host: str, connection: asyncssh.SSHClientConnection, sudo: Sudo, password: Secret | None
+    host: str, connection: asyncssh.SSHClientConnection, sudo: SudoMode, password: Secret | None
 ) -> SshShell:
     """Find out who we are there. Raises HostError; sudo is tried now, so that it can't fail half-way."""
-    probe = SshShell(host, connection, Login(0, "", "none"), None)
+    probe = SshShell(host, connection, ShellLogin(0, "", "none"), None)
     lines = (await probe.run(_WHO, as_root=False, timeout_s=15)).output.split()
     if len(lines) != 4:
-        seen = " ".join(lines)[:200]
-        raise HostError(f"{host} has no usable shell", code="host-shell-missing", where=host, seen=seen)
-    way = lines[2] if sudo is Sudo.AUTO else "none"
+        text = " ".join(lines)[:200]
+        raise HostError(f"{host} has no usable shell", code="host-shell-missing", where=host, seen=text)
+    way = lines[2] if sudo is SudoMode.AUTO else "none"
     if way == "asks" and password is None:
         # Without a password to give, sudo is of no use to us; what needs root will say so.
         way = "none"
-    login = Login(int(lines[0]), lines[1], way, lines[3] == "systemd")
+    login = ShellLogin(int(lines[0]), lines[1], way, lines[3] == "systemd")
     shell = SshShell(host, connection, login, password)
     if login.sudo == "asks":
         await shell.run("true", timeout_s=15)

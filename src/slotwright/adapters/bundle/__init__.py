@@ -1,0 +1,1 @@
+"""What a bundle for hosts without internet is made of."""

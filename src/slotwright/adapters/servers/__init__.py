@@ -1,0 +1,1 @@
+"""Connections to servers: RESP, byte streams, and whether a port speaks TLS."""

@@ -1,1 +1,0 @@
-"""POSIX shells: where scripts run, on this machine or over SSH."""

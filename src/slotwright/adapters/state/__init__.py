@@ -1,0 +1,1 @@
+"""The state folder: records, locks, journals, jobs, quarantine and crash reports."""

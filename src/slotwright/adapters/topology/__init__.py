@@ -1,0 +1,1 @@
+"""The topology file: YAML to values with the line of every problem, and back."""

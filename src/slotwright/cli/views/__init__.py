@@ -1,1 +1,0 @@
-"""What is printed: for people, for programs, and while it works."""

@@ -1,0 +1,1 @@
+"""What verbs share to print and to ask: for people, for programs, and while they work."""

@@ -1,0 +1,1 @@
+"""One folder a capability; inside each: cli > views > api > run > plan > model."""

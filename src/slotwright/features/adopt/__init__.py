@@ -1,0 +1,1 @@
+"""Make a topology file of a cluster that others made."""

@@ -1,0 +1,1 @@
+"""Set every node's data aside, with checksums."""

@@ -1,0 +1,1 @@
+"""Put everything that hosts without internet need into one folder."""

@@ -1,0 +1,1 @@
+"""Configurations for clients, and the path that a client takes."""

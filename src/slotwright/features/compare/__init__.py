@@ -1,0 +1,1 @@
+"""Prove that two servers or clusters hold the same keys."""

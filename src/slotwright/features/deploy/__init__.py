@@ -1,0 +1,1 @@
+"""From the topology file to a proved cluster: demo, init, plan, up."""

@@ -1,0 +1,1 @@
+"""The verbs demo, init, plan and up."""

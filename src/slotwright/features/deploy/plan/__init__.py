@@ -1,0 +1,1 @@
+"""Placement, blueprint, and the difference between what is wanted and what is."""

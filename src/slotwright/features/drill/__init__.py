@@ -1,0 +1,1 @@
+"""Kill or freeze a primary on purpose, and tell what clients saw."""

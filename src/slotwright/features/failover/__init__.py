@@ -1,0 +1,1 @@
+"""A replica takes over on purpose, losing nothing."""

@@ -1,0 +1,1 @@
+"""Look at a cluster and change nothing: status, check, slot, logs, list."""

@@ -1,0 +1,1 @@
+"""The verbs status, check, slot, logs and list."""

@@ -1,0 +1,1 @@
+"""Move a running server's data into a cluster, live, with proof."""

@@ -1,0 +1,1 @@
+"""The verb migrate, and a migration as a job."""

@@ -1,0 +1,1 @@
+"""The verbs preflight and exec."""

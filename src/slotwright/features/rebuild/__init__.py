@@ -1,0 +1,1 @@
+"""Archive, make a new cluster, bring the keys back: the last resort."""

@@ -1,0 +1,1 @@
+"""Which old node's data is taken for each shard, and what that may lose."""

@@ -1,0 +1,1 @@
+"""The old nodes of a rebuild: looked at, ended and set aside, and their data served again for a while."""

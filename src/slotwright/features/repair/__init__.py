@@ -1,0 +1,1 @@
+"""Mend what is broken, losing nothing; resume and abort."""

@@ -1,0 +1,1 @@
+"""The verbs repair, resume and abort."""

@@ -1,0 +1,353 @@
+"""The middle stages of a repair: passwords, addresses, who leads each shard, who follows whom, who is forgotten.
+
+A replica is promoted only when the servers' own failover has had its time, and never over a primary that another node
+still reaches: that one lives, and only we can't get in. Without a majority of primaries there is no vote: a takeover
+happens by itself only where the hosts say that the primaries' processes are gone, and is asked about where they may
+live on, on the other side of a partition.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
+
+from slotwright.cluster.observation import NodeView, Role
+from slotwright.cluster.survey import LIVES_UNREAD, SurveyNode
+from slotwright.cluster.topology import Address
+from slotwright.features.repair.model import (
+    Await,
+    Follow,
+    Forget,
+    Meet,
+    Promote,
+    RepairStep,
+    Risk,
+    SetPassword,
+    StartServer,
+    Thaw,
+    Way,
+)
+from slotwright.features.repair.plan.processes import process_steps
+from slotwright.features.repair.plan.repair_input import RepairInput
+from slotwright.health.check_context import CheckContext
+from slotwright.health.checks.bus import cut_off
+from slotwright.health.members import ghosts, misdirections, misplaced_replicas, shard_owner, votes
+from slotwright.health.slot_claims import claims, unclaimed_slots
+
+TAKEOVER = "takeover"
+FORGET = "forget"
+MEET = "meet"
+
+
+def password_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
+    """Nodes that only the former password opens, and replicas that can't log in to their primary."""
+    for address in sorted(repair_input.other_password):
+        yield RepairStep(
+            SetPassword(address, is_own=True),
+            "wrong-password",
+            str(address),
+            "give it the cluster's password: only the former one opens it",
+        )
+    for address, fault in repair_input.observation.login_faults:
+        if address not in repair_input.other_password:
+            yield RepairStep(
+                SetPassword(address),
+                f"replica-auth-{fault.value}",
+                str(address),
+                "set masterauth to the cluster's password; nothing restarts",
+            )
+
+
+def address_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
+    """Members that others look for in the wrong place.
+
+    Where two of them own a slot, the one with the lower epoch deletes its keys of it once they hear of each other. If
+    the other one has not got these, the slot is settled first; where nothing can be settled, somebody has to say so.
+    """
+    rivals = _rivals(repair_input)
+    for misdirection in misdirections(repair_input.observation, repair_input.blueprint):
+        step = RepairStep(
+            Meet(misdirection.via, misdirection.node_id, misdirection.address),
+            "address-changed" if misdirection.is_known else "member-unknown",
+            str(misdirection.address),
+            f"tell {misdirection.via} that {misdirection.node_id[:8]} is here"
+            + (f", not at {misdirection.wrong}" if misdirection.wrong else ""),
+        )
+        if rivals.isdisjoint({misdirection.via, misdirection.address}):
+            yield step
+        elif not votes(repair_input.survey).is_enough or _is_parted(repair_input):
+            loss = "slots have two owners among them: one of the two deletes its keys of these when they meet"
+            yield replace(step, risk=Risk.LOSS, word=MEET, loss=loss)
+
+
+def _is_parted(repair_input: RepairInput) -> bool:
+    """Whether some of those that answer are cut off: then no slot is settled, and telling them is what ends it."""
+    return bool(
+        cut_off(CheckContext(repair_input.survey, repair_input.observation, repair_input.expected, repair_input.exams))
+    )
+
+
+def _rivals(repair_input: RepairInput) -> set[Address]:
+    """Where the nodes are that both call a slot their own, while the one that would yield has keys that the other one
+    has not, or has otherwise."""
+    slots = claims(repair_input.observation.views)
+    views = {view.id: view for view in repair_input.observation.views}
+    contents, addresses = repair_input.contents, set()
+    equal = Counter(
+        (duplicate.slot, node)
+        for duplicate in contents.duplicates
+        if duplicate.is_equal
+        for node in (duplicate.owner, duplicate.holder)
+    )
+    for one, other in permutations(slots, 2):
+        for slot in slots[one] & slots[other] if _epoch(views[one]) <= _epoch(views[other]) else ():
+            if contents.keys(one, slot) > equal[slot, one]:
+                addresses |= {views[one].address, views[other].address}
+    return addresses
+
+
+def _epoch(view: NodeView) -> int:
+    return view.myself.epoch if view.myself is not None else 0
+
+
+def promotion_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
+    """Shards whose primary is away and that have a live replica: by vote, or, without a majority, by takeover."""
+    count = votes(repair_input.survey)
+    if count.is_enough and _are_apart(repair_input):
+        return
+    for primary in _away(repair_input):
+        best = most_advanced(repair_input, primary)
+        if best is None or best.address is None:
+            continue
+        if not count.is_enough:
+            left = f"{count.alive} of {count.total} primaries are left"
+            yield _takeover(repair_input, primary, best, f"take over shard {primary.shard} from {primary.place}", left)
+        elif primary.slots:
+            yield from _by_vote(repair_input, primary, best)
+        else:
+            why = f"nobody owns its slots, and the only copy of {best.keys} keys is here"
+            yield _takeover(repair_input, primary, best, f"make it a primary in place of {primary.place}", why)
+
+
+def _takeover(repair_input: RepairInput, primary: SurveyNode, best: SurveyNode, what: str, why: str) -> RepairStep:
+    assert best.address is not None
+    is_dead = is_proven_dead(repair_input, primary)
+    return RepairStep(
+        Promote(best.address, best.id, primary.id, primary.place, primary.shard or 0, Way.TAKEOVER),
+        "majority-lost" if primary.slots else "slots-uncovered",
+        str(best.address),
+        f"{what} without votes: {why}" + (", and the primary's process is gone" if is_dead else ""),
+        Risk.SERVICE if is_dead else Risk.LOSS,
+        "" if is_dead else TAKEOVER,
+        "" if is_dead else f"if {primary.place} lives on where it can't be seen, what it acknowledges is lost",
+    )
+
+
+def _are_apart(repair_input: RepairInput) -> bool:
+    """Whether some who vote are looked for in the wrong place: they are told first."""
+    voters = {node.id: node.address for node in repair_input.survey.nodes if node.role is Role.PRIMARY and node.slots}
+    result = misdirections(repair_input.observation, repair_input.blueprint)
+    return any(misdirection.node_id in voters or misdirection.via in voters.values() for misdirection in result)
+
+
+def takes_over(primary: SurveyNode, best: SurveyNode) -> str:
+    """What is waited for, in words that are the same for the same promotion."""
+    return f"{best.address} takes over shard {primary.shard or 0}"
+
+
+def _by_vote(repair_input: RepairInput, primary: SurveyNode, best: SurveyNode) -> Iterator[RepairStep]:
+    assert best.address is not None
+    until = takes_over(primary, best)
+    if until not in repair_input.waited:
+        timeout_s = 2 * repair_input.node_timeout_s + 5
+        yield RepairStep(Await(until, timeout_s), "node-down", primary.place, f"wait until {until}, as the servers do")
+        return
+    if not primary.is_held_failed and not is_proven_dead(repair_input, primary):
+        return
+    yield RepairStep(
+        Promote(best.address, best.id, primary.id, primary.place, primary.shard or 0, Way.FORCE),
+        "node-down",
+        str(best.address),
+        f"have it elected in place of {primary.place}, which does not answer",
+        Risk.SERVICE,
+    )
+
+
+def _away(repair_input: RepairInput) -> Iterator[SurveyNode]:
+    """Primaries that serve nobody, and that no start will bring back within this repair: of slots, or of none while
+    slots belong to nobody and a live replica of theirs has keys.
+
+    One that answers us lives, and so does one that another node reaches: whether all do is for them to find out.
+    """
+    coming = {step.where for step in process_steps(repair_input) if isinstance(step.action, StartServer | Thaw)}
+    is_short = bool(unclaimed_slots(repair_input.survey, repair_input.observation))
+    for node in repair_input.survey.nodes:
+        is_away = node.trouble and not node.is_reachable and node.trouble not in ("loading", *LIVES_UNREAD)
+        if node.role is not Role.PRIMARY or not is_away or node.is_seen_alive or node.place in coming:
+            continue
+        best = None if node.slots or not is_short else most_advanced(repair_input, node)
+        if node.slots or (best is not None and best.keys):
+            yield node
+
+
+def most_advanced(repair_input: RepairInput, primary: SurveyNode) -> SurveyNode | None:
+    """Of the replicas that answer, the one that took most of what its primary had sent."""
+    result = []
+    for node in repair_input.survey.nodes:
+        view = repair_input.view(node.id)
+        if node.replica_of == primary.id and view is not None and not view.health.is_loading:
+            result.append((view.replication.offset, view.health.keys, node.id, node))
+    return max(result)[3] if result else None
+
+
+def is_proven_dead(repair_input: RepairInput, primary: SurveyNode) -> bool:
+    """Its host was asked, and has no process of it; nor does any node see it alive, which a host may not know of."""
+    exam = repair_input.exam(primary.address) if primary.address else None
+    is_gone = exam is not None and exam.process is None and not exam.directory.hides_process
+    return is_gone and not primary.is_seen_alive
+
+
+def follower_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
+    """Nodes that follow nobody, or the wrong one, get the primary that they should have."""
+    for node, owner in _wanted_primaries(repair_input):
+        assert node.address is not None
+        yield RepairStep(
+            Follow(node.address, owner.id, owner.address.host if owner.address else ""),
+            "replica-misplaced" if node.role is Role.REPLICA else "shard-without-replica",
+            str(node.address),
+            f"make it a replica of {owner.place} (shard {owner.shard})",
+        )
+
+
+def _wanted_primaries(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, SurveyNode]]:
+    results: set[str] = set()
+    for lost in misplaced_replicas(repair_input.survey, repair_input.blueprint):
+        results.add(lost.node.id)
+        if not lost.owner.trouble and not _is_last_copy(repair_input, lost.node):
+            yield lost.node, lost.owner
+    for spare, bare in () if results else _surplus(repair_input):
+        results.add(spare.id)
+        yield spare, bare
+    beside = {finding.where for finding in repair_input.findings if finding.code == "replica-beside-primary"}
+    for shard, planned in repair_input.planned():
+        node = repair_input.node(planned.id)
+        owner = (
+            shard_owner(repair_input.survey, repair_input.blueprint, shard.number) if repair_input.blueprint else None
+        )
+        if node is None or owner is None or node.id in results or node.id == owner.id or not node.is_reachable:
+            continue
+        is_idle = node.role is Role.PRIMARY and not node.slots and not node.keys
+        is_apart = node.place in beside and node.replica_of != owner.id and not _is_last_copy(repair_input, node)
+        if (is_idle or is_apart) and not owner.trouble:
+            yield node, owner
+    if repair_input.blueprint is None:
+        yield from _spares(repair_input)
+
+
+def _is_last_copy(repair_input: RepairInput, node: SurveyNode) -> bool:
+    """Whether the replica has data of slots whose owner does not answer: told to follow another one, it drops them.
+
+    Once another node has taken the slots over, what it has is old.
+    """
+    primary = repair_input.survey.primary_of(node)
+    if primary is None or primary.is_reachable or not node.keys:
+        return False
+    return bool(primary.slots or unclaimed_slots(repair_input.survey, repair_input.observation))
+
+
+def _surplus(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, SurveyNode]]:
+    """A replica of a shard that has more than the file wants, for one that has fewer and no member of its own left.
+
+    So it is after a failover to a replica of another shard: that one leads now, and is missed at home.
+    """
+    lacking, rich = _balance(repair_input)
+    for number, owner in lacking:
+        assert repair_input.blueprint is not None
+        members = [repair_input.node(node.id) for node in repair_input.blueprint.shards[number - 1].nodes]
+        if any(node is not None and node.id != owner.id and (node.trouble or not node.slots) for node in members):
+            continue
+        if rich:
+            best = min(
+                rich, key=lambda node: (_host(node) == _host(owner), not _is_beside(repair_input, node), node.place)
+            )
+            rich.remove(best)
+            yield best, owner
+
+
+def _balance(repair_input: RepairInput) -> tuple[list[tuple[int, SurveyNode]], list[SurveyNode]]:
+    """Shards with fewer replicas than the file wants, and those replicas that others have beyond it."""
+    lacking: list[tuple[int, SurveyNode]] = []
+    rich: list[SurveyNode] = []
+    nodes = repair_input.survey.nodes
+    for shard in repair_input.blueprint.shards if repair_input.blueprint else ():
+        owner = (
+            shard_owner(repair_input.survey, repair_input.blueprint, shard.number) if repair_input.blueprint else None
+        )
+        if owner is None or owner.trouble or not owner.is_reachable:
+            continue
+        followers = [node for node in nodes if node.replica_of == owner.id and node.is_reachable and not node.trouble]
+        if len(followers) < len(shard.replicas):
+            lacking.append((shard.number, owner))
+        else:
+            followers.sort(key=lambda node: (not _is_beside(repair_input, node), node.place))
+            rich += followers[: len(followers) - len(shard.replicas)]
+    return lacking, rich
+
+
+def _is_beside(repair_input: RepairInput, node: SurveyNode) -> bool:
+    primary = repair_input.survey.primary_of(node)
+    return primary is not None and _host(primary) == _host(node)
+
+
+def _spares(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, SurveyNode]]:
+    """Without a file: an empty primary without slots follows one that has no replica, on another host if it can."""
+    nodes = repair_input.survey.nodes
+    if not any(node.role is Role.REPLICA for node in nodes):
+        return
+    bare = [
+        node
+        for node in nodes
+        if node.slots and not node.trouble and not any(other.replica_of == node.id for other in nodes)
+    ]
+    spare = [
+        node
+        for node in nodes
+        if node.is_reachable and node.role is Role.PRIMARY and not node.slots and not node.keys and not node.trouble
+    ]
+    for node in spare:
+        if bare:
+            best = min(bare, key=lambda owner: (_host(owner) == _host(node), owner.place))
+            bare.remove(best)
+            yield node, best
+
+
+def _host(node: SurveyNode) -> str:
+    return node.address.host if node.address else ""
+
+
+def forget_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
+    """Ghosts, and, when somebody says so, strangers without slots."""
+    for ghost in ghosts(repair_input.observation, repair_input.blueprint):
+        yield RepairStep(
+            Forget(ghost.id, ghost.known_to),
+            "ghost-node",
+            ghost.id[:8],
+            f"have it forgotten by {len(ghost.known_to)} nodes",
+        )
+    strangers = {finding.where for finding in repair_input.findings if finding.code == "unknown-node"}
+    for node in repair_input.survey.nodes:
+        if node.place in strangers and not node.slots and not node.is_planned:
+            on = tuple(
+                view.address for view in repair_input.observation.views if view.id != node.id and view.peer(node.id)
+            )
+            yield RepairStep(
+                Forget(node.id, on),
+                "unknown-node",
+                node.place,
+                f"have the node {node.id[:8]}, which the file does not name, forgotten by {len(on)} nodes",
+                Risk.LOSS,
+                FORGET,
+                f"{node.place} is no member any more; if it was wanted, it has to be added again",
+            )

@@ -1,0 +1,1 @@
+"""A cluster live on a terminal, or what happens line by line."""

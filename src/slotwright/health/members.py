@@ -1,0 +1,187 @@
+"""Who is a member, by whose word: ghosts, members that others look for in the wrong place, nodes under another id.
+
+Membership is kept by node id, never by address: a node whose address changed is the same member, and one that came back
+under a new id in the same place is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from slotwright.cluster.blueprint import Blueprint
+from slotwright.cluster.observation import NodeView, Observation, PeerView, Role
+from slotwright.cluster.survey import LIVES_UNREAD, Survey, SurveyNode
+from slotwright.cluster.topology import Address, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Ghost:
+    """A member that is no more: ``known_to`` are the nodes that still have it in their tables."""
+
+    id: str
+    address: Address | None
+    known_to: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Misdirection:
+    """The node at ``via`` looks for the member ``node_id`` at ``wrong``, and it is at ``address``.
+
+    ``wrong`` None: it has no address for it. ``is_known`` False: it has no line of it at all.
+    """
+
+    via: Address
+    node_id: str
+    address: Address
+    wrong: Address | None
+    is_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedId:
+    """Where the file has the member ``planned``, a node answers under the id ``now``."""
+
+    address: Address
+    planned: str
+    now: str
+    view: NodeView
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """Primaries with slots: how many there are, and how many of them answer and are held alive."""
+
+    total: int
+    alive: int
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether a majority can vote a replica in."""
+        return self.alive * 2 > self.total
+
+
+def votes(survey: Survey) -> Votes:
+    """Of the whole cluster, as it is believed. Who keeps only us out votes all the same, and who can't be read."""
+    owners = [node for node in survey.nodes if node.role is Role.PRIMARY and node.slots]
+    return Votes(len(owners), sum(node.serves or node.trouble in LIVES_UNREAD for node in owners))
+
+
+def ghosts(observation: Observation, blueprint: Blueprint | None) -> Iterator[Ghost]:
+    """Members that will never answer again: not planned, no slots, no view, and no place of their own any more.
+
+    Without a file only those without an address, or whose address answers under another id: any other silent node may
+    come back. So may one that announces as its address what is none.
+    """
+    answering = {view.id: view.address for view in observation.views}
+    planned = {node.id for node in blueprint.nodes} if blueprint else set()
+    places = {node.address for node in blueprint.nodes} if blueprint else set()
+    values: dict[str, list[tuple[Address, PeerView]]] = {}
+    for view in observation.views:
+        for peer in view.peers:
+            if peer.id not in answering and peer.id not in planned and "handshake" not in peer.flags:
+                values.setdefault(peer.id, []).append((view.address, peer))
+    taken = set(answering.values()) | places
+    for node_id, lines in sorted(values.items()):
+        has_slots = any(line.slots for _, line in lines)
+        homeless = all(line.address is None or line.address in taken for _, line in lines)
+        # Who announces nonsense lives, or did a moment ago: it has a place that nobody can be told of.
+        announces = any(line.address_fault for _, line in lines)
+        if homeless and not has_slots and not announces:
+            address = next((line.address for _, line in lines if line.address), None)
+            yield Ghost(node_id, address, tuple(place for place, _ in lines))
+
+
+def misdirections(observation: Observation, blueprint: Blueprint | None) -> Iterator[Misdirection]:
+    """Members that answer at one address while another member looks for them at a different one, or doesn't know them.
+
+    Only members are meant: an id that is in the file, or in the looking node's own table. With a live bus link the
+    address in the table is no matter.
+    """
+    planned = {node.id for node in blueprint.nodes} if blueprint else set()
+    where = {view.id: view for view in observation.views if view.mode is Mode.CLUSTER}
+    # Views share equal lines: one that knows everybody, with every link up, is passed over without a look at each.
+    lines = {id(peer): peer for view in where.values() for peer in view.peers}
+    unlinked = {key for key, peer in lines.items() if not peer.is_connected}
+    for view in where.values():
+        if where.keys() <= view.known_ids and unlinked.isdisjoint(map(id, view.peers)):
+            continue
+        for node_id, other in where.items():
+            line = view.peer(node_id)
+            if node_id == view.id or (line is None and not _may_join(view, other, planned)):
+                continue
+            if line is None:
+                yield Misdirection(view.address, node_id, other.address, None, is_known=False)
+            elif not line.is_connected and line.address != other.address and not _is_named(line.address, other):
+                yield Misdirection(view.address, node_id, other.address, line.address)
+
+
+def _is_named(address: Address | None, other: NodeView) -> bool:
+    """Whether the node itself announces that address: it may be dialled by another way than by its peers."""
+    return other.myself is not None and address is not None and other.myself.address == address
+
+
+def _may_join(view: NodeView, other: NodeView, planned: set[str]) -> bool:
+    """A member of the file that this node has no line of: it may be met if neither side knows anybody else's nodes, and
+    it claims no slot that is somebody's here."""
+    if other.id not in planned or view.id not in planned:
+        return False
+    if any(peer.id not in planned for peer in other.peers if "handshake" not in peer.flags):
+        return False
+    mine = other.myself
+    return mine is not None and not any(mine.slots & peer.slots for peer in view.peers)
+
+
+def changed_ids(observation: Observation, blueprint: Blueprint | None) -> Iterator[ChangedId]:
+    """Places of the file where a node answers under an id that the file's member did not have."""
+    if blueprint is None or blueprint.mode is not Mode.CLUSTER:
+        return
+    ids = {node.id for node in blueprint.nodes}
+    for node in blueprint.nodes:
+        view = observation.view_of(node.address)
+        if view is not None and view.mode is Mode.CLUSTER and view.id not in ids:
+            yield ChangedId(node.address, node.id, view.id, view)
+
+
+def shard_owner(survey: Survey, blueprint: Blueprint, number: int) -> SurveyNode | None:
+    """Who serves the file's shard ``number`` now: its member with most of its slots, else who owns most of them.
+
+    A member of the shard that took over another one serves that one; where no slot is where the file has it, the member
+    with most slots counts.
+    """
+    shard = blueprint.shards[number - 1]
+    ids = {node.id for node in shard.nodes}
+    owners = [node for node in survey.nodes if node.slots and node.role is Role.PRIMARY]
+    mine = [node for node in owners if node.id in ids]
+    if any(node.slots & shard.slots for node in mine):
+        return max(mine, key=lambda node: len(node.slots & shard.slots))
+    best = max(owners, key=lambda node: len(node.slots & shard.slots), default=None)
+    if best is not None and best.slots & shard.slots:
+        return best
+    return max(mine, key=lambda node: len(node.slots), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """A replica that follows another primary than that of its own shard, whose ``owner`` is now this one."""
+
+    node: SurveyNode
+    owner: SurveyNode
+    shard: int
+
+
+def misplaced_replicas(survey: Survey, blueprint: Blueprint | None) -> Iterator[Misplaced]:
+    """Replicas of another shard than the file's, where their own has fewer of them than the file wants.
+
+    Where roles have only moved within a shard, or two shards have swapped replicas, nothing is misplaced.
+    """
+    roles = {node.id: node for node in survey.nodes}
+    for shard in blueprint.shards if blueprint else ():
+        owner = shard_owner(survey, blueprint, shard.number) if blueprint else None
+        followers = [node for node in survey.nodes if owner is not None and node.replica_of == owner.id]
+        for planned in shard.nodes if len(followers) < len(shard.replicas) else ():
+            node = roles.get(planned.id)
+            if node is None or owner is None or node.id == owner.id or not node.is_reachable:
+                continue
+            if node.role is Role.REPLICA and node.replica_of != owner.id:
+                yield Misplaced(node, owner, shard.number)

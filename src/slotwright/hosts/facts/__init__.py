@@ -1,0 +1,1 @@
+"""Values about hosts: what was seen there. Collected, not judged."""

@@ -1,0 +1,1 @@
+"""POSIX shell scripts that run on hosts, each beside the parser of its output."""

@@ -1,0 +1,1 @@
+"""Values about keys: counts, samples, comparisons, and slots that are moved."""

@@ -1,1 +1,0 @@
-"""Values only: frozen dataclasses that know nothing of the world."""

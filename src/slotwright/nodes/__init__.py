@@ -1,0 +1,1 @@
+"""Talking to many nodes at once, through the ports: connections, views, presence of an operator."""

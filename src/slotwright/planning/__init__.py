@@ -1,1 +1,0 @@
-"""Decisions only: values in, values out; no I/O, no clock, no randomness."""

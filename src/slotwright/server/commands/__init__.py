@@ -1,0 +1,1 @@
+"""The servers' own table of commands: which arguments are keys, and which commands write."""

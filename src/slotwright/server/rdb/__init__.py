@@ -1,0 +1,1 @@
+"""Snapshots and values as servers write them: RDB files, DUMP payloads, and their checksums."""
