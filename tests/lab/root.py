@@ -187,8 +187,10 @@ def install_tools() -> None:
         raise LabUnavailableError(f"the lab needs {', '.join(missing)}; this system has no apt-get to install them")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-qy", "--no-install-recommends", *missing]
-    for words in (["apt-get", "update", "-q"], install):
-        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    cache().mkdir(parents=True, exist_ok=True)
+    with _locked(cache() / "tools.lock"):  # apt-get runs once at a time
+        for words in (["apt-get", "update", "-q"], install):
+            done = subprocess.run(words, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         raise LabUnavailableError(f"{' '.join(install)} failed: {done.stderr.strip()[-300:]}")
 

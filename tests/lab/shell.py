@@ -1,4 +1,4 @@
-"""``python -m tests.lab.shell``: the lab, up until Ctrl-C, to try things by hand or from other processes."""
+"""``python -m tests.lab.shell [HOST ...]``: the lab, up until Ctrl-C, to try things by hand or from other processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main() -> int:
     """Boots the lab, says how to get in, and stays."""
     start = time.monotonic()
     try:
-        with Lab() as lab:
+        with Lab(sys.argv[1:] or ("a", "b", "c")) as lab:
             print(f"up after {time.monotonic() - start:.1f} s")
             print(_guide(lab), flush=True)
             while True:

@@ -225,8 +225,8 @@ def test_another_process_uses_the_hosts(lab: Lab) -> None:
 
 
 def started() -> tuple[subprocess.Popen[str], int]:
-    """A lab of another process, up, and its number."""
-    words = [sys.executable, "-u", "-m", "tests.lab.shell"]
+    """A lab of one host in another process, up, and its number. Two labs of three leave room for no third."""
+    words = [sys.executable, "-u", "-m", "tests.lab.shell", "a"]
     process = subprocess.Popen(words, cwd=HOME, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     told = []

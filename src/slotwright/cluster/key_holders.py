@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from slotwright.cluster.topology import Address
@@ -37,10 +36,6 @@ class Contents:
     def keys(self, node_id: str, slot: int) -> int:
         """Keys of ``slot`` in that node; 0 also where it was not counted."""
         return self.counts.get(node_id, {}).get(slot, 0)
-
-    def holders(self, slot: int) -> Iterator[str]:
-        """Ids of the nodes that have keys of ``slot``."""
-        return (node_id for node_id, slots in self.counts.items() if slots.get(slot))
 
     def has_different_twins(self, slot: int) -> bool:
         """Whether two nodes hold one key of ``slot`` with different values."""

@@ -92,6 +92,7 @@ def slot_claims(survey: Survey, observation: Observation, contents: Contents) ->
     owner_of = _by_slot(owned, interesting)
     believed = _believed(observation, uncovered)
     claimants_of = _by_slot(claimed, interesting)
+    held_in = _holders_by_slot(contents, primaries)
     return tuple(
         SlotClaims(
             slot,
@@ -99,13 +100,21 @@ def slot_claims(survey: Survey, observation: Observation, contents: Contents) ->
             next(iter(owner_of.get(slot, ())), None),
             tuple(open_by.get(slot, ((), ()))[0]),
             tuple(open_by.get(slot, ((), ()))[1]),
-            tuple(
-                (node_id, contents.keys(node_id, slot)) for node_id in contents.holders(slot) if node_id in primaries
-            ),
+            tuple(held_in.get(slot, ())),
             believed.get(slot),
         )
         for slot in interesting
     )
+
+
+def _holders_by_slot(contents: Contents, primaries: set[str]) -> dict[int, list[tuple[str, int]]]:
+    """(node, count) pairs of the primaries that have keys of a slot."""
+    values: dict[int, list[tuple[str, int]]] = {}
+    for node_id, counts in contents.counts.items():
+        for slot, count in counts.items() if node_id in primaries else ():
+            if count:
+                values.setdefault(slot, []).append((node_id, count))
+    return values
 
 
 def _opened(view: NodeView) -> tuple[OpenSlot, ...]:

@@ -113,7 +113,7 @@ class NodeKeys:
             part = wanted[start : start + _SLOTS_AT_ONCE]
             replies = await self.ask_each(0, _count_requests(tuple(part)))
             counts = zip(part, replies, strict=True)
-            values |= {slot: count for slot, count in counts if isinstance(count, int) and count}
+            values |= {slot: count for slot, count in counts if count and isinstance(count, int)}
         return values
 
     async def present(self, keys: Sequence[bytes], *, asks: bool = False, database: int = 0) -> set[bytes]:
