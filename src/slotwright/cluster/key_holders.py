@@ -19,6 +19,7 @@ class DuplicateKey:
     owner: str
     holder: str
     is_equal: bool
+    database: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,4 @@ class QuarantinedKey:
     node: Address
     is_owner: bool
     value: KeyValue
+    database: int = 0

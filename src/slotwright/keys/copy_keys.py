@@ -255,14 +255,16 @@ class KeyCopier:
         return total
 
     async def _miscounted(self, result: Count) -> frozenset[tuple[int, int]]:
-        """Slots of database 0 in which the new owner counts otherwise than its keys were just counted."""
-        scanned: Counter[int] = Counter()
+        """(database, slot) pairs in which the new owner counts otherwise than its keys were just counted."""
+        scanned: Counter[tuple[int, int]] = Counter()
         for (database, slot, _), number in result.items():
-            scanned[slot] += number if database == 0 else 0
+            scanned[database, slot] += number
         wrong: set[tuple[int, int]] = set()
         for _, slots, keys in self.owners:
-            counts = await keys.count_in(slots)
-            wrong |= {(0, slot) for slot in slots if counts.get(slot, 0) != scanned[slot]}
+            databases = {database for database, slot in scanned if slot in slots} | {*await keys.databases()}
+            for database in databases:
+                counts = await keys.count_in_database(database, slots)
+                wrong |= {(database, slot) for slot in slots if counts.get(slot, 0) != scanned[database, slot]}
         return frozenset(wrong)
 
     async def _look_into(self, suspects: Collection[tuple[int, int]]) -> Difference:

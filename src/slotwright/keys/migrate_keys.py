@@ -64,14 +64,14 @@ class MigrateSender:
     password: Secret | None = field(default=None, repr=False)
     username: str = ""
 
-    async def move(self, source: NodeKeys, target: Address, keys: SizedKeys) -> int:
+    async def move(self, source: NodeKeys, target: Address, keys: SizedKeys, *, database: int = 0) -> int:
         """One call, for as many of the first ``keys`` as it may have: how many left the source for the target.
 
         0: what came of the call is not known, or the target has one of the keys already; both ends have to be looked
         at. Raises ReplyError where it is refused, NodeUnreachableError where the source does not answer.
         """
         batch, _ = self._split(keys)
-        error = await self._send(source, target, 0, batch, (), _MOVE_PATIENCE_S)
+        error = await self._send(source, target, database, batch, (), _MOVE_PATIENCE_S)
         if error is None:
             return len(batch)
         if error.code in ("IOERR", "BUSYKEY", "TRYAGAIN") or "BUSYKEY" in str(error):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from slotwright.cluster.events import Moved, Report
 from slotwright.cluster.key_holders import QuarantinedKey
@@ -57,9 +58,10 @@ class MovedSlots:
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """The two ends for one slot, and whether reading needs ASKING there."""
+    """The two ends for one slot of one database, and whether reading needs ASKING there."""
 
     slot: int
+    database: int
     owner: NodeSide
     holder: NodeSide
 
@@ -137,9 +139,9 @@ class SlotMover:
         needed = 0
         for address in step.holders:
             holder = self._keys_of(address)
-            for slot in step.slots:
-                keys = await holder.in_slot(slot, _SAMPLED_KEYS)
-                needed += sum(size for _, size in await holder.sized(keys))
+            for database, slot in product(await holder.databases(), step.slots):
+                keys = await holder.in_slot(slot, _SAMPLED_KEYS, database=database)
+                needed += sum(size for _, size in await holder.sized(keys, database=database))
                 if needed > room:
                     raise ServerError(
                         f"{step.owner} has no room for the keys of its slots",
@@ -169,21 +171,24 @@ class SlotMover:
 
     async def _bring(self, step: SettleSlots, slot: int, owner: NodeView, holder: NodeView, done: MovedSlots) -> None:
         ours, theirs = self._keys_of(owner.address), self._keys_of(holder.address)
-        if not await theirs.in_slot(slot, 1):
-            return
-        await self._open(slot, owner, holder)
-        ends = _Ends(
-            slot,
-            await ours.side(asks=not _claims(owner, slot)),
-            await theirs.side(asks=not _claims(holder, slot)),
-        )
+        for database in await theirs.databases():
+            if not await theirs.in_slot(slot, 1, database=database):
+                continue
+            await self._open(slot, owner, holder)
+            reads_ours = await ours.side(asks=not _claims(owner, slot))
+            reads_theirs = await theirs.side(asks=not _claims(holder, slot))
+            await self._bring_database(step, _Ends(slot, database, reads_ours, reads_theirs), done)
+
+    async def _bring_database(self, step: SettleSlots, ends: _Ends, done: MovedSlots) -> None:
+        ours, theirs = ends.owner.keys, ends.holder.keys
         skipped: set[bytes] = set()
         failures = 0
         while True:
-            keys = [key for key in await theirs.in_slot(slot, MOST_KEYS + len(skipped)) if key not in skipped]
+            found = await theirs.in_slot(ends.slot, MOST_KEYS + len(skipped), database=ends.database)
+            keys = [key for key in found if key not in skipped]
             if not keys:
                 return
-            there = await ours.present(keys, asks=ends.owner.asks)
+            there = await ours.present(keys, asks=ends.owner.asks, database=ends.database)
             before = done.moved + done.dropped + len(done.different)
             await self._sort_out(step, ends, [key for key in keys if key in there], skipped, done)
             await self._migrate(step.owner, ends, [key for key in keys if key not in there], done)
@@ -191,9 +196,9 @@ class SlotMover:
             failures = 0 if is_progress else failures + 1
             if failures > _TRIES:
                 raise ServerError(
-                    f"keys of slot {slot} can't be brought from {holder.address} to {owner.address}",
+                    f"keys of slot {ends.slot} can't be brought from {theirs.address} to {ours.address}",
                     code="migrate-failed",
-                    where=str(holder.address),
+                    where=str(theirs.address),
                     seen=f"{len(keys)} keys are still there after {failures} tries",
                     left="the slot is open at both ends: nothing is lost, and clients are led to its keys",
                     hint="slotwright repair tries again",
@@ -220,20 +225,20 @@ class SlotMover:
         self, step: SettleSlots, ends: _Ends, keys: list[bytes], skipped: set[bytes], done: MovedSlots
     ) -> None:
         """Keys that both have: an equal copy goes, a different one is written down first, or stays."""
-        equal = await equal_on_both(ends.owner, ends.holder, keys, self.rate_limiter)
+        equal = await equal_on_both(ends.owner, ends.holder, keys, self.rate_limiter, database=ends.database)
         for key, is_equal in equal.items():
             if is_equal:
                 await self._drop(ends, key)
                 done.dropped += 1
                 continue
-            ours = await ends.owner.keys.value(key, asks=ends.owner.asks)
-            theirs = await ends.holder.keys.value(key, asks=ends.holder.asks)
+            ours = await ends.owner.keys.value(key, asks=ends.owner.asks, database=ends.database)
+            theirs = await ends.holder.keys.value(key, asks=ends.holder.asks, database=ends.database)
             if ours is None or theirs is None:
                 continue
             await self.quarantine(
                 [
-                    QuarantinedKey(key, ends.slot, ends.owner.keys.address, True, ours),
-                    QuarantinedKey(key, ends.slot, ends.holder.keys.address, False, theirs),
+                    QuarantinedKey(key, ends.slot, ends.owner.keys.address, True, ours, ends.database),
+                    QuarantinedKey(key, ends.slot, ends.holder.keys.address, False, theirs, ends.database),
                 ]
             )
             done.different.append(key)
@@ -243,16 +248,16 @@ class SlotMover:
                 skipped.add(key)
 
     async def _drop(self, ends: _Ends, key: bytes) -> None:
-        (reply,) = await ends.holder.keys.pipeline(0, [("DEL", key)], asks=ends.holder.asks)
+        (reply,) = await ends.holder.keys.pipeline(ends.database, [("DEL", key)], asks=ends.holder.asks)
         if isinstance(reply, ReplyError):
             raise reply
 
     async def _migrate(self, target: Address, ends: _Ends, keys: list[bytes], done: MovedSlots) -> None:
         """Until a call's outcome is not known: the caller looks at both ends again."""
         holder = ends.holder.keys
-        left = await holder.sized(keys)
+        left = await holder.sized(keys, database=ends.database)
         try:
-            while left and (moved := await self._sender.move(holder, target, left)):
+            while left and (moved := await self._sender.move(holder, target, left, database=ends.database)):
                 done.moved += moved
                 left = left[moved:]
         except ReplyError as error:

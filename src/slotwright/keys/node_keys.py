@@ -6,6 +6,7 @@ slot shows the keys of it only after ASKING: that is what ``asks`` means everywh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -28,21 +29,22 @@ _PAGE = 1000
 _SLOTS_AT_ONCE = 4096
 _UNKNOWN_BYTES = 64
 _SILENCE_S = 10.0
+_BACK: list[Command] = [("SELECT", 0)]
+_BACK_BYTES = request("SELECT", 0)
 _MEMORY_USAGE = ("MEMORY", "USAGE"), ("SAMPLES", 5)
 """Five elements are looked at for the size of all: with 0 it would look at every one of them."""
 
 
 class NodeKeys:
-    """A connection that was lost is made anew; the database follows each call.
+    """A connection that was lost is made anew. Between two calls it is in database 0, for others that use it as well.
 
-    Every method raises NodeUnreachableError; the connection is dropped then. Where several databases are used, there
-    is one of these for each connection.
+    Every method raises NodeUnreachableError; the connection is dropped then. Raises ReplyError where a database is
+    refused: nothing was done then.
     """
 
     def __init__(self, address: Address, pool: ConnectionPool) -> None:
         self.address = address
         self._pool = pool
-        self._selected: tuple[Connection, int] | None = None
         self._capabilities: Capabilities | None = None
 
     async def call(self, database: int, *arguments: Argument, timeout_s: float | None = None) -> Reply:
@@ -58,13 +60,14 @@ class NodeKeys:
         """The replies of all, in one round trip."""
         if not commands:
             return []
-        sent = [part for command in commands for part in (("ASKING",), command)] if asks else commands
+        sent = [part for command in commands for part in (("ASKING",), command)] if asks else [*commands]
         try:
             connection = await self._in(database)
-            replies = await connection.pipeline(sent, timeout_s=timeout_s)
+            replies = await connection.pipeline(sent + _BACK if database else sent, timeout_s=timeout_s)
         except NodeUnreachableError:
             await self._pool.drop(self.address)
             raise
+        replies = replies[: len(sent)]
         return replies[1::2] if asks else replies
 
     async def ask_each(
@@ -74,12 +77,17 @@ class NodeKeys:
         if not commands:
             return []
         data = b"".join(ASKING + command for command in commands) if asks else b"".join(commands)
+        count = len(commands) * (2 if asks else 1)
         try:
             connection = await self._in(database)
-            replies = await connection.exchange(data, len(commands) * (2 if asks else 1), timeout_s=_SILENCE_S)
+            if database:
+                replies = await connection.exchange(data + _BACK_BYTES, count + 1, timeout_s=_SILENCE_S)
+            else:
+                replies = await connection.exchange(data, count, timeout_s=_SILENCE_S)
         except NodeUnreachableError:
             await self._pool.drop(self.address)
             raise
+        replies = replies[:count]
         return replies[1::2] if asks else replies
 
     async def info(self, section: str) -> dict[str, str]:
@@ -101,17 +109,27 @@ class NodeKeys:
         async for page in self.walk(database, _type):
             yield [(key, kind.decode()) for key, (kind,) in page.keys if isinstance(kind, bytes) and kind != b"none"]
 
-    async def in_slot(self, slot: int, most: int) -> list[bytes]:
-        """At the most ``most`` keys of ``slot``, whoever owns it."""
-        return texts(await self.call(0, "CLUSTER", "GETKEYSINSLOT", slot, most))
+    async def in_slot(self, slot: int, most: int, *, database: int = 0) -> list[bytes]:
+        """At the most ``most`` keys of ``slot`` in one database, whoever owns it."""
+        return texts(await self.call(database, "CLUSTER", "GETKEYSINSLOT", slot, most))
 
     async def count_in(self, slots: Iterable[int]) -> dict[int, int]:
-        """Keys by slot, whoever owns them; empty slots are left out."""
+        """Keys by slot in all databases together, whoever owns them; empty slots are left out.
+
+        A server tells of the selected database only (Valkey 9.1, cluster.c, COUNTKEYSINSLOT; before it there is one).
+        """
+        wanted, total = list(slots), Counter[int]()
+        for database in await self.databases():
+            total.update(await self.count_in_database(database, wanted))
+        return dict(total)
+
+    async def count_in_database(self, database: int, slots: Iterable[int]) -> dict[int, int]:
+        """The same for one database."""
         wanted = list(slots)
         values: dict[int, int] = {}
         for start in range(0, len(wanted), _SLOTS_AT_ONCE):
             part = wanted[start : start + _SLOTS_AT_ONCE]
-            replies = await self.ask_each(0, _count_requests(tuple(part)))
+            replies = await self.ask_each(database, _count_requests(tuple(part)))
             counts = zip(part, replies, strict=True)
             values |= {slot: count for slot, count in counts if count and isinstance(count, int)}
         return values
@@ -145,12 +163,10 @@ class NodeKeys:
         return NodeSide(self, self._capabilities, asks)
 
     async def _in(self, database: int) -> Connection:
+        """The connection, in that database: nothing is sent before the server has said that it is."""
         connection = await self._pool.connection(self.address)
-        if self._selected is None or self._selected[0] is not connection:
-            self._selected = (connection, 0)
-        if self._selected[1] != database:
+        if database:
             await connection.call("SELECT", database)
-            self._selected = (connection, database)
         return connection
 
 

@@ -75,9 +75,14 @@ async def _compare(
 ) -> list[DuplicateKey]:
     one = await nodes[owner].side(asks=owner not in case.claimants)
     other = await nodes[holder].side(asks=holder not in case.claimants)
-    keys = await nodes[holder].in_slot(case.slot, MOST_COMPARED)
-    equal = await equal_on_both(one, other, keys, RateLimiter(clock))
-    return [DuplicateKey(case.slot, key, owner, holder, is_equal) for key, is_equal in equal.items()]
+    duplicates: list[DuplicateKey] = []
+    for database in await nodes[holder].databases():
+        keys = await nodes[holder].in_slot(case.slot, MOST_COMPARED, database=database)
+        equal = await equal_on_both(one, other, keys, RateLimiter(clock), database=database)
+        duplicates += (
+            DuplicateKey(case.slot, key, owner, holder, is_equal, database) for key, is_equal in equal.items()
+        )
+    return duplicates
 
 
 def _importers(case: SlotClaims) -> Iterator[str]:

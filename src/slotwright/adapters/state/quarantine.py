@@ -22,7 +22,7 @@ class QuarantineFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._written: set[tuple[bytes, str, bytes]] = set()
+        self._written: set[tuple[bytes, int, str, bytes]] = set()
 
     @property
     def written(self) -> int:
@@ -90,14 +90,15 @@ def _bytes(key: bytes, dump: bytes) -> dict[str, object]:
     }
 
 
-def _identity(copy: QuarantinedKey) -> tuple[bytes, str, bytes]:
-    return copy.key, str(copy.node), copy.value.dump
+def _identity(copy: QuarantinedKey) -> tuple[bytes, int, str, bytes]:
+    return copy.key, copy.database, str(copy.node), copy.value.dump
 
 
 def _line(copy: QuarantinedKey) -> dict[str, object]:
     return {
         "slot": copy.slot,
         "node": str(copy.node),
+        "database": copy.database,
         "is_owner": copy.is_owner,
         "type": copy.value.type,
         "ttl_ms": copy.value.ttl_ms,

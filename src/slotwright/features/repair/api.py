@@ -237,8 +237,11 @@ async def _value_of(
     session: RepairSession, duplicate: DuplicateKey, view: NodeView, is_owner: bool
 ) -> QuarantinedKey | None:
     claims = view.myself is not None and duplicate.slot in view.myself.slots
-    value = await NodeKeys(view.address, session.pool).value(duplicate.key, asks=not claims)
-    return QuarantinedKey(duplicate.key, duplicate.slot, view.address, is_owner, value) if value is not None else None
+    keys = NodeKeys(view.address, session.pool)
+    value = await keys.value(duplicate.key, asks=not claims, database=duplicate.database)
+    if value is None:
+        return None
+    return QuarantinedKey(duplicate.key, duplicate.slot, view.address, is_owner, value, duplicate.database)
 
 
 @dataclass(slots=True)
