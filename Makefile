@@ -71,8 +71,9 @@ test: $(VENV)/.test
 test-all: coverage servers
 
 # What tests reach (pyproject.toml has the floor) is measured without servers: in their processes it costs too much.
+# With all examples a test takes minutes, and CI runs it beside others.
 coverage: $(VENV)/.test
-	$(PYTEST) $(WITHOUT_SERVERS) -n $(WORKERS) --cov $(PYTEST_ARGS)
+	$(PYTEST) $(WITHOUT_SERVERS) -n $(WORKERS) --cov --timeout 1500 $(PYTEST_ARGS)
 
 servers: $(VENV)/.test
 	$(PYTEST) tests/integration tests/faults -n $(SERVER_WORKERS) $(PYTEST_ARGS)

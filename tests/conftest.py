@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -14,9 +15,14 @@ from tests.extent import example_count
 from tests.order import WaitingBesideComputing
 from tests.passed import OPTION, PassedTests
 
-# How long an example takes is the machine's business: tests have time-outs of their own.
+# How long an example takes is the machine's business: tests have time-outs of their own. A change is tested with the
+# same examples each time; who looks for others sets SLOTWRIGHT_TESTS_RANDOM.
 settings.register_profile(
-    "any machine", deadline=None, max_examples=example_count(100), suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    max_examples=example_count(100),
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=not os.environ.get("SLOTWRIGHT_TESTS_RANDOM"),
 )
 settings.load_profile("any machine")
 

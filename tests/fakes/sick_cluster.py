@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from zlib import crc32
 
 from slotwright.cluster.blueprint import Blueprint
 from slotwright.cluster.observation import Role, ServerVersion
@@ -106,7 +107,7 @@ class Folder:
 class Node:
     """``snapshot`` is what is on its disk beside the memory, where it keeps snapshots or nothing.
 
-    A replica whose link was ``NEVER`` up since it started or follows its primary does not stand for election; nor does
+    A replica whose link was ``NEVER`` up since it started does not stand for election; nor does
     one that is told not to (``stands``, until it starts again). ``overrides`` are settings that its process was started
     with, and not by its file.
     """
@@ -130,6 +131,9 @@ class Node:
     keeps_us_out: bool = False
     started_at: int = -1000
     starts: int = 1
+    history: str = ""
+    former_history: str = ""
+    former_until: int = -1
     heard: dict[str, int] = field(default_factory=dict)
     forgotten: dict[str, int] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
@@ -254,6 +258,7 @@ class Cluster:
         node.me.address = node.place
         node.life, node.started_at, node.offset = Life.RUNNING, self.now, 0
         node.starts += 1
+        _write_own_history(node)
         node.stands = True
         node.is_linked, node.unlinked_at = False, NEVER
         # It has no link to anybody yet.
@@ -397,7 +402,7 @@ class Cluster:
         me = node.me
         me.role, me.primary, me.slots = Role.REPLICA, primary, SlotSet()
         node.migrating, node.importing = {}, {}
-        node.is_linked, node.unlinked_at = False, NEVER
+        node.is_linked, node.unlinked_at = False, self.now
 
     # Failures and votes.
 
@@ -475,6 +480,10 @@ class Cluster:
             me.slots, primary.slots = primary.slots, SlotSet()
         me.role, me.primary, me.epoch = Role.PRIMARY, None, epoch
         node.epoch = max(node.epoch, epoch)
+        # shiftReplicationId: it goes on with the history of its primary, under a name of its own.
+        former, until = node.history, node.offset + 1
+        _write_own_history(node, epoch)
+        node.former_history, node.former_until = former, until
 
     # Replication.
 
@@ -487,6 +496,7 @@ class Cluster:
             is_there = primary is not None and primary.life is Life.RUNNING and primary.id == node.me.primary
             if is_there and primary is not None and primary.is_primary and (node.has_password or node.is_linked):
                 node.data, node.offset, node.is_linked = dict(primary.data), max(primary.offset, 1), True
+                node.history, node.former_history, node.former_until = primary.history, "", -1
                 node.snapshot = {key: value for key, value in node.snapshot.items() if node.data.get(key) == value}
                 node.unlinked_at = self.now
                 if self.dialect.shares_open_slots:
@@ -544,6 +554,12 @@ class Cluster:
             self.follow(node, owner)
 
 
+def _write_own_history(node: Node, epoch: int = 0) -> None:
+    """changeReplicationId: a name that no other history has."""
+    node.history = f"{crc32(str(node.place).encode()):08x}{epoch:016x}{node.starts:016x}"
+    node.former_history, node.former_until = "", -1
+
+
 def _reopen(node: Node, former: str, heir: str) -> None:
     """Moves from and to a node whose replica took over go on with that one."""
     for ends in (node.migrating, node.importing):
@@ -569,7 +585,9 @@ def sound_cluster(blueprint: Blueprint, persistence: Persistence, data: Data, *,
     for shard in blueprint.shards:
         mine = {key: value for key, value in data.items() if key[0] in shard.slots}
         for node in shard.nodes:
-            nodes[node.address] = Node(node.address, node.id, _sound_table(blueprint), dict(mine), {}, epoch=highest)
+            made_node = Node(node.address, node.id, _sound_table(blueprint), dict(mine), {}, epoch=highest)
+            _write_own_history(made_node)
+            nodes[node.address] = made_node
     for node in nodes.values():
         if persistence is not Persistence.NONE:
             node.snapshot = dict(node.data)

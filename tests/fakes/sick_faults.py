@@ -246,6 +246,21 @@ def misplace(hit: _Hit) -> None:
         hit.cluster.tick()
 
 
+def mislead(hit: _Hit) -> None:
+    """A replica follows another primary than the one that it copied, and can't log in there: what it has is the other
+    shard's, with an offset that is higher than anybody's."""
+    primary = hit.node.table.get(hit.node.me.primary or "")
+    other = hit.other
+    is_able = hit.node.life is Life.RUNNING and not hit.node.is_primary and other.is_primary and other.me.slots
+    if is_able and primary is not None and primary.id != other.id and other.id in hit.node.table:
+        hit.node.has_password, hit.node.offset = False, hit.node.offset + 5000
+        source = hit.cluster.by_id(primary.id)
+        if source is not None:
+            source.offset = hit.node.offset
+        hit.cluster.follow(hit.node, other.id)
+        hit.cluster.tick()
+
+
 def share_epoch(hit: _Hit) -> None:
     one, other = hit.node, hit.other
     both = one.life is Life.RUNNING and other.life is Life.RUNNING and one.is_primary and other.is_primary
@@ -286,6 +301,7 @@ FAULTS: dict[str, Callable[[_Hit], None]] = {
         misdirect,
         drop_password,
         misplace,
+        mislead,
         share_epoch,
         forget_snapshot,
     )

@@ -118,7 +118,14 @@ def _view(cluster: Cluster, node: Node) -> NodeView:
         VERSION,
         says_ok(cluster, node),
         node.epoch,
-        Replication(node.me.role, node.offset, link),
+        Replication(
+            node.me.role,
+            node.offset,
+            link,
+            history=node.history,
+            former_history=node.former_history,
+            former_until=node.former_until,
+        ),
         replace(HEALTH, keys=len(node.data), uptime_s=cluster.now - node.started_at),
         tuple(_peer(cluster, node, line) for line in node.table.values()),
     )

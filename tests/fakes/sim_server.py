@@ -117,6 +117,8 @@ class SimServer:
             "rdb_last_save_time": cluster.now,
             "rdb_changes_since_last_save": 0,
         }
+        rows |= {"master_replid": node.history, "master_replid2": node.former_history or "0" * 40}
+        rows["second_repl_offset"] = node.former_until
         if node.is_primary:
             rows |= {"role": "master", "master_repl_offset": node.offset}
         else:

@@ -27,8 +27,8 @@ import slotwright
 from tests.lab.machine import PATIENCE_S
 from tests.lab.machines import Lab
 
-PASSWORD = "Canary-pass word%7"
-"""Awkward in URLs, shells and configuration files."""
+PASSWORD = f"Canary-pass word%7 {os.environ.get('PYTEST_XDIST_WORKER', '')}".rstrip()
+"""Awkward in URLs, shells and configuration files. Another one in each lab, for who looks for it in all processes."""
 
 Value = TypeVar("Value")
 

@@ -280,3 +280,18 @@ def test_cut_at_every_effect(turn: int) -> None:
     cuts = Law(lambda: sicken(CUT_EVERYWHERE[turn]), mend, ended).hold(turn)
     print(f"repair of {_named(CUT_EVERYWHERE[turn])}: {cuts} cuts")
     assert cuts >= LEAST_CUTS[turn]
+
+
+@pytest.mark.parametrize("more", [(), ("remove_folder",), ("kill",)], ids=["its replica", "and a folder", "both"])
+@pytest.mark.parametrize("persistence", Persistence)
+def test_a_replica_with_another_shards_data_takes_no_shard(persistence: Persistence, more: tuple[str, ...]) -> None:
+    """Its offset is the highest of all; what it has is of another history. Made the primary, it would be copied."""
+    _, made = _shape(1)
+    places = [node.address for node in made.nodes]
+    shard, elsewhere = made.shards[0], made.shards[1]
+    primary, replica = (places.index(node.address) for node in shard.nodes)
+    misled = places.index(elsewhere.nodes[1].address)
+    faults = (Fault("mislead", misled, primary), Fault("kill", replica, then_s=1))
+    faults += tuple(Fault(name, primary, then_s=40) for name in more or ("keep_us_out",))
+    case = sicken(Sickness(faults, persistence=persistence))
+    check_end(case, repair(case))

@@ -89,7 +89,9 @@ class Replication:
     """INFO replication. ``offset`` counts bytes: what a primary has sent, or a replica has taken.
 
     ``link`` is None for a primary. ``down_s`` is how long the link has been down (None: it is up or never was).
-    ``good_replicas`` counts those that count for min-replicas-to-write (None: that is not set).
+    ``good_replicas`` counts those that count for min-replicas-to-write (None: that is not set). ``history`` is the
+    replication id of the data set that it has; until the offset ``former_until`` it is that of ``former_history`` as
+    well ("": there is none, or it is not told).
     """
 
     role: Role
@@ -98,6 +100,9 @@ class Replication:
     down_s: int | None = None
     is_syncing: bool = False
     good_replicas: int | None = None
+    history: str = ""
+    former_history: str = ""
+    former_until: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from slotwright.server.integers import parse_integer
 
 Info = Mapping[str, str]
 
+_REPLICATION_ID = re.compile(r"[0-9a-f]{40}")
 _DATABASE = re.compile(r"db(0|[1-9][0-9]{0,9})")
 
 
@@ -22,20 +23,29 @@ def parse_info(text: str) -> dict[str, str]:
 def replication(info: Info) -> Replication:
     """Of INFO replication. A replica's offset is what it has taken (``slave_repl_offset``).
 
-    Raises ValueError for a number that is none: decisions rest on offsets.
+    Its ``master_replid`` is that of the primary whose data it has; a primary has one of its own, and as the second one
+    that of the primary in whose place it came, up to ``second_repl_offset`` (replication.c, shiftReplicationId; 6.2 to
+    8.2 and Valkey). Raises ValueError for a number that is none: decisions rest on offsets.
     """
-    if info.get("role") != "slave":
-        good = info_number(info, "min_slaves_good_slaves") if "min_slaves_good_slaves" in info else None
-        return Replication(Role.PRIMARY, info_number(info, "master_repl_offset"), good_replicas=good)
-    is_up = info.get("master_link_status") == "up"
-    down = info.get("master_link_down_since_seconds")
+    is_replica = info.get("role") == "slave"
+    down = info.get("master_link_down_since_seconds") if is_replica else None
+    is_limited = not is_replica and "min_slaves_good_slaves" in info
     return Replication(
-        Role.REPLICA,
-        info_number(info, "slave_repl_offset"),
-        Link.UP if is_up else Link.DOWN,
+        Role.REPLICA if is_replica else Role.PRIMARY,
+        info_number(info, "slave_repl_offset" if is_replica else "master_repl_offset"),
+        (Link.UP if info.get("master_link_status") == "up" else Link.DOWN) if is_replica else None,
         parse_integer(down) if down is not None and down != "-1" else None,
-        info.get("master_sync_in_progress") == "1",
+        is_replica and info.get("master_sync_in_progress") == "1",
+        info_number(info, "min_slaves_good_slaves") if is_limited else None,
+        _history(info.get("master_replid", "")),
+        _history(info.get("master_replid2", "")),
+        parse_integer(info.get("second_repl_offset", "-1")),
     )
+
+
+def _history(text: str) -> str:
+    """A replication id; "" for what is none, as the zeros of a server that has no second one."""
+    return text if _REPLICATION_ID.fullmatch(text) and text.strip("0") else ""
 
 
 def health(info: Info) -> Health:

@@ -13,6 +13,7 @@ from slotwright.cluster.findings import Finding, Severity
 from slotwright.features.repair.model import Await, RepairPlan, RepairStep
 from slotwright.features.repair.plan.members import (
     address_steps,
+    astray_steps,
     follower_steps,
     forget_steps,
     password_steps,
@@ -45,6 +46,8 @@ def plan_repair(repair_input: RepairInput) -> RepairPlan:
 
 
 def _applicable(repair_input: RepairInput) -> Iterator[Stage]:
+    if repair_input.is_cluster:
+        yield astray_steps
     yield from _OF_ALL
     if not repair_input.is_cluster:
         return

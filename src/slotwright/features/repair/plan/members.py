@@ -9,7 +9,7 @@ live on, on the other side of a partition.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
 
@@ -33,6 +33,7 @@ from slotwright.features.repair.plan.processes import process_steps
 from slotwright.features.repair.plan.repair_input import RepairInput
 from slotwright.health.check_context import CheckContext
 from slotwright.health.checks.bus import cut_off
+from slotwright.health.histories import is_copy_of_another, latest, source_of
 from slotwright.health.members import ghosts, misdirections, misplaced_replicas, shard_owner, votes
 from slotwright.health.slot_claims import claims, unclaimed_slots
 
@@ -112,6 +113,26 @@ def _epoch(view: NodeView) -> int:
     return view.myself.epoch if view.myself is not None else 0
 
 
+def astray_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
+    """Replicas of a primary that is away whose data is another one's: they go back to that one, before anybody votes.
+
+    The servers' own failover looks at offsets alone, which are of another history there, and may choose such a replica
+    (cluster.c, clusterHandleSlaveFailover; 6.2 to 8.2 and Valkey): everybody else of the shard would copy it.
+    """
+    for node in repair_input.survey.nodes:
+        view, primary = repair_input.view(node.id), repair_input.survey.primary_of(node)
+        if view is None or node.role is not Role.REPLICA or primary is None or primary.is_reachable:
+            continue
+        source = source_of(view, primary.id, repair_input.observation)
+        if source is not None and view.peer(source.id) is not None:
+            yield RepairStep(
+                Follow(view.address, source.id, source.address.host),
+                "replica-misplaced",
+                str(view.address),
+                f"make it a replica of {source.address} again: it has that one's data, and none of {primary.place}",
+            )
+
+
 def promotion_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
     """Shards whose primary is away and that have a live replica: by vote, or, without a majority, by takeover."""
     count = votes(repair_input.survey)
@@ -134,7 +155,7 @@ def promotion_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
 def _takeover(repair_input: RepairInput, primary: SurveyNode, best: SurveyNode, what: str, why: str) -> RepairStep:
     assert best.address is not None
     is_dead = is_proven_dead(repair_input, primary)
-    return RepairStep(
+    step = RepairStep(
         Promote(best.address, best.id, primary.id, primary.place, primary.shard or 0, Way.TAKEOVER),
         "majority-lost" if primary.slots else "slots-uncovered",
         str(best.address),
@@ -143,6 +164,17 @@ def _takeover(repair_input: RepairInput, primary: SurveyNode, best: SurveyNode, 
         "" if is_dead else TAKEOVER,
         "" if is_dead else f"if {primary.place} lives on where it can't be seen, what it acknowledges is lost",
     )
+    return _unsure(repair_input, primary, step)
+
+
+def _unsure(repair_input: RepairInput, primary: SurveyNode, step: RepairStep) -> RepairStep:
+    """Where replicas have data of different histories, somebody has to say which one is right."""
+    best, *others = latest_copies(repair_input, primary)
+    if not others:
+        return step
+    names = ", ".join(f"{view.address} ({view.health.keys} keys)" for view in others)
+    loss = f"its {best.health.keys} keys and those of {names} come from different primaries: the others would copy it"
+    return replace(step, risk=Risk.LOSS, word=TAKEOVER, loss="; ".join(filter(None, (step.loss, loss))))
 
 
 def _are_apart(repair_input: RepairInput) -> bool:
@@ -166,13 +198,14 @@ def _by_vote(repair_input: RepairInput, primary: SurveyNode, best: SurveyNode) -
         return
     if not primary.is_held_failed and not is_proven_dead(repair_input, primary):
         return
-    yield RepairStep(
+    step = RepairStep(
         Promote(best.address, best.id, primary.id, primary.place, primary.shard or 0, Way.FORCE),
         "node-down",
         str(best.address),
         f"have it elected in place of {primary.place}, which does not answer",
         Risk.SERVICE,
     )
+    yield _unsure(repair_input, primary, step)
 
 
 def _away(repair_input: RepairInput) -> Iterator[SurveyNode]:
@@ -193,13 +226,22 @@ def _away(repair_input: RepairInput) -> Iterator[SurveyNode]:
 
 
 def most_advanced(repair_input: RepairInput, primary: SurveyNode) -> SurveyNode | None:
-    """Of the replicas that answer, the one that took most of what its primary had sent."""
-    result = []
-    for node in repair_input.survey.nodes:
-        view = repair_input.view(node.id)
-        if node.replica_of == primary.id and view is not None and not view.health.is_loading:
-            result.append((view.replication.offset, view.health.keys, node.id, node))
-    return max(result)[3] if result else None
+    """Of the replicas that answer, the one with the latest copy of what its primary had."""
+    copies = latest_copies(repair_input, primary)
+    return repair_input.node(copies[0].id) if copies else None
+
+
+def latest_copies(repair_input: RepairInput, primary: SurveyNode) -> Sequence[NodeView]:
+    """The latest copy of each history among its replicas that answer, without those that have another primary's data:
+    more than one where nobody can tell which of them is right."""
+    views = (repair_input.view(node.id) for node in repair_input.survey.nodes if node.replica_of == primary.id)
+    return latest(
+        view
+        for view in views
+        if view is not None
+        and not view.health.is_loading
+        and not is_copy_of_another(view, primary.id, repair_input.observation)
+    )
 
 
 def is_proven_dead(repair_input: RepairInput, primary: SurveyNode) -> bool:

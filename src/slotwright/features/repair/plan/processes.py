@@ -27,6 +27,7 @@ from slotwright.features.repair.model import (
     WriteMap,
 )
 from slotwright.features.repair.plan.repair_input import RepairInput
+from slotwright.health.histories import is_copy_of_another
 from slotwright.health.members import changed_ids, shard_owner, votes
 from slotwright.hosts.facts.disk import AppendLog
 from slotwright.hosts.facts.exam import NodeExam
@@ -74,6 +75,8 @@ def copy_of(repair_input: RepairInput, node: BlueprintNode) -> Address | None:
     for view in repair_input.observation.views:
         mine = view.myself
         if mine is None or mine.replica_of != node.id or view.id == node.id or view.health.is_loading:
+            continue
+        if is_copy_of_another(view, node.id, repair_input.observation):
             continue
         if view.replication.role is Role.REPLICA and (view.replication.offset or view.health.keys):
             return view.address
