@@ -1,4 +1,4 @@
-"""Whose data a replica has: one that was told to follow another primary, and could not copy it, leads no shard of it."""
+"""A replica that could not copy yet what it was told to follow has another shard's data: it takes no shard over."""
 
 from __future__ import annotations
 
