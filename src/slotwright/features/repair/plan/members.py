@@ -9,7 +9,7 @@ live on, on the other side of a partition.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from itertools import permutations
 
@@ -223,13 +223,18 @@ def follower_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
 
 def _wanted_primaries(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, SurveyNode]]:
     results: set[str] = set()
-    for lost in misplaced_replicas(repair_input.survey, repair_input.blueprint):
+    misplaced = tuple(misplaced_replicas(repair_input.survey, repair_input.blueprint))
+    kept = {lost.node.id for lost in misplaced if lost.is_needed}
+    for lost in misplaced:
+        if lost.node.id in kept:
+            continue
         results.add(lost.node.id)
         if not lost.owner.trouble and not _is_last_copy(repair_input, lost.node):
             yield lost.node, lost.owner
-    for spare, bare in () if results else _surplus(repair_input):
+    for spare, bare in () if results else _surplus(repair_input, kept):
         results.add(spare.id)
         yield spare, bare
+    results |= kept
     beside = {finding.where for finding in repair_input.findings if finding.code == "replica-beside-primary"}
     for shard, planned in repair_input.planned():
         node = repair_input.node(planned.id)
@@ -257,16 +262,18 @@ def _is_last_copy(repair_input: RepairInput, node: SurveyNode) -> bool:
     return bool(primary.slots or unclaimed_slots(repair_input.survey, repair_input.observation))
 
 
-def _surplus(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, SurveyNode]]:
+def _surplus(repair_input: RepairInput, kept: Set[str]) -> Iterator[tuple[SurveyNode, SurveyNode]]:
     """A replica of a shard that has more than the file wants, for one that has fewer and no member of its own left.
 
-    So it is after a failover to a replica of another shard: that one leads now, and is missed at home.
+    So it is after a failover to a replica of another shard: that one leads now, and is missed at home; and where its
+    own member is ``kept`` by another shard.
     """
     lacking, rich = _balance(repair_input)
     for number, owner in lacking:
         assert repair_input.blueprint is not None
         members = [repair_input.node(node.id) for node in repair_input.blueprint.shards[number - 1].nodes]
-        if any(node is not None and node.id != owner.id and (node.trouble or not node.slots) for node in members):
+        others = [node for node in members if node is not None and node.id not in {owner.id, *kept}]
+        if any(node.trouble or not node.slots for node in others):
             continue
         if rich:
             best = min(
