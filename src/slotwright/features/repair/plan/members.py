@@ -41,6 +41,33 @@ FORGET = "forget"
 MEET = "meet"
 
 
+def start_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
+    """What brings processes back. A member that runs again tells those of each other that it knows: where two of these
+    own a slot and don't hear of each other, the slot is settled first; where it can't be, somebody has to say so."""
+    steps = list(process_steps(repair_input))
+    starts = {step.where for step in steps if isinstance(step.action, StartServer | Thaw)}
+    if not starts or not _rivals(repair_input, unheard=True):
+        yield from steps
+        return
+    for step in steps:
+        if step.where not in starts:
+            yield step
+        elif not _can_settle(repair_input):
+            is_start = isinstance(step.action, StartServer | Thaw)
+            yield replace(step, risk=Risk.LOSS, word=MEET, loss=_RIVALS_MEET) if is_start and not step.word else step
+
+
+_RIVALS_MEET = "slots have two owners among the nodes: one of the two deletes its keys of these when they meet"
+
+
+def _can_settle(repair_input: RepairInput) -> bool:
+    """Whether slots are settled while nodes are away: there is a majority, and every slot is served (else no server
+    moves a key)."""
+    is_merged = any(finding.code == "clusters-merged" for finding in repair_input.findings)
+    is_served = all(view.state_is_ok for view in repair_input.observation.views if view.id in claims([view]))
+    return votes(repair_input.survey).is_enough and is_served and not is_merged and not _is_parted(repair_input)
+
+
 def password_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
     """Nodes that only the former password opens, and replicas that can't log in to their primary."""
     for address in sorted(repair_input.other_password):
@@ -89,9 +116,9 @@ def _is_parted(repair_input: RepairInput) -> bool:
     )
 
 
-def _rivals(repair_input: RepairInput) -> set[Address]:
+def _rivals(repair_input: RepairInput, *, unheard: bool = False) -> set[Address]:
     """Where the nodes are that both call a slot their own, while the one that would yield has keys that the other one
-    has not, or has otherwise."""
+    has not, or has otherwise. ``unheard``: only those that have no link to each other."""
     slots = claims(repair_input.observation.views)
     views = {view.id: view for view in repair_input.observation.views}
     contents, addresses = repair_input.contents, set()
@@ -102,10 +129,17 @@ def _rivals(repair_input: RepairInput) -> set[Address]:
         for node in (duplicate.owner, duplicate.holder)
     )
     for one, other in permutations(slots, 2):
+        if unheard and (_hears(views[one], other) or _hears(views[other], one)):
+            continue
         for slot in slots[one] & slots[other] if _epoch(views[one]) <= _epoch(views[other]) else ():
             if contents.keys(one, slot) > equal[slot, one]:
                 addresses |= {views[one].address, views[other].address}
     return addresses
+
+
+def _hears(view: NodeView, node_id: str) -> bool:
+    line = view.peer(node_id)
+    return line is not None and line.is_connected
 
 
 def _epoch(view: NodeView) -> int:
