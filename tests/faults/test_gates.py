@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.engines import TestEngine, engine_params
-from tests.faults import files
+from tests.faults import files, slots
 from tests.faults.cluster import QUICK, Cluster, codes_of, form
 from tests.integration.conftest import Lab
 
@@ -246,4 +246,21 @@ def test_a_node_without_its_folder_is_not_made_anew_beside_itself(lab: Lab, engi
         assert repaired.code == 4, repaired
         assert not repaired.json["done"], repaired
     assert not cluster.has_ended(pid)
+    assert cluster.differing() == {}
+
+
+@pytest.mark.parametrize("engine", engine_params("valkey-9.1"))
+def test_a_primary_that_would_drop_keys_at_its_next_start_is_not_stopped(lab: Lab, engine: TestEngine) -> None:
+    """Valkey deletes keys of others' slots when it starts; Redis imports these slots."""
+    cluster = form(lab, engine, settings=QUICK)
+    slots.held_twice(cluster)
+    _, holder, *_ = cluster.primaries()
+    for nodes in ((), (holder,)):
+        told = cluster.run("stop", cluster.target, *nodes, "--yes", "--json")
+        assert (told.code, told.error["code"], told.error["where"]) == (4, "keys-misplaced", holder), told
+        assert "slotwright repair" in told.error["hint"]
+        assert len(cluster.views()) == len(cluster.addresses)
+    assert cluster.repair().code == 0
+    assert cluster.run("stop", cluster.target, holder, "--yes", "--json").code == 0
+    assert cluster.run("start", cluster.target, "--json").code == 0
     assert cluster.differing() == {}

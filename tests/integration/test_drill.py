@@ -10,6 +10,11 @@ from tests.integration.conftest import Lab
 QUICK = "{cluster-node-timeout: 2000}"
 
 
+def process_of(lab: Lab, address: str) -> int:
+    with lab.client(address, lab.password()) as client:
+        return client.info("server")["process_id"]
+
+
 @pytest.mark.parametrize("how", [(), ("--freeze",)], ids=["killed", "frozen"])
 def test_a_primary_is_taken_away_and_everything_promised_is_there(
     lab: Lab, embedded: TestEngine, how: tuple[str, ...]
@@ -18,6 +23,7 @@ def test_a_primary_is_taken_away_and_everything_promised_is_there(
     assert lab.run("up", "--yes").code == 0
     before = lab.run("status", "--json").json["nodes"]
     victim = next(node for node in before if node["role"] == "primary")
+    process = process_of(lab, victim["address"])
     page = lab.folder / "drill.html"
     told = lab.run("drill", "cache", "--yes", "--json", "--html", str(page), *how, timeout=150)
     assert told.code == 0, told.out + told.err
@@ -32,6 +38,7 @@ def test_a_primary_is_taken_away_and_everything_promised_is_there(
     after = lab.run("status", "--json").json["nodes"]
     assert all(node["reachable"] for node in after)
     assert sum(node["keys"] for node in after) == 0, "the ledger's keys are taken away"
+    assert process_of(lab, victim["address"]) != process, "one whose place was taken answers nothing that waits for it"
     text = page.read_text()
     assert "<svg" in text
     assert victim["address"] in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from redis.exceptions import ResponseError
@@ -361,6 +362,40 @@ def test_databases_stay(target: Target, ended: list[Move]) -> None:
     move.source.fill(200)
     move.source.fill(200, database=3)
     _moved_in_databases(move, "keep")
+
+
+def test_a_database_that_is_refused_after_a_resume_overwrites_nothing(target: Target, ended: list[Move]) -> None:
+    """SELECT is refused and writes are not: the namesake in database 0 stays what it is."""
+    if target.engine.label != "valkey-9.1":
+        pytest.skip("one database only")
+    move = moving(target, "redis-6.2")
+    ended.append(move)
+    move.source.client().set("same", "of 0")
+    move.source.client(3).set("other", "of 3")
+    process = move.begin("--databases", "keep")
+    move.wait_until(process, "ready")
+    process.kill()
+    process.wait()
+    for address in target.primaries():
+        target.client(address).execute_command("ACL", "SETUSER", "default", "-select")
+    try:
+        move.source.client(3).set("same", "of 3")
+        told = move.output(move.resume("--cutover"))
+        assert told.code not in (0, 3), told
+        assert _value_of(target, "same") == b"of 0"
+    finally:
+        for address in target.primaries():
+            target.client(address).execute_command("ACL", "SETUSER", "default", "+select")
+    move.assert_equal(move.output(move.resume("--cutover")))
+    assert _value_of(target, "same") == b"of 0"
+
+
+def _value_of(target: Target, key: str) -> bytes | None:
+    """In database 0."""
+    for address in target.primaries():
+        with suppress(ResponseError):
+            return target.client(address).get(key)
+    return None
 
 
 def _moved_in_databases(move: Move, rule: str) -> None:

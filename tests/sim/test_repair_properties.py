@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import os
 import tempfile
 from dataclasses import dataclass, replace
@@ -250,6 +251,17 @@ def test_with_consent_everything_is_mended(sickness: Sickness) -> None:
     with tempfile.TemporaryDirectory() as folder:
         case.world.store.archives_path = Path(folder)
         check_end(case, repair(case, consents=True))
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+def test_two_owners_of_a_slot_are_settled_before_a_start_lets_them_meet(version: ServerVersion) -> None:
+    """h1:7001 and another one call slot 1 their own and don't hear of each other; the node that is down knows both."""
+    faults = (Fault("kill", 5, 3, 2, 2, 1), Fault("misdirect", 7, 5, 3, 0, 2), Fault("own_twice", 5, 5, 0, 2, 1))
+    case = sicken(Sickness(faults, persistence=Persistence.NONE, version=version))
+    with contextlib.suppress(KilledError):
+        repair(case, cut_at=6)
+    case.cluster.ticks(6)
+    check_end(case, repair(case))
 
 
 CUT_EVERYWHERE = (

@@ -67,6 +67,16 @@ def votes(survey: Survey) -> Votes:
     return Votes(len(owners), sum(node.serves or node.trouble in LIVES_UNREAD for node in owners))
 
 
+FEWEST_OWNERS = 3
+"""A Cluster has three primaries at the least: with fewer no replica could be voted in."""
+
+
+def was_never_joined(survey: Survey, blueprint: Blueprint | None) -> bool:
+    """Whether others may own what nobody owns here: no file says who they are, and too few owners are known for a
+    cluster. So is each node of a ``create`` that gave the slots out and never got to the join."""
+    return blueprint is None and votes(survey).total < FEWEST_OWNERS
+
+
 def ghosts(observation: Observation, blueprint: Blueprint | None) -> Iterator[Ghost]:
     """Members that will never answer again: not planned, no slots, no view, and no place of their own any more.
 
@@ -163,11 +173,16 @@ def shard_owner(survey: Survey, blueprint: Blueprint, number: int) -> SurveyNode
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
-    """A replica that follows another primary than that of its own shard, whose ``owner`` is now this one."""
+    """A replica that follows another primary than that of its own shard, whose ``owner`` is now this one.
+
+    ``is_needed``: it is the only live copy of the shard that it serves, as after the servers' own replica migration.
+    Taken away it would be moved back there by the servers.
+    """
 
     node: SurveyNode
     owner: SurveyNode
     shard: int
+    is_needed: bool = False
 
 
 def misplaced_replicas(survey: Survey, blueprint: Blueprint | None) -> Iterator[Misplaced]:
@@ -184,4 +199,18 @@ def misplaced_replicas(survey: Survey, blueprint: Blueprint | None) -> Iterator[
             if node is None or owner is None or node.id == owner.id or not node.is_reachable:
                 continue
             if node.role is Role.REPLICA and node.replica_of != owner.id:
-                yield Misplaced(node, owner, shard.number)
+                assert blueprint is not None
+                yield Misplaced(node, owner, shard.number, _is_needed(node, survey, blueprint))
+
+
+def _is_needed(node: SurveyNode, survey: Survey, blueprint: Blueprint) -> bool:
+    """Whether a primary that serves would be left without a live replica, and none of its own can be called back."""
+    primary = survey.primary_of(node)
+    if primary is None or primary.trouble or not primary.slots:
+        return False
+    others = [other for other in survey.nodes if other is not node and other.is_reachable and not other.trouble]
+    if any(other.replica_of == primary.id for other in others):
+        return False
+    shards = (shard for shard in blueprint.shards if any(member.id == primary.id for member in shard.nodes))
+    members = {member.id for shard in shards for member in shard.nodes} - {primary.id}
+    return not any(other.id in members and other.role is Role.REPLICA for other in others)

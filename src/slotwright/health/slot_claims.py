@@ -14,6 +14,7 @@ from slotwright.cluster.key_holders import Contents
 from slotwright.cluster.observation import NodeView, Observation, OpenSlot, Role
 from slotwright.cluster.slots import SlotRange, SlotSet
 from slotwright.cluster.survey import Survey
+from slotwright.cluster.topology import EngineKind
 
 _ALL = SlotSet((SlotRange(0, 16383),))
 
@@ -79,6 +80,16 @@ def claims(views: Iterable[NodeView]) -> dict[str, SlotSet]:
         for view in views
         if view.myself is not None and view.myself.role is Role.PRIMARY and view.myself.slots
     }
+
+
+def dropped_at_start(view: NodeView) -> SlotSet:
+    """Slots whose keys the node deletes when it starts: others', as it sees it, that it does not import. Only primaries
+    of Valkey do so; slots of nobody they take."""
+    mine = view.myself
+    if mine is None or mine.role is not Role.PRIMARY or view.version.kind is not EngineKind.VALKEY:
+        return SlotSet()
+    others = SlotSet.of(piece for peer in view.peers if peer.id != view.id for piece in peer.slots.ranges)
+    return others - mine.slots - SlotSet.from_slots(open_slot.slot for open_slot in mine.importing)
 
 
 def slot_claims(survey: Survey, observation: Observation, contents: Contents) -> tuple[SlotClaims, ...]:

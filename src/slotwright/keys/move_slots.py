@@ -118,6 +118,8 @@ class SlotMover:
         # Whoever claims or has it open must be told, also when it holds no key of it.
         others = [_view(observation, address) for address in step.open_at if address not in (step.owner, *step.holders)]
         await self._make_room_in_time(owner, step)
+        for view in (owner, *holders):
+            await self._tell_who_took_over(view, observation)
         total, done_with = len(step.slots), 0
         for part in _parts(step.slots, 1 if holders else _SLOTS_AT_ONCE):
             settled = [slot for slot in part if await self._bring_all(step, slot, owner, holders, done)]
@@ -129,6 +131,21 @@ class SlotMover:
         if done.different and not step.keeps_owners:
             raise _differing(step, done)
         await self._await_views(step)
+
+    async def _tell_who_took_over(self, importer: NodeView, seen: Observation) -> None:
+        """Who imports a slot of Redis does not hear who took it over from its source (clusterUpdateSlotsConfigWith):
+        it has the slot at a node that is gone, calls the cluster down, and moves no key. Its import stays open."""
+        news = list(_not_heard(importer, seen))
+        if not news:
+            return
+        connection = await self.pool.connection(importer.address)
+        await connection.pipeline([("CLUSTER", "SETSLOT", slot, "NODE", owner) for slot, owner in news])
+        deadline = self.clock.now() + _SETTLE_S
+        while self.clock.now() < deadline:
+            view = (await observe(self.pool, [importer.address])).view_of(importer.address)
+            if view is None or view.state_is_ok:
+                return
+            await self.clock.sleep(_POLL_S)
 
     async def _make_room_in_time(self, owner: NodeView, step: SettleSlots) -> None:
         """What would be brought must fit, by an estimate on a few keys of each holder."""
@@ -338,6 +355,15 @@ def _view(seen: Observation, address: Address) -> NodeView:
     if view is None:
         raise NodeUnreachableError(f"{address} does not answer any more", where=str(address))
     return view
+
+
+def _not_heard(importer: NodeView, seen: Observation) -> Iterator[tuple[int, str]]:
+    """Slots that the node imports with who owns them, where it has them at somebody else."""
+    for open_slot in importer.myself.importing if importer.myself is not None else ():
+        owners = [view.id for view in _primaries(seen) if _claims(view, open_slot.slot)]
+        line = importer.peer(owners[0]) if len(owners) == 1 and owners[0] != importer.id else None
+        if line is not None and open_slot.slot not in line.slots:
+            yield open_slot.slot, owners[0]
 
 
 def _primaries(seen: Observation) -> list[NodeView]:

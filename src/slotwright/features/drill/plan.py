@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
+from slotwright.cluster.blueprint import Blueprint
 from slotwright.cluster.findings import Finding, Severity
 from slotwright.cluster.observation import Link, Observation, Role
 from slotwright.cluster.record import ClusterRecord
@@ -95,6 +96,17 @@ def _is_meant(candidate: SurveyNode, first: SurveyNode, node: Address | None, ho
 
 def _no(where: str, why: str, remedy: str) -> Finding:
     return Finding("not-a-drill", Severity.SERIOUS, where, f"that would be an outage, not a drill: {why}", remedy)
+
+
+def displaced_primaries(
+    blueprint: Blueprint, away: Collection[Address], observation: Observation
+) -> frozenset[Address]:
+    """Primaries among those that are ``away`` whose slots another node has by now, as any of the others says."""
+    ids = {node.id: node.address for node in blueprint.nodes if node.address in away}
+    lines = (view.peer(node_id) for view in observation.views for node_id in ids if view.id != node_id)
+    return frozenset(
+        ids[line.id] for line in lines if line is not None and line.role is Role.PRIMARY and not line.slots
+    )
 
 
 def unsafe_starts(

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 from slotwright.cluster.events import Began, Ended, Report
 from slotwright.cluster.node_files import Launch
+from slotwright.cluster.observation import Observation
 from slotwright.cluster.record import ClusterRecord
 from slotwright.cluster.stages import side_by_side
 from slotwright.cluster.topology import Address
 from slotwright.errors import HostError, PartialError, SlotwrightError
-from slotwright.features.drill.plan import OutageKind, OutageStep, unsafe_starts
+from slotwright.features.drill.plan import OutageKind, OutageStep, displaced_primaries, unsafe_starts
 from slotwright.health.disk_copies import disks_to_read
 from slotwright.hosts.facts.nodes import ProcessId
 from slotwright.nodes.connections import ConnectionPool
@@ -161,11 +162,40 @@ class NodeOutage:
         return next(iter(errors.values()), None)
 
     async def _return(self, nodes: Sequence[Address]) -> tuple[StepOutcome[OutageStep], ...]:
-        """Wake them up, or start them; a node that can't come back keeps no other away."""
-        kind = OutageKind.THAW if self.is_freeze else OutageKind.START
-        steps = [OutageStep(kind, address, self.steps.away[address]) for address in nodes]
-        runner = Runner(self.steps, LenientJournal(self.journal), ended=self._ended)
-        return await runner.run(side_by_side(steps))
+        """Wake them up, or start them; a node that can't come back keeps no other away.
+
+        A frozen primary whose place was taken is ended and started: woken up, it would answer what waits in its sockets
+        before it learns that it is none, and those writes would be lost.
+        """
+        journal = LenientJournal(self.journal)
+        displaced = await self._displaced(nodes) if self.is_freeze else frozenset[Address]()
+        kills = [OutageStep(OutageKind.KILL, address, self.steps.away[address]) for address in sorted(displaced)]
+        failed = [end for end in await Runner(self.steps, journal).run(side_by_side(kills)) if end.error is not None]
+        left = [address for address in nodes if address not in {end.step.address for end in failed}]
+        steps = [
+            OutageStep(
+                OutageKind.THAW if self.is_freeze and address not in displaced else OutageKind.START,
+                address,
+                self.steps.away[address],
+            )
+            for address in left
+        ]
+        runner = Runner(self.steps, journal, ended=self._ended)
+        return (*failed, *await runner.run(side_by_side(steps)))
+
+    async def _displaced(self, nodes: Sequence[Address]) -> frozenset[Address]:
+        """Nobody, where nobody can tell: what is frozen must not stay away for that."""
+        try:
+            return displaced_primaries(self.steps.record.blueprint, nodes, await self.look())
+        except SlotwrightError:
+            return frozenset()
+
+    async def look(self) -> Observation:
+        """What every node says now, on new connections: one that a signal has cut is closed for good, and its node is
+        none that is silent."""
+        addresses = [node.address for node in self.steps.record.blueprint.nodes]
+        await asyncio.gather(*(self.pool.drop(address) for address in addresses))
+        return await observe(self.pool, addresses)
 
     def _ended(self, outcome: StepOutcome[OutageStep]) -> None:
         if outcome.error is None:
@@ -184,9 +214,6 @@ class NodeOutage:
         if self.is_freeze:
             return {}
         record, clock = self.steps.record, self.steps.clock
-        addresses = [node.address for node in record.blueprint.nodes]
-        # A connection that a signal has cut is closed for good, and its node is none that is silent.
-        await asyncio.gather(*(self.pool.drop(address) for address in addresses))
-        observation = await observe(self.pool, addresses)
+        observation = await self.look()
         wanted = disks_to_read(observation, record.blueprint, set(waiting))
         return unsafe_starts(record, waiting, observation, await read_disks(self.steps.fleet, clock, record, wanted))

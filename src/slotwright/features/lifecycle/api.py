@@ -15,6 +15,8 @@ from slotwright.cluster.record import ClusterRecord, Stage
 from slotwright.cluster.steps import ApplySettings, AwaitUsable, Plan, StartNode, Step
 from slotwright.cluster.topology import Address
 from slotwright.errors import RefusedError
+from slotwright.health.slot_claims import dropped_at_start
+from slotwright.keys.slot_contents import count_keys
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.nodes.observe import observe
 from slotwright.ops.processes import guarded, processes
@@ -55,6 +57,7 @@ async def stop(
         if is_whole:
             refuse_while_running(context, store.name)
         async with context.fleet(record.topology) as fleet, ConnectionPool(fleet.login(target.password, "")) as pool:
+            await _refuse_strays(pool, record, addresses)
             impact = await shutdown_impact(fleet, record, pool, addresses, kill=kill)
             if impact.running and agree is not None and not agree(impact):
                 raise RefusedError("not confirmed", code="declined", left="nothing was changed")
@@ -68,6 +71,23 @@ async def stop(
                 stopped = await guarded(fleet, record, f"slotwright stop {store.name}", work)
                 journal.write({"phase": "end", "verb": "stop", "stopped": len(stopped)})
             return stopped
+
+
+async def _refuse_strays(pool: ConnectionPool, record: ClusterRecord, addresses: Sequence[Address]) -> None:
+    """Raises RefusedError (keys-misplaced): Valkey deletes keys of others' slots when it starts (cluster_legacy.c,
+    verifyClusterConfigWithData). Redis keeps them, and imports their slots."""
+    for view in (await observe(pool, addresses)).views:
+        at_risk = dropped_at_start(view)
+        keys = sum((await count_keys(pool, view, at_risk)).values()) if at_risk else 0
+        if keys:
+            raise RefusedError(
+                f"{view.address} holds {keys} key{'s' if keys > 1 else ''} of slots that it does not own, and would "
+                "delete them at its next start",
+                code="keys-misplaced",
+                where=str(view.address),
+                left="nothing was changed",
+                hint=f"slotwright repair {record.name} brings them to the slots' owners",
+            )
 
 
 async def shutdown_impact(

@@ -91,13 +91,18 @@ def _looked_for(result: list[Misdirection]) -> str:
 
 def _misplaced_replicas(survey: Survey, blueprint: Blueprint | None) -> Iterator[Finding]:
     for lost in misplaced_replicas(survey, blueprint):
+        remedy = "slotwright repair has it follow its own shard's primary again"
+        if lost.is_needed:
+            remedy = (
+                "leave it, it is the only live copy there: bring a replica of that shard back, then slotwright repair"
+            )
         primary = survey.primary_of(lost.node)
         follows = primary.place if primary else (lost.node.replica_of or "")[:8]
         yield Finding(
             "replica-misplaced",
-            Severity.WARNING,
+            Severity.NOTE if lost.is_needed else Severity.WARNING,
             lost.node.place,
             f"it follows {follows}, not the primary of its shard {lost.shard}",
-            "slotwright repair has it follow its own shard's primary again",
+            remedy,
             risk=f"shard {lost.shard} has one copy less than the file wants",
         )

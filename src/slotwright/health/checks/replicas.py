@@ -65,7 +65,7 @@ def bare_primaries(case: CheckContext) -> Iterator[Finding]:
         if not wants or not node.slots or node.shard is None:
             continue
         others = [other for other in case.survey.shard(node.shard) if other is not node]
-        if any(lost.owner.id == node.id for lost in misplaced):
+        if any(lost.owner.id == node.id and not lost.is_needed for lost in misplaced):
             continue
         # A member of the shard that is away has been named with what its absence risks.
         if all(other.role is Role.PRIMARY and other.is_reachable and not other.trouble for other in others):

@@ -12,7 +12,7 @@ from slotwright.cluster.topology import Address
 from slotwright.health.check_context import CheckContext
 from slotwright.health.checks.bus import cut_off
 from slotwright.health.checks.coverage import what_still_serves
-from slotwright.health.members import changed_ids, misdirections
+from slotwright.health.members import changed_ids, misdirections, was_never_joined
 from slotwright.health.slot_claims import rival_owners, unclaimed_slots
 
 
@@ -20,12 +20,16 @@ def uncovered_slots(case: CheckContext) -> Iterator[Finding]:
     """Slots that no primary owns at all; those of a dead owner are told with the owner."""
     owned = sum(len(node.slots) for node in case.survey.nodes)
     if owned < SLOT_COUNT:
+        count, is_alone = SLOT_COUNT - owned, owned and was_never_joined(case.survey, case.blueprint)
         yield Finding(
             "slots-uncovered",
             Severity.SERIOUS,
             case.survey.name,
-            f"{SLOT_COUNT - owned} of {SLOT_COUNT} slots belong to nobody",
-            f"slotwright repair {case.survey.name} gives them to the node that has their keys, or that had them",
+            f"{count} of {SLOT_COUNT} slots belong to nobody"
+            + (" that is known here: the join never happened, it seems" if is_alone else ""),
+            "CLUSTER MEET HOST PORT, for each of the others, joins it with them"
+            if is_alone
+            else f"slotwright repair {case.survey.name} gives them to the node that has their keys, or that had them",
             risk="their keys can't be reached; "
             + (what_still_serves(case) or "with full coverage required, no key can"),
         )

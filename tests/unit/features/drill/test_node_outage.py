@@ -9,16 +9,21 @@ from typing import Any, cast
 
 import pytest
 
+from slotwright.cluster.observation import Observation
 from slotwright.cluster.topology import Address
 from slotwright.errors import HostError, PartialError
+from slotwright.features.drill.plan import displaced_primaries
 from slotwright.features.drill.run import NodeOutage, OutageSteps
 from slotwright.hosts.facts.nodes import ProcessId
+from slotwright.hosts.scripts.systemd_unit import Persistence
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.ports import Journal
 from tests.fakes import build
 from tests.fakes.build import at
 from tests.fakes.doubles import MemoryJournal
 from tests.fakes.operator import Operator
+from tests.fakes.sick_cluster import Life, sound_cluster
+from tests.fakes.sick_views import observe
 from tests.fakes.world import FakeFleet, FakeHost, World
 
 NODES = (Address("h1", 7001), Address("h2", 7001))
@@ -68,16 +73,26 @@ class Record:
 
     @property
     def blueprint(self) -> Any:
-        return type("Blueprint", (), {"cluster_id": "id"})
+        return type("Blueprint", (), {"cluster_id": "id", "nodes": ()})
 
     def node_directory(self, address: Address) -> str:
         return f"/data/{address}"
 
 
-def outage(hosts: FrozenHosts, journal: Journal | None = None) -> NodeOutage:
+@dataclass
+class SeenOutage(NodeOutage):
+    """It sees what it is given."""
+
+    seen: Observation = field(default_factory=lambda: Observation(()))
+
+    async def look(self) -> Observation:
+        return self.seen
+
+
+def outage(hosts: FrozenHosts, journal: Journal | None = None) -> SeenOutage:
     world = cast("Any", None)
     steps = OutageSteps(cast("Any", hosts), world, cast("Any", Record()))
-    return NodeOutage(steps, world, lambda event: None, journal or MemoryJournal(), is_freeze=True)
+    return SeenOutage(steps, world, lambda event: None, journal or MemoryJournal(), is_freeze=True)
 
 
 async def taken_and_back(hosts: FrozenHosts) -> NodeOutage:
@@ -146,6 +161,19 @@ def killed(*places: str, **settings: str) -> tuple[Operator, NodeOutage, Connect
     asyncio.run(made.begin([at(place) for place in places]))
     assert not {at(place) for place in places} & who.world.servers.keys()
     return who, made, pool
+
+
+def test_a_frozen_primary_whose_place_was_taken_is_displaced() -> None:
+    wanted = build.blueprint(build.topology())
+    cluster = sound_cluster(wanted, Persistence.APPEND_ONLY, {}, has_shard_ids=True)
+    first, second, _ = (shard.primary.address for shard in wanted.shards)
+    replica = wanted.shards[1].replicas[0].address
+    away = {first, replica}
+    cluster.nodes[first].life = cluster.nodes[replica].life = Life.STOPPED
+    assert displaced_primaries(wanted, away, observe(cluster)) == frozenset()
+    cluster.ticks(15)
+    assert displaced_primaries(wanted, away, observe(cluster)) == {first}
+    assert displaced_primaries(wanted, {second}, observe(cluster)) == frozenset()
 
 
 def primary_and_replica(who: Operator) -> tuple[Address, Address]:

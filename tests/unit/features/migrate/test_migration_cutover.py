@@ -274,6 +274,32 @@ def test_a_source_that_changes_as_fast_as_is_proved_is_fenced_all_the_same() -> 
     assert (outcome.wrong, outcome.rechecked) == ((), 1000)
 
 
+def test_keys_that_were_different_while_they_were_hot_are_none_once_the_fence_has_proved_them() -> None:
+    """Nor does one that was equal when everything was compared, and is written to since, count twice."""
+    story, later = Story(), (0, b"later")
+    hot: list[Named] = [(0, b"hot:%d" % number) for number in range(1500)]
+    story.differing = set(hot)
+
+    async def every_key() -> Comparison:
+        for key in hot:
+            story.migrator._suspect(Compared(key, 0, "stream", KeyVerdict.DIFFERENT, (Aspect.VALUE,)))
+        cells = {(0, "stream", KeyVerdict.DIFFERENT): len(hot), (0, "stream", KeyVerdict.EQUAL): 1}
+        return Comparison(FACTS, FACTS, cells, {Aspect.VALUE: len(hot)}, (), 1.0)
+
+    def hold(_: Story) -> None:
+        story.differing = set()
+
+    story.every_key, story.on_hold = every_key, hold  # type: ignore[method-assign]
+    asyncio.run(story.migrator.prove())
+    assert story.migrator.comparison is not None
+    assert not story.migrator.comparison.is_equal
+    story.migrator._suspect(Compared(later, 0, "stream", KeyVerdict.DIFFERENT, (Aspect.VALUE,)))
+    assert story.cut_over().wrong == ()
+    comparison = story.migrator.comparison
+    assert comparison.is_equal
+    assert comparison.total == len(hot) + 1
+
+
 def demote(story: Story) -> None:
     """A failover: it follows another one now."""
     story.info = "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:up\r\n"

@@ -175,9 +175,54 @@ def test_a_database_is_selected_where_it_is_needed() -> None:
         case.put(0, b"b")
         case.writers.flush()
         written = b"".join(case.dialer.streams[ADDRESSES[0]].written)
-        assert written == b"<a>*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n<b>"
-        await case.answer(0, b"+OK\r\n-ERR no such database\r\n+OK\r\n")
-        assert case.refused == [(None, "ERR no such database")]
+        assert written == b"<a>*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"
+        case.put(0, b"c")
+        await case.answer(0, b"+OK\r\n+OK\r\n")
+        assert case.dialer.streams[ADDRESSES[0]].written[-1] == b"<b><c>"
+        box.select(0)
+        case.put(0, b"d")
+        box.select(3)
+        case.put(0, b"e")
+        case.writers.flush()
+        assert case.dialer.streams[ADDRESSES[0]].written[-1].endswith(b"<e>"), "a database that it took once it takes"
+        await case.answer(0, b"+OK\r\n" * 6)
+        await asyncio.wait_for(case.writers.settle(), 1)
+        assert (case.refused, case.writers.waiting) == ([], 0)
+
+    run(test)
+
+
+def test_nothing_follows_a_database_that_is_refused() -> None:
+    """It would be written into the database before, over keys of the same names."""
+
+    async def test(case: CheckContext) -> None:
+        case.put(0, b"a")
+        case.writers.box_of[0].select(3)
+        case.put(0, b"b")
+        case.writers.flush()
+        await case.answer(0, b"+OK\r\n-ERR DB index is out of range\r\n")
+        case.put(0, b"c")
+        case.writers.flush()
+        stream = case.dialer.streams[ADDRESSES[0]]
+        assert b"<b>" not in b"".join(stream.written)
+        assert case.writers.refusal is not None
+        assert case.writers.refusal.code == "database-refused"
+        assert case.writers.trouble
+        await case.writers.close()
+        assert case.refused == [(None, "ERR DB index is out of range"), ((0, b"b"), ""), ((0, b"c"), "")]
+
+    run(test)
+
+
+def test_what_waits_for_a_database_counts_as_put_in() -> None:
+    async def test(case: CheckContext) -> None:
+        case.writers.box_of[0].select(3)
+        case.put(0, b"b")
+        passed = asyncio.create_task(case.writers.passed())
+        await case.answer(0, b"+OK\r\n")
+        assert not passed.done()
+        await case.answer(0, b"+OK\r\n")
+        await asyncio.wait_for(passed, 1)
 
     run(test)
 

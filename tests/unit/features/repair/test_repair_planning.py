@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from slotwright.cluster.expectation import Expectation
+from slotwright.cluster.findings import Severity
 from slotwright.cluster.observation import Observation, Role, SilentNode
 from slotwright.cluster.slots import SlotRange, SlotSet
 from slotwright.cluster.take_survey import take_survey
@@ -459,6 +460,24 @@ def test_a_misplaced_replica_goes_home() -> None:
     assert planned(look(befall)) == ["follow h2:7002"]
 
 
+def test_a_replica_that_is_the_only_copy_where_it_serves_stays_there() -> None:
+    """As after the servers' own migration of replicas: taken away, it would be moved back by them."""
+
+    def befall(cluster: Cluster) -> None:
+        cluster.kill(node(cluster, "h1:7002"))
+        node(cluster, "h1:7002").life = Life.AWAY
+        cluster.follow(node(cluster, "h2:7002"), node(cluster, "h3:7001").id)
+        cluster.ticks(2)
+
+    repair_input = look(befall)
+    assert not [word for word in planned(repair_input) if word.startswith("follow")]
+    (finding,) = [finding for finding in repair_input.findings if finding.code == "replica-misplaced"]
+    assert finding.severity is Severity.NOTE
+    assert [finding.where for finding in repair_input.findings if finding.code == "shard-without-replica"] == [
+        "h1:7001"
+    ]
+
+
 def test_a_surplus_replica_goes_where_a_failover_left_a_shard_without_one() -> None:
     """h3:7002, of shard 2 by the file, leads shard 3 now: h3:7001 stands beside it, and h2:7001 is bare."""
 
@@ -526,6 +545,53 @@ def test_slots_that_a_node_without_its_id_took_wait_for_its_id() -> None:
         assert one.me.slots
 
     assert settled(look(befall)) == []
+
+
+def without_file(repair_input: RepairInput, *places: str) -> RepairInput:
+    """Of a cluster that no file describes, where only ``places`` answer."""
+    views = tuple(view for view in repair_input.observation.views if str(view.address) in places)
+    observation = replace(repair_input.observation, views=views)
+    survey = take_survey("demo", observation, None)
+    return replace(
+        repair_input,
+        survey=survey,
+        observation=observation,
+        expected=None,
+        findings=diagnose(CheckContext(survey, observation)),
+    )
+
+
+def _not_joined(cluster: Cluster, *known: str) -> None:
+    """Each node has its slots, and only ``known`` have met."""
+    ids = {node(cluster, place).id for place in known}
+    for one in cluster.running():
+        one.table = {line.id: line for line in one.table.values() if line.id == one.id or {one.id, line.id} <= ids}
+        one.heard = {node_id: at_s for node_id, at_s in one.heard.items() if node_id in one.table}
+
+
+@pytest.mark.parametrize("known", [("h1:7001",), ("h1:7001", "h2:7001")])
+def test_who_was_never_joined_gets_no_slots_unasked(known: tuple[str, ...]) -> None:
+    repair_input = without_file(look(lambda cluster: _not_joined(cluster, *known)), *known)
+    plan = plan_repair(repair_input)
+    assert [_word(step) for step in plan.steps if isinstance(step.action, SettleSlots)] == [
+        "settle h1:7001 loss lose-slots"
+    ]
+    assert "CLUSTER MEET" in plan.steps[-1].loss
+    (finding,) = [finding for finding in repair_input.findings if finding.code == "slots-uncovered"]
+    assert "never happened" in finding.what
+    assert "CLUSTER MEET" in finding.remedy
+
+
+def test_a_whole_cluster_without_a_file_gets_a_slot_of_nobody_an_owner() -> None:
+    def befall(cluster: Cluster) -> None:
+        slot = SlotSet((SlotRange(9, 9),))
+        for one in cluster.running():
+            for line in one.table.values():
+                line.slots = line.slots - slot
+
+    everybody = [f"h{host}:{port}" for host in (1, 2, 3) for port in (7001, 7002)]
+    (step,) = plan_repair(without_file(look(befall), *everybody)).steps
+    assert step.word == ""
 
 
 def test_slots_from_other_nodes_are_another_step() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -91,6 +91,7 @@ class Migrator:
     words: str = "begins"
     libraries: int = 0
     _suspects: dict[Named, Compared] = field(default_factory=dict)
+    _differing: dict[Named, Compared] = field(default_factory=dict)
     _prover: Prover = field(init=False)
     _gate: CutoverGate = field(init=False)
     _attacher: Attacher = field(init=False)
@@ -187,11 +188,11 @@ class Migrator:
                 line.replicator.resync_queue.forgive(list(line.replicator.resync_queue.failed))
             await self._watched(self._settle_deadlines())
             self._suspects.clear()
-            result = await self._watched(self._prover.every_key())
+            self.comparison = await self._watched(self._prover.every_key())
+            # What differs later was equal here, and is counted so.
+            self._differing = dict(self._suspects)
             wrong = {candidate.named for candidate in await self.recheck()}
-            self.comparison = with_rechecked_keys(
-                result, [suspect for suspect in self._suspects.values() if suspect.named not in wrong]
-            )
+            self._proved(self._differing.keys() - wrong)
             self._tell_problems()
             if not self.needs_full_compare:
                 break
@@ -204,6 +205,11 @@ class Migrator:
             )
         self.words = "ready"
         return self.comparison
+
+    def _proved(self, names: Set[Named]) -> None:
+        """Keys that were different when everything was compared, and are equal now."""
+        if self.comparison is not None:
+            self.comparison = with_rechecked_keys(self.comparison, [self._differing.pop(name) for name in names])
 
     async def _settle_deadlines(self) -> None:
         """From now on keys of the target have the source's deadlines. What changes meanwhile is noted already."""
@@ -264,6 +270,8 @@ class Migrator:
             await self._gate.open()
             outcome = await self._close(intend)
             if outcome is not None:
+                # Under the fence every key that was still different was proved: what was hot before is no difference.
+                self._proved(self._differing.keys() - {candidate.named for candidate in outcome.wrong})
                 return outcome
             self.report(Warned("something upset the target during the cutover; the source goes on, and all is proved"))
         raise PartialError(

@@ -378,6 +378,8 @@ class Replicator:
     async def _reopen(self) -> None:
         async with self._opening:
             while self.writers.trouble:
+                if self.writers.refusal is not None:
+                    raise self.writers.refusal
                 self.needs_full_compare = True
                 await self.writers.close()
                 owners = await self.ground.owners()

@@ -45,7 +45,8 @@ class CommandBatch:
     """What is to be sent to one primary next. ``names`` has the key of each command, None for one without, and
     ``replayed`` what more has to be known of some, by their place in ``names``.
 
-    ``database`` is the one that the connection is in.
+    ``database`` is the one that the connection is in, ``selects`` are the places in ``data`` (and ``names``, they go
+    together) where it changes.
     """
 
     address: Address
@@ -53,6 +54,7 @@ class CommandBatch:
     names: list[Named | None] = field(default_factory=list)
     replayed: dict[int, Replayed] = field(default_factory=dict)
     database: int = 0
+    selects: dict[int, int] = field(default_factory=dict)
 
     def keys_of(self, index: int) -> tuple[Named | None, ...]:
         """All keys of one command."""
@@ -67,9 +69,24 @@ class CommandBatch:
     def select(self, database: int) -> None:
         """Put SELECT before what follows, where it is needed."""
         if database != self.database:
+            self.selects[len(self.data)] = database
             self.data.append(b"*2\r\n$6\r\nSELECT\r\n$%d\r\n%d\r\n" % (len(str(database)), database))
             self.names.append(None)
             self.database = database
+
+    def take(self, count: int) -> CommandBatch:
+        """The first ``count`` commands, which are in it no more."""
+        taken = CommandBatch(
+            self.address,
+            self.data[:count],
+            self.names[:count],
+            {at: replayed for at, replayed in self.replayed.items() if at < count},
+            selects={at: database for at, database in self.selects.items() if at < count},
+        )
+        self.data, self.names = self.data[count:], self.names[count:]
+        self.replayed = {at - count: replayed for at, replayed in self.replayed.items() if at >= count}
+        self.selects = {at - count: database for at, database in self.selects.items() if at >= count}
+        return taken
 
 
 _NOBODY_ASKED = CommandBatch(Address("", 0), names=[None])
@@ -77,7 +94,11 @@ _NOBODY_ASKED = CommandBatch(Address("", 0), names=[None])
 
 
 class _Writer:
-    """One connection, its batch, and the batches that are under way."""
+    """One connection, its batch, and the batches that are under way.
+
+    What follows the first SELECT of a database waits for its answer: refused, the connection stays in the database
+    before, where the keys would overwrite their namesakes.
+    """
 
     def __init__(self, stream: ByteStream, batch: CommandBatch) -> None:
         self.batch = batch
@@ -86,17 +107,25 @@ class _Writer:
         self.answers = 0
         self.under_way: deque[CommandBatch] = deque()
         self.reader: asyncio.Task[None] | None = None
+        self.refusal = ""
+        self._proved = {0}
+        self._asked: int | None = None
         self._at = 0
         self._replies = ReplyCounter()
 
     def flush(self) -> None:
-        """Send what is in the batch."""
+        """Send what is in the batch, as far as it may go now."""
         box = self.batch
-        if box.data:
-            self.stream.write(b"".join(box.data))
-            self.under_way.append(CommandBatch(box.address, [], box.names, box.replayed))
-            self.waiting += len(box.names)
-            box.data, box.names, box.replayed = [], [], {}
+        if not box.data or self._asked is not None or self.refusal:
+            return
+        unproved = next(((at, to) for at, to in box.selects.items() if to not in self._proved), None)
+        if unproved is not None:
+            self._asked = unproved[1]
+        taken = box.take(len(box.data) if unproved is None else unproved[0] + 1)
+        self.stream.write(b"".join(taken.data))
+        taken.data = []
+        self.under_way.append(taken)
+        self.waiting += len(taken.names)
 
     def answered(self, data: bytes) -> list[tuple[Named | None, str]]:
         """Take replies in; returns the keys of commands that were refused (with the server's line), or not done."""
@@ -112,6 +141,8 @@ class _Writer:
         refused: list[tuple[Named | None, str]] = []
         for batch, at, line in self._commands(errors):
             refused += [(key, line) for key in batch.keys_of(at)]
+            if at in batch.selects:
+                self.refusal = f"SELECT {batch.selects[at]}: {line}"
         for batch, at, reply in self._commands(telling):
             replayed = batch.replayed.get(at)
             if replayed is not None and is_doubtful(replayed.arguments, reply):
@@ -121,6 +152,10 @@ class _Writer:
         self._at += count
         while self.under_way and self._at >= len(self.under_way[0].names):
             self._at -= len(self.under_way.popleft().names)
+        if self._asked is not None and not self.waiting and not self.refusal:
+            self._proved.add(self._asked)
+            self._asked = None
+            self.flush()
         return refused
 
     def left(self) -> Iterator[Named | None]:
@@ -142,8 +177,8 @@ class _Writer:
 
 class TargetWriters:
     """All writers. ``box_of`` gives the batch of a slot's primary; it is a new list whenever the owners changed.
-    ``owners`` are those that were connected to last. ``greeting`` gives what is said first on each connection: one
-    command, or b"" for none."""
+    ``owners`` are those that were connected to last; ``refusal`` is what no new connection mends. ``greeting`` gives
+    what is said first on each connection: one command, or b"" for none."""
 
     def __init__(self, streams: StreamDialer, refused: Refused, greeting: Callable[[], bytes] = bytes) -> None:
         self._streams = streams
@@ -152,6 +187,7 @@ class TargetWriters:
         self._writers: list[_Writer] = []
         self._progress = asyncio.Event()
         self._trouble: str = ""
+        self.refusal: ServerError | None = None
         self._is_troubled = asyncio.Event()
         self.owners: frozenset[tuple[Address, SlotSet]] = frozenset()
         self._limbo = CommandBatch(Address("", 0))
@@ -246,7 +282,7 @@ class TargetWriters:
     async def passed(self) -> None:
         """Wait until all that was put into the batches by now is answered, or there is trouble."""
         self.flush()
-        goals = [(lane, lane.answers + lane.waiting) for lane in self._writers]
+        goals = [(lane, lane.answers + lane.waiting + len(lane.batch.names)) for lane in self._writers]
         await self._until(lambda: all(lane.answers >= goal for lane, goal in goals))
 
     async def close(self) -> None:
@@ -281,6 +317,17 @@ class TargetWriters:
                     self._refused(name, line)
                     if line.startswith(ELSEWHERE):
                         self._give_up(f"{lane.batch.address} says {line}")
+                if lane.refusal:
+                    self.refusal = ServerError(
+                        f"{lane.batch.address} refuses a database that keys of the source go to",
+                        code="database-refused",
+                        where=str(lane.batch.address),
+                        seen=lane.refusal,
+                        left="no key of that database was written; the copy in the target is not complete",
+                        hint="start the target with cluster-databases as large as before, or give the user its right, "
+                        "then slotwright migrate --resume",
+                    )
+                    self._give_up(str(self.refusal))
                 self._progress.set()
         except ServerError as error:
             self._give_up(str(error))

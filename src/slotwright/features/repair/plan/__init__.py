@@ -18,8 +18,8 @@ from slotwright.features.repair.plan.members import (
     forget_steps,
     password_steps,
     promotion_steps,
+    start_steps,
 )
-from slotwright.features.repair.plan.processes import process_steps
 from slotwright.features.repair.plan.refusals import refusals
 from slotwright.features.repair.plan.repair_input import RepairInput
 from slotwright.features.repair.plan.slots import epoch_steps, fragment_steps, slot_steps
@@ -29,7 +29,7 @@ from slotwright.health.members import votes
 
 Stage = Callable[[RepairInput], Iterator[RepairStep]]
 
-_OF_ALL: tuple[Stage, ...] = (password_steps, process_steps)
+_OF_ALL: tuple[Stage, ...] = (password_steps, start_steps)
 _OF_A_CLUSTER: tuple[Stage, ...] = (address_steps, promotion_steps)
 _OF_A_MAJORITY: tuple[Stage, ...] = (epoch_steps, slot_steps, fragment_steps, follower_steps, forget_steps)
 

@@ -9,7 +9,7 @@ live on, on the other side of a partition.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from itertools import permutations
 
@@ -40,6 +40,33 @@ from slotwright.health.slot_claims import claims, unclaimed_slots
 TAKEOVER = "takeover"
 FORGET = "forget"
 MEET = "meet"
+
+
+def start_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
+    """What brings processes back. A member that runs again tells those of each other that it knows: where two of these
+    own a slot and don't hear of each other, the slot is settled first; where it can't be, somebody has to say so."""
+    steps = list(process_steps(repair_input))
+    starts = {step.where for step in steps if isinstance(step.action, StartServer | Thaw)}
+    if not starts or not _rivals(repair_input, unheard=True):
+        yield from steps
+        return
+    for step in steps:
+        if step.where not in starts:
+            yield step
+        elif not _can_settle(repair_input):
+            is_start = isinstance(step.action, StartServer | Thaw)
+            yield replace(step, risk=Risk.LOSS, word=MEET, loss=_RIVALS_MEET) if is_start and not step.word else step
+
+
+_RIVALS_MEET = "slots have two owners among the nodes: one of the two deletes its keys of these when they meet"
+
+
+def _can_settle(repair_input: RepairInput) -> bool:
+    """Whether slots are settled while nodes are away: there is a majority, and every slot is served (else no server
+    moves a key)."""
+    is_merged = any(finding.code == "clusters-merged" for finding in repair_input.findings)
+    is_served = all(view.state_is_ok for view in repair_input.observation.views if view.id in claims([view]))
+    return votes(repair_input.survey).is_enough and is_served and not is_merged and not _is_parted(repair_input)
 
 
 def password_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
@@ -90,9 +117,9 @@ def _is_parted(repair_input: RepairInput) -> bool:
     )
 
 
-def _rivals(repair_input: RepairInput) -> set[Address]:
+def _rivals(repair_input: RepairInput, *, unheard: bool = False) -> set[Address]:
     """Where the nodes are that both call a slot their own, while the one that would yield has keys that the other one
-    has not, or has otherwise."""
+    has not, or has otherwise. ``unheard``: only those that have no link to each other."""
     slots = claims(repair_input.observation.views)
     views = {view.id: view for view in repair_input.observation.views}
     contents, addresses = repair_input.contents, set()
@@ -103,10 +130,17 @@ def _rivals(repair_input: RepairInput) -> set[Address]:
         for node in (duplicate.owner, duplicate.holder)
     )
     for one, other in permutations(slots, 2):
+        if unheard and (_hears(views[one], other) or _hears(views[other], one)):
+            continue
         for slot in slots[one] & slots[other] if _epoch(views[one]) <= _epoch(views[other]) else ():
             if contents.keys(one, slot) > equal[slot, one]:
                 addresses |= {views[one].address, views[other].address}
     return addresses
+
+
+def _hears(view: NodeView, node_id: str) -> bool:
+    line = view.peer(node_id)
+    return line is not None and line.is_connected
 
 
 def _epoch(view: NodeView) -> int:
@@ -265,13 +299,18 @@ def follower_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
 
 def _wanted_primaries(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, SurveyNode]]:
     results: set[str] = set()
-    for lost in misplaced_replicas(repair_input.survey, repair_input.blueprint):
+    misplaced = tuple(misplaced_replicas(repair_input.survey, repair_input.blueprint))
+    kept = {lost.node.id for lost in misplaced if lost.is_needed}
+    for lost in misplaced:
+        if lost.node.id in kept:
+            continue
         results.add(lost.node.id)
         if not lost.owner.trouble and not _is_last_copy(repair_input, lost.node):
             yield lost.node, lost.owner
-    for spare, bare in () if results else _surplus(repair_input):
+    for spare, bare in () if results else _surplus(repair_input, kept):
         results.add(spare.id)
         yield spare, bare
+    results |= kept
     beside = {finding.where for finding in repair_input.findings if finding.code == "replica-beside-primary"}
     for shard, planned in repair_input.planned():
         node = repair_input.node(planned.id)
@@ -299,16 +338,18 @@ def _is_last_copy(repair_input: RepairInput, node: SurveyNode) -> bool:
     return bool(primary.slots or unclaimed_slots(repair_input.survey, repair_input.observation))
 
 
-def _surplus(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, SurveyNode]]:
+def _surplus(repair_input: RepairInput, kept: Set[str]) -> Iterator[tuple[SurveyNode, SurveyNode]]:
     """A replica of a shard that has more than the file wants, for one that has fewer and no member of its own left.
 
-    So it is after a failover to a replica of another shard: that one leads now, and is missed at home.
+    So it is after a failover to a replica of another shard: that one leads now, and is missed at home; and where its
+    own member is ``kept`` by another shard.
     """
     lacking, rich = _balance(repair_input)
     for number, owner in lacking:
         assert repair_input.blueprint is not None
         members = [repair_input.node(node.id) for node in repair_input.blueprint.shards[number - 1].nodes]
-        if any(node is not None and node.id != owner.id and (node.trouble or not node.slots) for node in members):
+        others = [node for node in members if node is not None and node.id not in {owner.id, *kept}]
+        if any(node.trouble or not node.slots for node in others):
             continue
         if rich:
             best = min(

@@ -12,7 +12,7 @@ from slotwright.cluster.survey import SurveyNode
 from slotwright.features.repair.model import BumpEpoch, RepairStep, Risk
 from slotwright.features.repair.plan.repair_input import RepairInput
 from slotwright.features.repair.plan.slot_decisions import Decision, SlotDecisionInput, decide
-from slotwright.health.members import changed_ids, shard_owner
+from slotwright.health.members import changed_ids, shard_owner, was_never_joined
 from slotwright.health.slot_claims import SlotClaims, claims, slot_claims, unclaimed_slots
 from slotwright.keys.model.slot_moves import SettleSlots
 
@@ -232,7 +232,7 @@ def knowledge(repair_input: RepairInput) -> SlotDecisionInput:
             planned |= dict.fromkeys(shard.slots, owner.id if owner else repair_input.holder(shard, 0))
             if any(node.address in silent for node in shard.nodes) and not _is_led(repair_input, shard):
                 guarded |= set(shard.slots)
-    elif any(not node.is_reachable and node.role is Role.PRIMARY for node in repair_input.survey.nodes):
+    elif _may_be_elsewhere(repair_input):
         guarded = set(range(16384))
     # A node that never had slots is no candidate for those that nobody has, where others are.
     owners = {node_id for node_id, size in sizes.items() if size}
@@ -245,6 +245,12 @@ def knowledge(repair_input: RepairInput) -> SlotDecisionInput:
         frozenset(guarded),
         repair_input.takes_back,
     )
+
+
+def _may_be_elsewhere(repair_input: RepairInput) -> bool:
+    """Without a file: whether a node that is not heard may own what nobody owns."""
+    is_short = any(not node.is_reachable and node.role is Role.PRIMARY for node in repair_input.survey.nodes)
+    return is_short or was_never_joined(repair_input.survey, None)
 
 
 def _is_led(repair_input: RepairInput, shard: BlueprintShard) -> bool:
@@ -327,9 +333,19 @@ def _step(group: _Group, cases: list[SlotClaims], repair_input: RepairInput) -> 
             step,
             risk=Risk.LOSS,
             word=LOSE_SLOTS,
-            loss="a node that does not answer may hold keys of these slots; when it comes back, they are deleted there",
+            loss=_loss_of_giving_up(repair_input),
         )
     return step
+
+
+def _loss_of_giving_up(repair_input: RepairInput) -> str:
+    if was_never_joined(repair_input.survey, repair_input.blueprint):
+        return (
+            "the join never happened, it seems: too few owners of slots are known here. Nodes that this one does not "
+            "know may hold keys of these slots, and delete them when they meet it; CLUSTER MEET joins them and loses "
+            "nothing"
+        )
+    return "a node that does not answer may hold keys of these slots; when it comes back, they are deleted there"
 
 
 def _named(slots: SlotSet) -> str:

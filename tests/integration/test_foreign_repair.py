@@ -1,0 +1,80 @@
+"""Repair of clusters that somebody made without slotwright: by an address, and adopted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engines import TestEngine, engine_params
+from tests.faults.cluster import Cluster
+from tests.integration.by_hand import ENV, PASSWORD, make, start, with_masterauth
+from tests.integration.conftest import Lab
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(params=engine_params("redis-7.0", "valkey-9.1"))
+def engine(request: pytest.FixtureRequest) -> TestEngine:
+    found = request.param
+    assert isinstance(found, TestEngine)
+    return found
+
+
+def test_a_create_that_never_joined_gets_no_slots_unasked(lab: Lab, engine: TestEngine) -> None:
+    """Each node has its part of the slots and knows nobody: given all of them, it would take the others' keys."""
+    port = lab.free_port()
+    addresses = [f"{host}:{port}" for host in lab.hosts[:3]]
+    for address, (first, last) in zip(addresses, ((0, 5460), (5461, 10922), (10923, 16383)), strict=True):
+        start(lab, engine, address, "cluster-enabled yes", "cluster-require-full-coverage no", 'save ""')
+        with lab.client(address) as client:
+            client.execute_command("CLUSTER", "ADDSLOTS", *range(first, last + 1))
+
+    check = lab.run("check", addresses[0], "--json")
+    (found,) = [finding for finding in check.json["findings"] if finding["code"] == "slots-uncovered"]
+    assert "the join never happened" in found["what"]
+    assert "CLUSTER MEET" in found["remedy"]
+
+    told = lab.run("repair", addresses[0], "--yes", "--json")
+    assert told.code == 4, told
+    assert "lose-slots" in told.out
+    assert "CLUSTER MEET" in told.out
+    with lab.client(addresses[0]) as client:
+        assert b"cluster_slots_assigned:5461\r" in client.execute_command("CLUSTER", "INFO", NEVER_DECODE=True)
+
+
+def adopted(lab: Lab, engine: TestEngine, *lines: str) -> Cluster:
+    """Made by hand, with keys, and known by a name."""
+    hand = make(lab, engine, with_masterauth(), *lines)
+    cluster = Cluster(lab, engine, hand.addresses, PASSWORD, "hand", ENV)
+    lab.wait(cluster.is_in_sync, "the replicas to be in sync")
+    cluster.fill()
+    return cluster
+
+
+def test_a_replica_that_the_servers_moved_is_left_where_it_is_needed(lab: Lab, engine: TestEngine) -> None:
+    """Shard 1 has two replicas; the only one of shard 2 dies, and the servers give it one of these."""
+    cluster = adopted(lab, engine)
+    first, second, _ = cluster.primaries()
+    own = cluster.replica_of(second)
+    spare = f"{lab.hosts[0]}:{lab.free_port()}"
+    secrets = (f'requirepass "{PASSWORD.replace(chr(34), chr(92) + chr(34))}"', with_masterauth())
+    start(lab, engine, spare, "cluster-enabled yes", f"cluster-announce-ip {lab.hosts[0]}", *secrets)
+    with cluster.connect(spare) as client:
+        client.execute_command("CLUSTER", "MEET", *first.split(":"))
+    cluster = Cluster(lab, engine, (*cluster.addresses, spare), PASSWORD, "hand", ENV)
+    lab.wait(lambda: cluster.id(first) in {line.id for line in cluster.view(spare).values()}, "it to know the first")
+    cluster.execute(spare, "CLUSTER", "REPLICATE", cluster.id(first))
+    lab.wait(cluster.is_in_sync, "the spare replica to be in sync")
+    assert lab.run("adopt", first, "--name", "hand", env=ENV).code == 0
+
+    with cluster.connect(own) as client:
+        client.shutdown(nosave=True)
+    moved = {spare, cluster.replica_of(first)}
+    lab.wait(lambda: any(cluster.line(at).primary == cluster.id(second) for at in moved), "a replica to be moved")
+    (there,) = [at for at in moved if cluster.line(at).primary == cluster.id(second)]
+    for _ in range(2):
+        told = cluster.repair()
+        assert told.code == 3, told
+        assert told.json["done"] == [], told
+        assert cluster.line(there).primary == cluster.id(second)
+        (note,) = [one for one in told.json["check"]["findings"] if one["code"] == "replica-misplaced"]
+        assert note["severity"] == "note"
