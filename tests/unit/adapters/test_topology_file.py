@@ -584,6 +584,9 @@ ANNOUNCED = [
         "cluster-announce-port",
         "cluster-announce-bus-port",
         "cluster-announce-tls-port",
+        "cluster-announce-hostname",
+        "cluster-announce-client-ipv4",
+        "cluster-announce-client-ipv6",
     ),
     *("replica-announce-ip", "replica-announce-port", "slave-announce-ip", "slave-announce-port"),
     *("primary-announce-ip", "primary-announce-anything"),
@@ -596,6 +599,10 @@ def test_what_slotwright_decides_is_refused_with_what_to_use_instead(directive: 
     assert problem.where == "cluster.yaml:6"
     assert problem.what.startswith(f"{directive.lower()} can't be set here: ")
     assert problem.hint
+
+
+def test_a_name_for_people_may_be_announced() -> None:
+    assert decided_by_slotwright("cluster-announce-human-nodename") is None
 
 
 @pytest.mark.parametrize("directive", ["masterauth", "masteruser", "primaryauth"])

@@ -36,6 +36,10 @@ DECIDED: Mapping[str, tuple[str, str]] = {
     "unixsocketgroup": ("the nodes have no Unix socket", _BY_ADDRESS),
     "req-res-logfile": ("all nodes of a host would write one file", _BY_LOGS),
     "cluster-enabled": ("slotwright decides by the mode", "use `mode: cluster` or `mode: single`"),
+    "cluster-preferred-endpoint-type": (
+        "clients are told the address of each node, which all of them have",
+        _BY_ADDRESS,
+    ),
     "cluster-config-file": ("the server's own record lies in the node's directory", "use `data`"),
     "replicaof": ("slotwright decides who replicates whom", _FROM_REPLICAS),
     "slaveof": ("slotwright decides who replicates whom", _FROM_REPLICAS),
@@ -44,8 +48,9 @@ DECIDED: Mapping[str, tuple[str, str]] = {
 """Directives that may not stand under ``settings``: why, and what to use instead."""
 
 _ANNOUNCE = re.compile(
-    r"cluster-announce-(?:ip|port|bus-port|tls-port)|(?:replica|slave)-announce-(?:ip|port)|primary-announce-.*"
+    r"cluster-announce-(?!human-nodename$).*|(?:replica|slave)-announce-(?:ip|port)|primary-announce-.*"
 )
+"""All nodes would announce one and the same. The name for people steers nobody."""
 _SECRETS = {
     *("masterauth", "masteruser", "primaryauth", "primaryuser"),
     *("tls-key-file-pass", "tls-client-key-file-pass"),
