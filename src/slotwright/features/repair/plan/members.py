@@ -69,7 +69,7 @@ def address_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
     rivals = _rivals(repair_input)
     for misdirection in misdirections(repair_input.observation, repair_input.blueprint):
         step = RepairStep(
-            Meet(misdirection.via, misdirection.node_id, misdirection.address),
+            Meet(misdirection.via, misdirection.node_id, misdirection.address, misdirection.bus_port),
             "address-changed" if misdirection.is_known else "member-unknown",
             str(misdirection.address),
             f"tell {misdirection.via} that {misdirection.node_id[:8]} is here"
