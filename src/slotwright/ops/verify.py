@@ -220,6 +220,7 @@ _NOT_HEALED_BY_WAITING = frozenset(
         "persistence-failing",
         "replica-beside-primary",
         "settings-differ",
+        "too-few-voters",
         "unknown-node",
         "unpersisted",
     }

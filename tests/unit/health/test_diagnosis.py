@@ -518,3 +518,13 @@ def test_who_is_not_asked_for_want_of_an_address_is_told_once_and_is_no_ghost() 
     planned = findings(strangers=[stranger], sees=sees)
     assert f"serious address-not-valid {'f' * 40}" in planned
     assert not any("ghost-node" in line for line in planned)
+
+
+def test_no_sentence_names_a_shard_that_is_none() -> None:
+    """A replica of a primary without slots, beside it, out of sync, and without a password."""
+    sees = {"*": {"h1:7001": {"slots": "0-10922"}, "h2:7001": {"slots": ""}}}
+    for given in ({"says": {"h3:7002": {"link": "down"}}}, {"login_faults": {"h3:7002": "missing"}}):
+        link = {"h3:7002": {"link": "down"}}
+        found = diagnose(picture({"file": False, "sees": sees, "says": link, **given}))
+        assert any(one.where == "h3:7002" for one in found)
+        assert not [one for one in found if "None" in f"{one.what} {one.risk} {one.remedy} {one.seen}"]

@@ -34,10 +34,10 @@ def replica_links(case: CheckContext) -> Iterator[Finding]:
             "replica-link-down",
             Severity.WARNING if view.replication.is_syncing else Severity.SERIOUS,
             node.place,
-            f"the replica of shard {node.shard} {state}",
+            f"the replica of {node.shard_title} {state}",
             "wait for the copy to end" if view.replication.is_syncing else log_remedy(case, node),
             seen=f"link down for {view.replication.down_s} s" if view.replication.down_s else "",
-            risk=f"shard {node.shard} has one copy less",
+            risk=f"{node.shard_title} has one copy less",
         )
 
 
@@ -85,7 +85,7 @@ def colocated_replicas(case: CheckContext) -> Iterator[Finding]:
         return
     for node in case.survey.nodes:
         primary = case.survey.primary_of(node)
-        if primary is None or node.address is None or primary.address is None:
+        if primary is None or node.address is None or primary.address is None or node.shard is None:
             continue
         if node.address.host == primary.address.host and not _is_one_machine(case):
             yield Finding(
