@@ -83,7 +83,9 @@ class ClientPathProbe:
                 await self.pool.drop(address)
                 code = error.code
                 # A server that wants TLS hangs up on anything else; one that is no server may be one behind TLS.
-                tls = code in ("closed", "unreachable", "not-a-server", "timeout") and await self.speaks_tls(address)
+                tls = code == "tls" or (
+                    code in ("closed", "unreachable", "not-a-server", "timeout") and await self.speaks_tls(address)
+                )
                 return DialledNode(address, "tls" if tls else code, error.seen or error.what, speaks_tls=tls)
             took = (self.clock.now() - began) * 1000
             node_id = answer.decode(errors="replace") if isinstance(answer, bytes) else ""
