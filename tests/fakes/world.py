@@ -115,6 +115,7 @@ class Server:
     more_info: str = ""
     lag_bytes: int = 0
     untold_until: float = 0.0
+    refuses_info: str = ""
     skew_s: float = 0.0
     in_file: dict[str, str] = field(default_factory=dict)
 
@@ -151,6 +152,8 @@ class Server:
     def answer(self, words: Sequence[str]) -> Reply:
         name = words[0].upper()
         match (name, *words[1:]):
+            case ("INFO", *_) if self.refuses_info:
+                raise ReplyError(self.refuses_info)
             case ("INFO", *_):
                 return self._info().encode()
             case ("PING",):

@@ -15,7 +15,7 @@ from slotwright.cluster.events import Moved, Report
 from slotwright.cluster.expectation import Expectation
 from slotwright.cluster.findings import Finding, Severity, by_gravity
 from slotwright.cluster.key_holders import Contents
-from slotwright.cluster.observation import Link, NodeView, Observation, Role
+from slotwright.cluster.observation import Link, NodeView, Observation, Role, SilentNode
 from slotwright.cluster.slots import ALL_SLOTS
 from slotwright.cluster.survey import ClusterState, Survey
 from slotwright.cluster.take_survey import take_survey
@@ -86,6 +86,8 @@ class Verifier:
         """
         observation, exams = await asyncio.gather(self._observe(timeout_s, answer_s), self._exams())
         _refuse_if_locked_out(self.name, observation)
+        if self.expected is None and observation.silent and not observation.views:
+            raise _nothing_seen(self.name, observation.silent[0])
         if any(view.replication.link is Link.DOWN for view in observation.views):
             observation = await find_login_faults(self.pool, observation, self.login)
         survey = take_survey(self.name, observation, self.expected.blueprint if self.expected else None)
@@ -233,6 +235,22 @@ def _refuse_if_locked_out(name: str, observation: Observation) -> None:
             seen=observation.silent[0].reason,
             hint="give the password that the cluster was made with",
         )
+
+
+def _nothing_seen(name: str, silent: SilentNode) -> ServerError:
+    """Of a cluster without a file, of which no node tells anything: not even that it is one."""
+    hints = {
+        "no-permission": "give our user +info +config +cluster +client (ACL SETUSER), or log in as another",
+        "not-a-server": "INFO and CLUSTER have to be answered under their own names",
+    }
+    return ServerError(
+        f"nothing can be said of {name}: no node tells of itself",
+        code="not-permitted" if silent.code == "no-permission" else silent.code,
+        where=str(silent.address),
+        seen=silent.reason,
+        left="nothing was changed",
+        hint=hints.get(silent.code, ""),
+    )
 
 
 _NOT_HEALED_BY_WAITING = frozenset(

@@ -129,6 +129,21 @@ def test_nobody_lets_us_in_so_nothing_is_claimed(who: Operator) -> None:
         look(who)
 
 
+@pytest.mark.parametrize("word", ["NOPERM this user has no permissions to run INFO", "ERR unknown command 'INFO'"])
+def test_no_node_tells_of_itself_so_nothing_is_claimed(who: Operator, word: str) -> None:
+    for one in who.world.servers.values():
+        one.refuses_info = word
+
+    async def do() -> Verdict:
+        async with who.verifier() as verifier:
+            return await replace(verifier, expected=None).look(with_canaries=False)
+
+    with pytest.raises(ServerError, match="nothing can be said of demo") as caught:
+        asyncio.run(do())
+    assert word in caught.value.seen
+    assert caught.value.hint
+
+
 def test_one_node_that_does_not_let_us_in_is_a_finding(who: Operator) -> None:
     server(who, "h2:7002").settings["requirepass"] = "other"
     assert "serious wrong-password h2:7002" in told(look(who))
