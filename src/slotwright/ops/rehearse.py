@@ -204,17 +204,23 @@ async def _gone(host: Host, clock: Clock, process: ProcessId) -> None:
         await clock.sleep(0.005)
 
 
+_QUOTES_INSIDE = "; one value of several words needs quotes of its own inside those of YAML: '\"two words\"'"
+"""YAML takes the outer ones away before the server sees the value."""
+
+
 def _died(script: Script, log: str) -> InputError | ServerError:
     complaint = find_complaint(log)
     title = script.version.title
     if complaint is not None:
+        words = "" if "wrong number of arguments" not in complaint.reason.lower() else _QUOTES_INSIDE
         return InputError(
             f"{title} refuses the setting '{complaint.directive}'",
             code="bad-setting",
             where=f"settings: {complaint.directive}",
             seen=complaint.reason,
             left="nothing was changed",
-            hint="correct it under `settings:` in the file; the names are those of the server's own configuration",
+            hint="correct it under `settings:` in the file; the names are those of the server's own configuration"
+            + words,
         )
     return ServerError(
         f"{title} dies at its start with this configuration",

@@ -261,6 +261,7 @@ _NOT_HEALED_BY_WAITING = frozenset(
         "clocks-differ",
         "directory-shared",
         "disk-filling",
+        "id-shared",
         "memory-near-limit",
         "memory-overcommitted",
         "nofile-low",

@@ -707,6 +707,24 @@ def test_texts_that_are_no_topology(text: str, code: str, where: str, what: str)
     assert error.__cause__ is None and (error.__context__ is None or error.__suppress_context__)
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "sign", "hint"),
+    [
+        ("name\uff1a cache\nengine: redis", 1, "\uff1a", "write : there"),
+        ("name: cache\nhosts: [10.0.0.1\uff0c10.0.0.2\uff3d\nb: 1", 2, "\uff0c", "write , there"),
+    ],
+)
+def test_full_width_punctuation_is_named(text: str, line: int, sign: str, hint: str) -> None:
+    error = refusal(text)
+    assert (error.code, error.hint) == ("topology-not-yaml", hint)
+    assert f"line {line} has" in error.what and sign in error.what
+
+
+def test_full_width_punctuation_below_the_fault_or_in_a_comment_is_not_blamed() -> None:
+    for text in ("a: 1 # \uff1a\n b: 2", "a: 1\n b: 2\nc: \uff1a"):
+        assert "full-width" not in refusal(text).what
+
+
 def test_any_depth_of_nesting_is_answered_in_plain_words() -> None:
     for depth in (50, 100, 150, 200, 250, 300):
         assert refusal("a: " + "[" * depth + "]" * depth).code in ("bad-topology", "topology-not-yaml")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from slotwright.cluster.findings import Finding, Severity
+from slotwright.cluster.observation import Observation
 from slotwright.health import diagnose
 from slotwright.health.unjudged import unjudged
 from tests.fakes.pictures import findings, picture
@@ -528,3 +530,13 @@ def test_no_sentence_names_a_shard_that_is_none() -> None:
         found = diagnose(picture({"file": False, "sees": sees, "says": link, **given}))
         assert any(one.where == "h3:7002" for one in found)
         assert not [one for one in found if "None" in f"{one.what} {one.risk} {one.remedy} {one.seen}"]
+
+
+def test_several_addresses_with_one_id_are_said_so() -> None:
+    seen = picture({})
+    first = seen.observation.views[0]
+    views = tuple(replace(view, id=first.id) if view.address.host == "h2" else view for view in seen.observation.views)
+    found = [one for one in diagnose(replace(seen, observation=Observation(views))) if one.code == "id-shared"]
+    assert [(one.where, one.what) for one in found] == [
+        ("h1:7001 and h2:7001 and h2:7002", "3 addresses answer with one node id")
+    ]

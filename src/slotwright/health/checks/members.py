@@ -9,6 +9,7 @@ from slotwright.cluster.findings import Finding, Severity
 from slotwright.cluster.observation import Observation, Role
 from slotwright.cluster.slots import SLOT_COUNT
 from slotwright.cluster.survey import Survey
+from slotwright.cluster.topology import Mode
 from slotwright.health.members import Misdirection, changed_ids, ghosts, misdirections, misplaced_replicas, votes
 
 FEWEST_VOTERS = 3
@@ -22,6 +23,7 @@ def member_findings(survey: Survey, observation: Observation, blueprint: Bluepri
     yield from _ghosts(observation, blueprint)
     yield from _misdirected(observation, blueprint)
     yield from _misplaced_replicas(survey, blueprint)
+    yield from _shared_ids(observation)
     yield from _few_voters(survey)
     yield from _without_slots(survey, blueprint)
 
@@ -41,6 +43,26 @@ def _majority(survey: Survey, observation: Observation) -> Iterator[Finding]:
         seen=f"away: {', '.join(away)}",
         risk="nothing is served; if they live on elsewhere, what they acknowledge there can be lost",
     )
+
+
+def _shared_ids(observation: Observation) -> Iterator[Finding]:
+    """Servers that began with one nodes.conf: each takes the others for itself."""
+    places: dict[str, list[str]] = {}
+    for view in observation.views:
+        if view.mode is Mode.CLUSTER:
+            places.setdefault(view.id, []).append(str(view.address))
+    for node_id, addresses in places.items():
+        if len(addresses) > 1:
+            yield Finding(
+                "id-shared",
+                Severity.SERIOUS,
+                " and ".join(addresses),
+                f"{len(addresses)} addresses answer with one node id",
+                "where these are several servers: stop all but the one with the data, remove nodes.conf from their "
+                "folders, start them again, and let them join",
+                seen=f"{node_id[:8]}: a folder was copied with its nodes.conf, or one server goes by several addresses",
+                risk="servers with one id never join each other, and one's news is taken for the other's",
+            )
 
 
 def _few_voters(survey: Survey) -> Iterator[Finding]:
