@@ -264,6 +264,7 @@ _NOT_HEALED_BY_WAITING = frozenset(
         "id-shared",
         "memory-near-limit",
         "memory-overcommitted",
+        "node-timeout-short",
         "nofile-low",
         "oom-killed",
         "open-slot",

@@ -601,6 +601,16 @@ def test_what_slotwright_decides_is_refused_with_what_to_use_instead(directive: 
     assert problem.hint
 
 
+@pytest.mark.parametrize(("value", "is_refused"), [("1", True), ("199", True), ("200", False), ("15000", False)])
+def test_a_node_timeout_that_nobody_can_answer_within_is_refused(value: str, is_refused: bool) -> None:
+    text = text_with(settings=f"settings:\n  cluster-node-timeout: {value}")
+    if is_refused:
+        problem = only_problem(text)
+        assert f"cluster-node-timeout is {value} ms" in problem.what and "milliseconds" in problem.hint
+    else:
+        parse_topology(text, where="cluster.yaml", base=Path("/"))
+
+
 def test_a_name_for_people_may_be_announced() -> None:
     assert decided_by_slotwright("cluster-announce-human-nodename") is None
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 
 from slotwright.adapters.topology.schema import Report, as_written
+from slotwright.server.integers import integer_in
 from slotwright.server.path_directives import TOUCHES, Touch, why_no_name
+from slotwright.server.setting_values import SHORTEST_NODE_TIMEOUT_MS
 
 _FROM_HOSTS = "addresses come from `hosts`"
 _FROM_PORTS = "ports come from `ports`; the bus port is always the port + 10000"
@@ -105,6 +107,16 @@ def _texts(key: str, value: object, report: Report) -> list[str]:
     return [text for text in results if text is not None]
 
 
+def _refuse_timeout(name: str, text: str, path: tuple[str | int, ...], report: Report) -> None:
+    timeout_ms = integer_in(text) if name == "cluster-node-timeout" else None
+    if timeout_ms is not None and timeout_ms < SHORTEST_NODE_TIMEOUT_MS:
+        report.problem(
+            f"{name} is {timeout_ms} ms: nodes that are well would hold each other failed",
+            *path,
+            hint=f"it counts milliseconds: 15000 is usual, {SHORTEST_NODE_TIMEOUT_MS} the least",
+        )
+
+
 def _refuse_name(name: str, text: str, path: tuple[str | int, ...], report: Report) -> None:
     """The server writes its data under that name in the node's folder, over what is there."""
     reason = why_no_name(text) if text and TOUCHES.get(name) is Touch.NAME else ""
@@ -125,5 +137,6 @@ def _text(key: str, value: object, path: tuple[str | int, ...], report: Report) 
         report.problem(f"{key} holds a line break or a NUL, which a configuration file can't carry", *path)
     else:
         _refuse_name(key.lower(), text, path, report)
+        _refuse_timeout(key.lower(), text, path, report)
         return text
     return None
