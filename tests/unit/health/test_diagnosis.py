@@ -540,3 +540,10 @@ def test_several_addresses_with_one_id_are_said_so() -> None:
     assert [(one.where, one.what) for one in found] == [
         ("h1:7001 and h2:7001 and h2:7002", "3 addresses answer with one node id")
     ]
+
+
+@pytest.mark.parametrize(("now", "is_said"), [("2968", True), ("9000", False)])
+def test_clients_that_the_limit_of_open_files_took_have_a_remedy(now: str, is_said: bool) -> None:
+    says = {"h1:7001": {"settings": {"maxclients": now}}}
+    (found,) = diagnose(picture({"file": {"settings": {"maxclients": "5000"}}, "says": says}))
+    assert (found.code, "preflight --fix" in found.remedy) == ("settings-differ", is_said)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from slotwright.cluster.findings import Finding, Severity
 from slotwright.cluster.topology import Mode
@@ -33,9 +33,19 @@ def settings_differ(case: CheckContext) -> Iterator[Finding]:
                 Severity.WARNING,
                 node.place,
                 "a setting is not that of the file" if len(wrong) == 1 else f"{len(wrong)} settings are not the file's",
-                "slotwright up",
+                "slotwright up" + (_OPEN_FILES if any(_is_lowered(*pair, wanted) for pair in wrong) else ""),
                 seen=text,
             )
+
+
+_OPEN_FILES = (
+    "; a server takes fewer clients where it may open fewer files: slotwright preflight --fix, then restart it"
+)
+
+
+def _is_lowered(name: str, value: str, wanted: Mapping[str, str]) -> bool:
+    now, then = integer_in(value), integer_in(wanted[name])
+    return name == "maxclients" and now is not None and then is not None and now < then
 
 
 def short_timeouts(case: CheckContext) -> Iterator[Finding]:
