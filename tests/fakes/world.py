@@ -114,6 +114,8 @@ class Server:
     ignores: frozenset[str] = frozenset()
     more_info: str = ""
     lag_bytes: int = 0
+    untold_until: float = 0.0
+    refuses_info: str = ""
     skew_s: float = 0.0
     in_file: dict[str, str] = field(default_factory=dict)
 
@@ -150,6 +152,8 @@ class Server:
     def answer(self, words: Sequence[str]) -> Reply:
         name = words[0].upper()
         match (name, *words[1:]):
+            case ("INFO", *_) if self.refuses_info:
+                raise ReplyError(self.refuses_info)
             case ("INFO", *_):
                 return self._info().encode()
             case ("PING",):
@@ -165,6 +169,8 @@ class Server:
                 return f"cluster_state:{'ok' if self.is_ok else 'fail'}\r\ncluster_current_epoch:9\r\n".encode()
             case ("CLUSTER", "NODES"):
                 return "".join(self._seen(line) + "\n" for line in self.lines).encode()
+            case ("CLUSTER", "SLOTS"):
+                return self._rows()
             case ("CLUSTER", "FAILOVER", *_):
                 return self._fail_over()
             case ("CONFIG", "GET", setting):
@@ -238,6 +244,18 @@ class Server:
         owner = next((line for line in self.lines if slot in line.slots), None)
         if owner is not None and owner.id != self.id:
             raise ReplyError(f"MOVED {slot} {owner.announced or owner.address}")
+
+    def _rows(self) -> list[Reply]:
+        """Until ``untold_until`` it has heard of no replica's offset, but of its own."""
+        is_told = self.world.clock.now() >= self.untold_until
+        rows: list[Reply] = []
+        for owner in (line for line in self.lines if line.is_primary):
+            copies = [line for line in self.lines if line.primary == owner.id and (is_told or line.id == self.id)]
+            nodes: list[Reply] = [
+                [line.address.host.encode(), line.address.port, line.id.encode()] for line in (owner, *copies)
+            ]
+            rows.extend([piece.first, piece.last, *nodes] for piece in owner.slots.ranges)
+        return rows
 
     def _info(self) -> str:
         rows = {

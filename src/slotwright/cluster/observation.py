@@ -51,6 +51,7 @@ class PeerView:
 
     ``address`` is None for a node without a known address (``noaddr``). ``flags`` are the server's words
     (``master``, ``fail?``, ``handshake`` ...). ``is_connected``: there is a bus link, and pings are answered on it.
+    ``bus_port`` is where its cluster bus listens (None: not told).
     ``address_fault`` says, with the text escaped, what of its announced address or name is none; "" where all is well.
     """
 
@@ -65,6 +66,7 @@ class PeerView:
     migrating: tuple[OpenSlot, ...] = ()
     importing: tuple[OpenSlot, ...] = ()
     address_fault: str = ""
+    bus_port: int | None = None
 
     @property
     def is_failed(self) -> bool:

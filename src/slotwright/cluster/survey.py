@@ -62,6 +62,11 @@ class SurveyNode:
         return not self.trouble or self.is_seen_alive
 
     @property
+    def shard_title(self) -> str:
+        """``shard 2``, for sentences; a member whose primary has no slots is in none."""
+        return f"shard {self.shard}" if self.shard is not None else "a primary without slots"
+
+    @property
     def place(self) -> str:
         """``host:port``, or the id where no address is known."""
         return str(self.address) if self.address else self.id

@@ -27,6 +27,7 @@ _TROUBLES = {
     "answers-unreadable": UNREADABLE,
     "maxclients": "lets nobody in",
     "no-permission": "refuses our user",
+    "tls": "speaks TLS",
 }
 
 

@@ -13,6 +13,7 @@ _BY_CODE = {
     "not-permitted": "give its user the rights that it names, or log in as another one",
     "record-unreadable": "put the file right, or a copy of it in its place: each archive has one",
     "refused": "start it, or name the port that it listens on",
+    "tls": "name a plain port beside it (port beside tls-port); for a look from outside: redis-cli --tls",
     "timeout": "see whether its host is up and whether it hangs (slotwright check), and whether a firewall drops what "
     "is sent to it",
     "unreachable": "see whether its host is up, its name right, and a firewall in between",

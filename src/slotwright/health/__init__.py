@@ -27,7 +27,7 @@ from slotwright.health.checks.replicas import (
     moved_roles,
     replica_links,
 )
-from slotwright.health.checks.settings import settings_differ, versions
+from slotwright.health.checks.settings import settings_differ, short_timeouts, versions
 from slotwright.health.checks.silence import loading, silent_nodes
 from slotwright.health.checks.slots import slot_findings
 from slotwright.health.checks.strangers import strangers
@@ -93,4 +93,5 @@ _IN_A_CLUSTER: tuple[Check, ...] = (
     bus_links,
     replicas_required,
     came_back_empty,
+    short_timeouts,
 )

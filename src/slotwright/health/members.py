@@ -28,7 +28,8 @@ class Ghost:
 class Misdirection:
     """The node at ``via`` looks for the member ``node_id`` at ``wrong``, and it is at ``address``.
 
-    ``wrong`` None: it has no address for it. ``is_known`` False: it has no line of it at all.
+    ``wrong`` None: it has no address for it. ``is_known`` False: it has no line of it at all. ``bus_port``: what the
+    member says of its cluster bus (None: nothing).
     """
 
     via: Address
@@ -36,6 +37,7 @@ class Misdirection:
     address: Address
     wrong: Address | None
     is_known: bool = True
+    bus_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,13 @@ def misdirections(observation: Observation, blueprint: Blueprint | None) -> Iter
             if node_id == view.id or (line is None and not _may_join(view, other, planned)):
                 continue
             if line is None:
-                yield Misdirection(view.address, node_id, other.address, None, is_known=False)
+                yield Misdirection(view.address, node_id, other.address, None, is_known=False, bus_port=_bus(other))
             elif not line.is_connected and line.address != other.address and not _is_named(line.address, other):
-                yield Misdirection(view.address, node_id, other.address, line.address)
+                yield Misdirection(view.address, node_id, other.address, line.address, bus_port=_bus(other))
+
+
+def _bus(other: NodeView) -> int | None:
+    return other.myself.bus_port if other.myself else None
 
 
 def _is_named(address: Address | None, other: NodeView) -> bool:

@@ -27,6 +27,7 @@ ALWAYS_ASKED = (
     "appendfilename",
     "cluster-allow-reads-when-down",
     "cluster-announce-ip",
+    "cluster-config-file",
     "cluster-node-timeout",
     "cluster-require-full-coverage",
     "dbfilename",

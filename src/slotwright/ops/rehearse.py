@@ -8,7 +8,7 @@ credentials would open its primary, and that the map of the cluster is read as i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from slotwright.cluster.blueprint import Blueprint
@@ -22,6 +22,7 @@ from slotwright.nodes.answers import reading
 from slotwright.nodes.observe import setting_value
 from slotwright.ports import Clock, Connection, Fleet, Host, LoginDialer, ReplyError
 from slotwright.server.cluster_nodes import parse_cluster_nodes
+from slotwright.server.integers import integer_in
 from slotwright.server.nodes_conf import render_nodes_conf
 from slotwright.server.path_directives import NOT_REHEARSED, for_rehearsal
 from slotwright.server.server_conf import (
@@ -193,7 +194,15 @@ async def _read(script: Script, connection: Connection) -> Rehearsed:
     settings = {name: value for name, value in values.items() if value is not None}
     tried = await connection.pipeline([("CONFIG", "SET", name, value) for name, value in settings.items()])
     live = {name for name, reply in zip(settings, tried, strict=True) if not isinstance(reply, ReplyError)}
-    return Rehearsed(settings, frozenset(live))
+    return Rehearsed(settings | _lowered_by_the_host(script, settings), frozenset(live))
+
+
+def _lowered_by_the_host(script: Script, settings: Mapping[str, str]) -> dict[str, str]:
+    """What the file wants and this process could not have: a server takes fewer clients than it is told where it may
+    not open files for them (server.c, adjustOpenFilesLimit), and the nodes themselves may have another limit."""
+    wanted = integer_in(dict(script.settings).get("maxclients"))
+    seen = integer_in(settings.get("maxclients"))
+    return {"maxclients": str(wanted)} if wanted is not None and seen is not None and seen < wanted else {}
 
 
 async def _gone(host: Host, clock: Clock, process: ProcessId) -> None:
@@ -204,17 +213,23 @@ async def _gone(host: Host, clock: Clock, process: ProcessId) -> None:
         await clock.sleep(0.005)
 
 
+_QUOTES_INSIDE = "; one value of several words needs quotes of its own inside those of YAML: '\"two words\"'"
+"""YAML takes the outer ones away before the server sees the value."""
+
+
 def _died(script: Script, log: str) -> InputError | ServerError:
     complaint = find_complaint(log)
     title = script.version.title
     if complaint is not None:
+        words = "" if "wrong number of arguments" not in complaint.reason.lower() else _QUOTES_INSIDE
         return InputError(
             f"{title} refuses the setting '{complaint.directive}'",
             code="bad-setting",
             where=f"settings: {complaint.directive}",
             seen=complaint.reason,
             left="nothing was changed",
-            hint="correct it under `settings:` in the file; the names are those of the server's own configuration",
+            hint="correct it under `settings:` in the file; the names are those of the server's own configuration"
+            + words,
         )
     return ServerError(
         f"{title} dies at its start with this configuration",

@@ -7,7 +7,7 @@ replica's offset caught up with its primary's, and a key written and read back o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +15,7 @@ from slotwright.cluster.events import Moved, Report
 from slotwright.cluster.expectation import Expectation
 from slotwright.cluster.findings import Finding, Severity, by_gravity
 from slotwright.cluster.key_holders import Contents
-from slotwright.cluster.observation import Link, NodeView, Observation, Role
+from slotwright.cluster.observation import Link, NodeView, Observation, Role, SilentNode
 from slotwright.cluster.slots import ALL_SLOTS
 from slotwright.cluster.survey import ClusterState, Survey
 from slotwright.cluster.take_survey import take_survey
@@ -29,8 +29,11 @@ from slotwright.nodes.connections import ConnectionPool
 from slotwright.nodes.observe import ALWAYS_ASKED, find_login_faults, observe
 from slotwright.ops.canary import fly_canaries
 from slotwright.ports import Clock, LoginDialer, Reply, ReplyError
+from slotwright.server.cluster_slots import parse_cluster_slots
 
 _POLL_S = 0.02
+_GOSSIP_POLL_S = 0.1
+_UNTOLD = "clients are not told of"
 _LOADING_PATIENCE_S = 600.0
 _ANSWER_S = 1.0
 """Members that reach each other answer a ping long before."""
@@ -83,6 +86,8 @@ class Verifier:
         """
         observation, exams = await asyncio.gather(self._observe(timeout_s, answer_s), self._exams())
         _refuse_if_locked_out(self.name, observation)
+        if self.expected is None and observation.silent and not observation.views:
+            raise _nothing_seen(self.name, observation.silent[0])
         if any(view.replication.link is Link.DOWN for view in observation.views):
             observation = await find_login_faults(self.pool, observation, self.login)
         survey = take_survey(self.name, observation, self.expected.blueprint if self.expected else None)
@@ -122,6 +127,7 @@ class Verifier:
     async def await_usable(self, report: Report) -> None:
         """Wait until it is usable, as far as settings that a formation lowers allow.
 
+        So is a replica of which clients are not told yet, for as long as the patience lasts.
         A link of the cluster bus that says nothing is waited for as well: a look finds it broken only once the server
         gives it up, which would be after we said that all is well. Where it is silent for as long as the patience
         lasts, what a look says of it holds.
@@ -140,7 +146,7 @@ class Verifier:
             is_loading = "loading" in waiting_for
             if waited > (_LOADING_PATIENCE_S if is_loading else patience_s):
                 raise await self._give_up(waiting_for, waited)
-            await self.clock.sleep(_POLL_S)
+            await self.clock.sleep(_GOSSIP_POLL_S if _UNTOLD in waiting_for else _POLL_S)
 
     async def _not_usable(self, answer_s: float | None) -> str:
         """A whole look: "" when nothing is found that waiting heals, canaries fly, and replicas have caught up."""
@@ -149,7 +155,33 @@ class Verifier:
         left = left or list(await fly_canaries(self.pool, verdict.survey, self.token))
         if left:
             return f"{left[0].where}: {left[0].what}"
-        return "a replica has not caught up" if await self._not_caught_up(verdict.survey) else ""
+        if await self._not_caught_up(verdict.survey):
+            return "a replica has not caught up"
+        return await self._not_told(verdict) if answer_s is not None else ""
+
+    async def _not_told(self, verdict: Verdict) -> str:
+        """Who does not tell clients of a replica yet. A server leaves one out of CLUSTER SLOTS until it has heard of
+        its offset, which is with the next ping or pong (cluster.c, isReplicaAvailable)."""
+        if verdict.survey.mode is not Mode.CLUSTER:
+            return ""
+        owners = {node.id for node in verdict.survey.nodes if node.slots}
+        wanted = {
+            node.id: node.place
+            for node in verdict.survey.nodes
+            if node.link is Link.UP and not node.trouble and node.replica_of in owners
+        }
+        missing = await asyncio.gather(*(self._untold(view.address, wanted) for view in verdict.observation.views))
+        return next((text for text in missing if text), "")
+
+    async def _untold(self, address: Address, wanted: Mapping[str, str]) -> str:
+        try:
+            reply = await (await self.pool.connection(address)).call("CLUSTER", "SLOTS")
+            told = {node.id for shard in parse_cluster_slots(reply) for node in shard.nodes}
+        except (SlotwrightError, ReplyError, ValueError):
+            # What a look says of it counts.
+            return ""
+        place = next((place for node_id, place in wanted.items() if node_id not in told), "")
+        return f"{address}: {_UNTOLD} {place} yet" if place else ""
 
     async def _not_ready(self) -> str:
         """A cheap look, most of the waiting: "" when each node says ok and every replica's link is up."""
@@ -185,7 +217,8 @@ class Verifier:
 
     async def _give_up(self, waiting_for: str, waited: float) -> ServerError:
         verdict = await self.look(with_canaries=False)
-        text = "; ".join(_messages(verdict.findings)) or waiting_for
+        # What was not waited for is not the reason, whatever it is.
+        text = "; ".join(_messages(tuple(one for one in verdict.findings if not _is_bearable(one)))) or waiting_for
         return ServerError(
             f"{self.name} is not usable after {waited:.0f} s", code="not-usable", where=self.name, seen=text
         )
@@ -204,6 +237,22 @@ def _refuse_if_locked_out(name: str, observation: Observation) -> None:
         )
 
 
+def _nothing_seen(name: str, silent: SilentNode) -> ServerError:
+    """Of a cluster without a file, of which no node tells anything: not even that it is one."""
+    hints = {
+        "no-permission": "give our user +info +config +cluster +client (ACL SETUSER), or log in as another",
+        "not-a-server": "INFO and CLUSTER have to be answered under their own names",
+    }
+    return ServerError(
+        f"nothing can be said of {name}: no node tells of itself",
+        code="not-permitted" if silent.code == "no-permission" else silent.code,
+        where=str(silent.address),
+        seen=silent.reason,
+        left="nothing was changed",
+        hint=hints.get(silent.code, ""),
+    )
+
+
 _NOT_HEALED_BY_WAITING = frozenset(
     {
         "aof-rewrite-failing",
@@ -212,14 +261,17 @@ _NOT_HEALED_BY_WAITING = frozenset(
         "clocks-differ",
         "directory-shared",
         "disk-filling",
+        "id-shared",
         "memory-near-limit",
         "memory-overcommitted",
+        "node-timeout-short",
         "nofile-low",
         "oom-killed",
         "open-slot",
         "persistence-failing",
         "replica-beside-primary",
         "settings-differ",
+        "too-few-voters",
         "unknown-node",
         "unpersisted",
     }

@@ -36,7 +36,7 @@ _FIELDS = re.compile(
     r"(\S+) (.*) ([a-z?,]+) (\S+) ([0-9]+) ([0-9]+) ([0-9]+) ((?:dis)?connected(?: [0-9-]+| \[\S+\])*)", re.DOTALL
 )
 """A greedy text in the middle: the last fields that look like a node's are the server's own."""
-_ENDPOINT = re.compile(r"(.*):([0-9]+)(?:@[0-9]+(?:,([^,]*)(?:,.*)?)?)?", re.DOTALL)
+_ENDPOINT = re.compile(r"(.*):([0-9]+)(?:@([0-9]+)(?:,([^,]*)(?:,.*)?)?)?", re.DOTALL)
 _MOST_PARTS = 64
 """Line ends within one announced IP: more than it has bytes (NET_IP_STR_LEN is 46)."""
 _MOST_PUZZLED_OVER = 8 * 1024 * 1024
@@ -155,6 +155,7 @@ def _peer(
         migrating=migrating,
         importing=importing,
         address_fault=fault,
+        bus_port=_bus_port(endpoint),
     )
 
 
@@ -163,7 +164,7 @@ def _address(endpoint: str, flags: frozenset[str], own_host: str) -> tuple[Addre
     match = _ENDPOINT.fullmatch(endpoint)
     if match is None:
         return None, f"{escaped(endpoint)} is no address"
-    host, port, name = match.groups(default="")
+    host, port, _, name = match.groups(default="")
     fault = "" if name in ("", UNKNOWN_HOST) or is_host_name(name) else f"{escaped(name)} is no host name"
     try:
         number = parse_port(port)
@@ -176,6 +177,12 @@ def _address(endpoint: str, flags: frozenset[str], own_host: str) -> tuple[Addre
     if host in ("", UNKNOWN_HOST) or "noaddr" in flags:
         return None, fault
     return Address(host, number), fault
+
+
+def _bus_port(endpoint: str) -> int | None:
+    match = _ENDPOINT.fullmatch(endpoint)
+    number = integer_in(match[3] or "") if match else None
+    return number if number is not None and 0 < number <= 65535 else None
 
 
 def _slots(fields: list[str]) -> tuple[SlotSet, tuple[OpenSlot, ...], tuple[OpenSlot, ...]]:

@@ -20,6 +20,10 @@ _MEMORY = (
 )
 _BUFFERS = "normal 0 0 0 replica 268435456 67108864 60 pubsub 33554432 8388608 60"
 
+SHORTEST_NODE_TIMEOUT_MS = 200
+"""Links are looked at ten times a second, and an answer is due within half of the time-out (cluster.c, clusterCron):
+with less, nodes that are well hold each other failed."""
+
 WORTH_SAYING: dict[str, tuple[str, ...]] = {
     # How much it may hold, and what goes when it is full.
     "maxmemory": ("0",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
@@ -111,6 +112,24 @@ def test_a_holder_whose_words_are_garbled_still_holds(tmp_path: Path) -> None:
         with pytest.raises(RefusedError) as caught:
             take(tmp_path / "lock")
     assert caught.value.seen == "another slotwright"
+
+
+def test_where_no_folder_can_be_made_nobody_is_said_to_work(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "gone")
+    for place in (tmp_path / "a", Path("/proc/slotwright")):
+        with pytest.raises(HostError) as caught:
+            take(place / "lock")
+        assert str(place) in caught.value.what and "working on" not in str(caught.value)
+        assert (caught.value.left, bool(caught.value.hint)) == ("nothing was changed", True)
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int, __: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("slotwright.adapters.state.lock.fcntl.flock", refuse)
+    with pytest.raises(HostError, match=r"can't lock .*: No locks available"):
+        take(tmp_path / "lock")
 
 
 def test_a_place_where_no_lock_can_be(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -16,6 +18,7 @@ from slotwright.cluster.secret import Secret
 from slotwright.cluster.topology import Address
 from slotwright.errors import AnswerError, AuthenticationError, HostError, NodeUnreachableError
 from slotwright.ports import Connection, ReplyError
+from tests.unit.features.clients.test_client_path import certificate
 
 T = TypeVar("T")
 
@@ -299,7 +302,8 @@ def test_what_is_no_resp(first: bytes, nonsense: bytes) -> None:
     commands = [("A",)] * (2 if first else 1)
     with pytest.raises(NodeUnreachableError) as caught:
         talk((first + nonsense,), lambda connection: connection.pipeline(commands))
-    assert caught.value.code in ({"answers-unreadable"} if first else {"not-a-server", "answers-unreadable"})
+    unspoken = {"tls"} if nonsense.startswith(b"\x15\x03") else {"not-a-server", "answers-unreadable"}
+    assert caught.value.code in ({"answers-unreadable"} if first else unspoken)
     assert caught.value.seen.isprintable() and len(caught.value.seen) < 300
 
 
@@ -426,3 +430,31 @@ def test_a_redirection_to_what_is_no_address_is_an_error_reply(word: str, goal: 
 
     answer = f"-{line}\r\n".encode()
     assert talk((answer, answer), ask) == [line, word, line]
+
+
+@pytest.mark.parametrize("password", [None, "hunter2"])
+@pytest.mark.parametrize("is_tls", [True, False])
+def test_a_port_that_speaks_tls_is_said_so(is_tls: bool, password: str | None, tmp_path: Path) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.close()
+
+    async def ask() -> NodeUnreachableError:
+        context = None
+        if is_tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate(tmp_path))
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context)
+        address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+
+        async def talk_plainly() -> None:
+            connection = await RespDialer(Secret(password) if password else None).dial(address)
+            await connection.call("PING")
+
+        with pytest.raises(NodeUnreachableError) as caught:
+            await talk_plainly()
+        server.close()
+        return caught.value
+
+    error = asyncio.run(ask())
+    assert (error.code == "tls", "speaks TLS" in error.what) == (is_tls, is_tls)

@@ -584,6 +584,9 @@ ANNOUNCED = [
         "cluster-announce-port",
         "cluster-announce-bus-port",
         "cluster-announce-tls-port",
+        "cluster-announce-hostname",
+        "cluster-announce-client-ipv4",
+        "cluster-announce-client-ipv6",
     ),
     *("replica-announce-ip", "replica-announce-port", "slave-announce-ip", "slave-announce-port"),
     *("primary-announce-ip", "primary-announce-anything"),
@@ -596,6 +599,20 @@ def test_what_slotwright_decides_is_refused_with_what_to_use_instead(directive: 
     assert problem.where == "cluster.yaml:6"
     assert problem.what.startswith(f"{directive.lower()} can't be set here: ")
     assert problem.hint
+
+
+@pytest.mark.parametrize(("value", "is_refused"), [("1", True), ("199", True), ("200", False), ("15000", False)])
+def test_a_node_timeout_that_nobody_can_answer_within_is_refused(value: str, is_refused: bool) -> None:
+    text = text_with(settings=f"settings:\n  cluster-node-timeout: {value}")
+    if is_refused:
+        problem = only_problem(text)
+        assert f"cluster-node-timeout is {value} ms" in problem.what and "milliseconds" in problem.hint
+    else:
+        parse_topology(text, where="cluster.yaml", base=Path("/"))
+
+
+def test_a_name_for_people_may_be_announced() -> None:
+    assert decided_by_slotwright("cluster-announce-human-nodename") is None
 
 
 @pytest.mark.parametrize("directive", ["masterauth", "masteruser", "primaryauth"])
@@ -698,6 +715,24 @@ def test_texts_that_are_no_topology(text: str, code: str, where: str, what: str)
     assert what in error.what
     assert "hunter2" not in error.what
     assert error.__cause__ is None and (error.__context__ is None or error.__suppress_context__)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sign", "hint"),
+    [
+        ("name\uff1a cache\nengine: redis", 1, "\uff1a", "write : there"),
+        ("name: cache\nhosts: [10.0.0.1\uff0c10.0.0.2\uff3d\nb: 1", 2, "\uff0c", "write , there"),
+    ],
+)
+def test_full_width_punctuation_is_named(text: str, line: int, sign: str, hint: str) -> None:
+    error = refusal(text)
+    assert (error.code, error.hint) == ("topology-not-yaml", hint)
+    assert f"line {line} has" in error.what and sign in error.what
+
+
+def test_full_width_punctuation_below_the_fault_or_in_a_comment_is_not_blamed() -> None:
+    for text in ("a: 1 # \uff1a\n b: 2", "a: 1\n b: 2\nc: \uff1a"):
+        assert "full-width" not in refusal(text).what
 
 
 def test_any_depth_of_nesting_is_answered_in_plain_words() -> None:

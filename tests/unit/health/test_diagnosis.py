@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from slotwright.cluster.findings import Finding, Severity
+from slotwright.cluster.observation import Observation
 from slotwright.health import diagnose
 from slotwright.health.unjudged import unjudged
 from tests.fakes.pictures import findings, picture
@@ -518,3 +520,30 @@ def test_who_is_not_asked_for_want_of_an_address_is_told_once_and_is_no_ghost() 
     planned = findings(strangers=[stranger], sees=sees)
     assert f"serious address-not-valid {'f' * 40}" in planned
     assert not any("ghost-node" in line for line in planned)
+
+
+def test_no_sentence_names_a_shard_that_is_none() -> None:
+    """A replica of a primary without slots, beside it, out of sync, and without a password."""
+    sees = {"*": {"h1:7001": {"slots": "0-10922"}, "h2:7001": {"slots": ""}}}
+    for given in ({"says": {"h3:7002": {"link": "down"}}}, {"login_faults": {"h3:7002": "missing"}}):
+        link = {"h3:7002": {"link": "down"}}
+        found = diagnose(picture({"file": False, "sees": sees, "says": link, **given}))
+        assert any(one.where == "h3:7002" for one in found)
+        assert not [one for one in found if "None" in f"{one.what} {one.risk} {one.remedy} {one.seen}"]
+
+
+def test_several_addresses_with_one_id_are_said_so() -> None:
+    seen = picture({})
+    first = seen.observation.views[0]
+    views = tuple(replace(view, id=first.id) if view.address.host == "h2" else view for view in seen.observation.views)
+    found = [one for one in diagnose(replace(seen, observation=Observation(views))) if one.code == "id-shared"]
+    assert [(one.where, one.what) for one in found] == [
+        ("h1:7001 and h2:7001 and h2:7002", "3 addresses answer with one node id")
+    ]
+
+
+@pytest.mark.parametrize(("now", "is_said"), [("2968", True), ("9000", False)])
+def test_clients_that_the_limit_of_open_files_took_have_a_remedy(now: str, is_said: bool) -> None:
+    says = {"h1:7001": {"settings": {"maxclients": now}}}
+    (found,) = diagnose(picture({"file": {"settings": {"maxclients": "5000"}}, "says": says}))
+    assert (found.code, "preflight --fix" in found.remedy) == ("settings-differ", is_said)

@@ -129,6 +129,21 @@ def test_nobody_lets_us_in_so_nothing_is_claimed(who: Operator) -> None:
         look(who)
 
 
+@pytest.mark.parametrize("word", ["NOPERM this user has no permissions to run INFO", "ERR unknown command 'INFO'"])
+def test_no_node_tells_of_itself_so_nothing_is_claimed(who: Operator, word: str) -> None:
+    for one in who.world.servers.values():
+        one.refuses_info = word
+
+    async def do() -> Verdict:
+        async with who.verifier() as verifier:
+            return await replace(verifier, expected=None).look(with_canaries=False)
+
+    with pytest.raises(ServerError, match="nothing can be said of demo") as caught:
+        asyncio.run(do())
+    assert word in caught.value.seen
+    assert caught.value.hint
+
+
 def test_one_node_that_does_not_let_us_in_is_a_finding(who: Operator) -> None:
     server(who, "h2:7002").settings["requirepass"] = "other"
     assert "serious wrong-password h2:7002" in told(look(who))
@@ -186,6 +201,29 @@ def test_waiting_proves_with_a_canary(who: Operator) -> None:
 def test_a_setting_that_differs_does_not_hold_the_waiting_up(who: Operator) -> None:
     server(who, "h1:7001").settings["maxmemory"] = "9"
     assert wait(who) == []
+
+
+def test_it_is_waited_until_clients_are_told_of_every_replica(who: Operator) -> None:
+    server(who, "h2:7001").untold_until = who.world.clock.now() + 2
+    before = who.world.clock.now()
+    words = wait(who)
+    assert 2 <= who.world.clock.now() - before <= 3
+    assert words and set(words) == {"h2:7001: clients are not told of h2:7002 yet"}
+
+
+def test_a_server_that_never_tells_clients_is_no_reason_to_fail(who: Operator) -> None:
+    server(who, "h2:7001").untold_until = 1e12
+    who.world.clock.least_s = 1.0
+    assert wait(who)
+
+
+def test_a_setting_that_was_not_waited_for_is_not_the_reason(who: Operator) -> None:
+    server(who, "h1:7001").settings["maxmemory"] = "9"
+    server(who, "h2:7002").lag_bytes = 1
+    who.world.clock.least_s = 1.0
+    with pytest.raises(ServerError) as caught:
+        wait(who)
+    assert caught.value.seen == "a replica has not caught up"
 
 
 def test_patience_ends_with_what_was_found(who: Operator) -> None:

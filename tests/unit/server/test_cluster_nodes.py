@@ -96,6 +96,14 @@ def test_endpoints_of_others(endpoint: str, address: Address | None) -> None:
     assert (peer.address, peer.address_fault) == (address, "")
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "bus_port"),
+    [("10.0.0.1:7001@27001", 27001), ("::1:7001@17001,h1.example", 17001), ("10.0.0.1:7001", None), (":0@0", None)],
+)
+def test_the_port_of_the_bus(endpoint: str, bus_port: int | None) -> None:
+    assert one(f"{B} {endpoint} master - 0 1 2 connected").bus_port == bus_port
+
+
 def test_myself_without_an_ip_is_where_we_dialled() -> None:
     assert one(f"{A} :36823@46823 myself,master - 0 0 1 connected 0-5460").address == Address("10.0.0.9", 36823)
 

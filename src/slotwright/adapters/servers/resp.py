@@ -21,6 +21,7 @@ from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from slotwright.adapters.servers.tls_probe import Opener, told_with_tls
 from slotwright.cluster.secret import Secret
 from slotwright.cluster.topology import Address
 from slotwright.errors import AnswerError, AuthenticationError, NodeUnreachableError, ServerError
@@ -100,6 +101,7 @@ class RespConnection:
     def __init__(self, address: Address, wire: _Transport, *, has_answered: bool = False) -> None:
         self._address = address
         self._wire = wire
+        self._opener = wire.opener
         self._has_answered = has_answered
         self._turn = asyncio.Lock()
         self._is_closed = False
@@ -214,12 +216,16 @@ class RespConnection:
                 ) from error
             except (wire_errors.InvalidResponse, MemoryError) as error:
                 await self.close()
-                raise self._unreadable(error) from error
+                raise await self._or_tls(self._unreadable(error)) from error
             except (wire_errors.ConnectionError, OSError) as error:
                 await self.close()
-                raise NodeUnreachableError(
-                    f"{where} closed the connection", code="closed", where=where, seen=str(error)
+                raise await self._or_tls(
+                    NodeUnreachableError(f"{where} closed the connection", code="closed", where=where, seen=str(error))
                 ) from error
+
+    async def _or_tls(self, error: NodeUnreachableError) -> NodeUnreachableError:
+        """Who has answered before speaks plainly."""
+        return error if self._has_answered else await told_with_tls(self._opener, error, self._address)
 
     def _unreadable(self, error: Exception) -> NodeUnreachableError:
         """Who has answered before speaks the protocol; who never did may be anything that listens."""
@@ -230,19 +236,13 @@ class RespConnection:
         return NodeUnreachableError(what, code="not-a-server", where=where, seen=text)
 
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-Opener = Callable[[Address], Awaitable[Streams]]
-"""Another way to an address than straight there; raises OSError as a plain connection would."""
-
-
 class _Transport(WireConnection):
     """redis-py's connection, over streams that somebody else opens where there is an ``opener``; what it reads is
     guarded, the answer to its login as well."""
 
     def __init__(self, opener: Opener | None, address: Address, **options: Any) -> None:
         super().__init__(**options)
-        self._opener = opener
+        self.opener = opener
         self._goal = address
 
     def streams(self) -> tuple[_GuardedReader, asyncio.StreamWriter]:
@@ -251,10 +251,10 @@ class _Transport(WireConnection):
         return cast("_GuardedReader", self._reader), self._writer
 
     async def _connect(self) -> None:
-        if self._opener is None:
+        if self.opener is None:
             await super()._connect()  # type: ignore[no-untyped-call]
         else:
-            self._reader, self._writer = await self._opener(self._goal)
+            self._reader, self._writer = await self.opener(self._goal)
         self._reader = cast("asyncio.StreamReader", _GuardedReader(cast("asyncio.StreamReader", self._reader)))
 
 
@@ -292,7 +292,10 @@ class RespDialer:
                         raise
                     wire = await self._connect(address, options)
         except (wire_errors.RedisError, OSError, TimeoutError, ValueError) as error:
-            raise dial_error(address, error, timeout_s) from error
+            failure = dial_error(address, error, timeout_s)
+            if isinstance(failure, NodeUnreachableError) and _hung_up(error, failure.code):
+                failure = await told_with_tls(self._opener, failure, address)
+            raise failure from error
         return RespConnection(address, wire, has_answered=self._password is not None)
 
     async def _connect(self, address: Address, options: dict[str, Any]) -> _Transport:
@@ -303,6 +306,14 @@ class RespDialer:
             await wire.disconnect(nowait=True)
             raise
         return wire
+
+
+def _hung_up(error: Exception, code: str) -> bool:
+    """Whether somebody took the connection, and then not what was said."""
+    is_gone = code == "unreachable" and isinstance(error, wire_errors.ConnectionError)
+    return code == "not-a-server" or (
+        is_gone and (not _has_cause(error, OSError) or _has_cause(error, ConnectionResetError))
+    )
 
 
 def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:

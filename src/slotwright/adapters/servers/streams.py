@@ -10,7 +10,8 @@ import socket
 import struct
 from contextlib import suppress
 
-from slotwright.adapters.servers.resp import Opener, dial_error
+from slotwright.adapters.servers.resp import dial_error
+from slotwright.adapters.servers.tls_probe import Opener
 from slotwright.cluster.secret import Secret
 from slotwright.cluster.topology import Address
 from slotwright.errors import AuthenticationError, NodeUnreachableError, ServerError

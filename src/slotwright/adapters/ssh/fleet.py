@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from slotwright.adapters.hosts.shell_host import RemoteHost
 from slotwright.adapters.hosts.unreachable import UnreachableHost
-from slotwright.adapters.servers.resp import Opener, RespDialer, Streams
+from slotwright.adapters.servers.resp import RespDialer
 from slotwright.adapters.servers.streams import SocketStreamDialer
+from slotwright.adapters.servers.tls_probe import Opener, Streams
 from slotwright.adapters.ssh.host_keys import NewKey, believe, unknown_keys
 from slotwright.adapters.ssh.library import asyncssh
 from slotwright.adapters.ssh.login import NewKeyError, Passwords, hang_up, log_in

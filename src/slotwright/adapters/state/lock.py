@@ -58,36 +58,50 @@ def is_held(path: Path) -> bool:
 
 def _take(path: Path, name: str) -> int:
     """Open and lock. A holder that takes its cluster away removes the file: a lock on what is no longer there is none,
-    so it is taken again on the new one."""
+    so it is taken again on the new one. Only who finds it locked says that somebody works.
+
+    Raises HostError where none can be made.
+    """
+    error: HostError | None = None
     for _ in range(_TRIES):
-        handle = _open(path)
-        if handle is None:
+        opened = _open(path)
+        if isinstance(opened, HostError):
+            error = opened
             continue
+        handle = opened
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
             raise _locked(path, name) from None
+        except OSError as refusal:
+            os.close(handle)
+            raise _told(host_error("lock", path, refusal)) from refusal
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
         os.close(handle)
-    raise _locked(path, name)
+    raise error or _told(HostError(f"can't lock {path}: it is replaced again and again", where=str(path)))
 
 
-def _open(path: Path) -> int | None:
-    """None when the folder was taken away between making it and opening the file in it."""
+def _told(error: HostError) -> HostError:
+    error.left, error.hint = "nothing was changed", OTHER_STATE
+    return error
+
+
+def _open(path: Path) -> int | HostError:
+    """What went wrong when the folder was taken away between making it and opening the file in it, or seems to be."""
     try:
         make_own_directory(path.parent, instead=OTHER_STATE)
         demand_own(path, instead=OTHER_STATE)
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except FileNotFoundError:
-        return None
+    except FileNotFoundError as error:
+        return _told(host_error("open", path, error))
     except OSError as error:
-        raise host_error("open", path, error) from error
+        raise _told(host_error("open", path, error)) from error
     except HostError as error:
         if isinstance(error.__cause__, (FileNotFoundError, FileExistsError)):
-            return None
+            return _told(error)
         error.hint = OTHER_STATE
         raise
 

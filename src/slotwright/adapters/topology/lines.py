@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -207,7 +207,29 @@ def _compose(text: str, where: str) -> Node | None:
         fault = _TOO_DEEP
     except YAMLError:
         fault = _Fault("the text can't be understood")
-    raise _not_yaml(where, fault) from None
+    raise _not_yaml(where, _with_wide_punctuation(fault, text)) from None
+
+
+_WIDE = str.maketrans("\uff1a\uff0c\uff3b\uff3d\uff5b\uff5d\u201c\u201d\u2018\u2019\uff03\u3000", ":,[]{}\"\"''# ")
+"""Punctuation of Chinese and Japanese keyboards, and typographic quotes: text to YAML."""
+
+
+def _with_wide_punctuation(fault: _Fault, text: str) -> _Fault:
+    """The first of it up to the fault is most likely the cause. No more of the text is quoted."""
+    lines = text.splitlines()[: fault.line or None]
+    for number, line in enumerate(lines, 1):
+        wide = next((sign for sign in line.partition("#")[0] if ord(sign) in _WIDE), None)
+        if wide is not None:
+            plain = wide.translate(_WIDE)
+            instead = "a plain blank" if plain == " " else plain
+            return replace(
+                fault,
+                what=f"{fault.what}; line {number} has the full-width or typographic sign {wide}"
+                if wide != "\u3000"
+                else f"{fault.what}; line {number} has a full-width blank",
+                hint=f"write {instead} there",
+            )
+    return fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 
 from slotwright.adapters.topology.schema import Report, as_written
+from slotwright.server.integers import integer_in
 from slotwright.server.path_directives import TOUCHES, Touch, why_no_name
+from slotwright.server.setting_values import SHORTEST_NODE_TIMEOUT_MS
 
 _FROM_HOSTS = "addresses come from `hosts`"
 _FROM_PORTS = "ports come from `ports`; the bus port is always the port + 10000"
@@ -36,6 +38,10 @@ DECIDED: Mapping[str, tuple[str, str]] = {
     "unixsocketgroup": ("the nodes have no Unix socket", _BY_ADDRESS),
     "req-res-logfile": ("all nodes of a host would write one file", _BY_LOGS),
     "cluster-enabled": ("slotwright decides by the mode", "use `mode: cluster` or `mode: single`"),
+    "cluster-preferred-endpoint-type": (
+        "clients are told the address of each node, which all of them have",
+        _BY_ADDRESS,
+    ),
     "cluster-config-file": ("the server's own record lies in the node's directory", "use `data`"),
     "replicaof": ("slotwright decides who replicates whom", _FROM_REPLICAS),
     "slaveof": ("slotwright decides who replicates whom", _FROM_REPLICAS),
@@ -44,8 +50,9 @@ DECIDED: Mapping[str, tuple[str, str]] = {
 """Directives that may not stand under ``settings``: why, and what to use instead."""
 
 _ANNOUNCE = re.compile(
-    r"cluster-announce-(?:ip|port|bus-port|tls-port)|(?:replica|slave)-announce-(?:ip|port)|primary-announce-.*"
+    r"cluster-announce-(?!human-nodename$).*|(?:replica|slave)-announce-(?:ip|port)|primary-announce-.*"
 )
+"""All nodes would announce one and the same. The name for people steers nobody."""
 _SECRETS = {
     *("masterauth", "masteruser", "primaryauth", "primaryuser"),
     *("tls-key-file-pass", "tls-client-key-file-pass"),
@@ -100,6 +107,16 @@ def _texts(key: str, value: object, report: Report) -> list[str]:
     return [text for text in results if text is not None]
 
 
+def _refuse_timeout(name: str, text: str, path: tuple[str | int, ...], report: Report) -> None:
+    timeout_ms = integer_in(text) if name == "cluster-node-timeout" else None
+    if timeout_ms is not None and timeout_ms < SHORTEST_NODE_TIMEOUT_MS:
+        report.problem(
+            f"{name} is {timeout_ms} ms: nodes that are well would hold each other failed",
+            *path,
+            hint=f"it counts milliseconds: 15000 is usual, {SHORTEST_NODE_TIMEOUT_MS} the least",
+        )
+
+
 def _refuse_name(name: str, text: str, path: tuple[str | int, ...], report: Report) -> None:
     """The server writes its data under that name in the node's folder, over what is there."""
     reason = why_no_name(text) if text and TOUCHES.get(name) is Touch.NAME else ""
@@ -120,5 +137,6 @@ def _text(key: str, value: object, path: tuple[str | int, ...], report: Report) 
         report.problem(f"{key} holds a line break or a NUL, which a configuration file can't carry", *path)
     else:
         _refuse_name(key.lower(), text, path, report)
+        _refuse_timeout(key.lower(), text, path, report)
         return text
     return None

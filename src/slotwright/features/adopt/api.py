@@ -180,6 +180,8 @@ def _file_text(options: AdoptOptions, adoption: Adoption) -> str:
     vary = [finding.where for finding in adoption.findings if finding.code == "settings-vary"]
     if vary:
         lines.append(f"# Not said here, because the nodes have different values: {', '.join(vary)}")
+    if any(finding.code == "settings-unread" for finding in adoption.findings):
+        lines.append("# Nothing is known of the settings of nodes that do not answer CONFIG GET: compare them by hand.")
     return "\n".join(lines) + "\n\n" + render_topology(adoption.topology)
 
 

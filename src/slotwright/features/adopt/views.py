@@ -35,6 +35,8 @@ def _summary(adopted: Adopted) -> str:
     topology = adopted.record.topology
     names = list(dict.fromkeys(name for name, _ in topology.settings))
     text = f"{counted(len(names), 'setting')}: {', '.join(names)}" if names else "no settings"
+    if any(finding.code == "settings-unread" for finding in adopted.findings):
+        text += ", as far as they could be read"
     return f"{counted(len(topology.addresses), 'node')}, {text}"
 
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from slotwright.adapters.servers.resp import Opener, RespDialer, Streams
-from slotwright.adapters.servers.tls_probe import speaks_tls
+from slotwright.adapters.servers.resp import RespDialer
+from slotwright.adapters.servers.tls_probe import Opener, Streams, speaks_tls
 from slotwright.app.context import Context
 from slotwright.app.targets import Target
 from slotwright.cluster.findings import Finding, Severity

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slotwright.cluster.announced import Announced, AnnouncedShard
+from slotwright.cluster.observation import PeerView, Role
 from slotwright.cluster.topology import Address
 
 
@@ -40,7 +41,8 @@ class Redirect:
 @dataclass(frozen=True, slots=True)
 class ClientPath:
     """``place`` is where it began: "" for this machine, else a host. ``entry`` is the seed that told of the others.
-    ``dialled`` has every address that was tried, seeds as well, each once."""
+    ``dialled`` has every address that was tried, seeds as well, each once.
+    ``members`` are those that the entry knows (none: it does not say)."""
 
     place: str
     seeds: tuple[Address, ...]
@@ -48,6 +50,7 @@ class ClientPath:
     shards: tuple[AnnouncedShard, ...]
     dialled: tuple[DialledNode, ...]
     redirects: tuple[Redirect, ...]
+    members: tuple[PeerView, ...] = ()
 
     def address_of(self, node: Announced, host: str | None = None) -> Address:
         """Where a client dials it."""
@@ -70,3 +73,14 @@ class ClientPath:
     def nodes(self) -> tuple[Announced, ...]:
         """All of them, shard by shard."""
         return tuple(node for shard in self.shards for node in shard.nodes)
+
+    @property
+    def untold(self) -> tuple[PeerView, ...]:
+        """Replicas of which clients are not told, though the entry knows them. A primary without slots serves nothing,
+        and one with slots stands in the map."""
+        told = {node.id for node in self.nodes}
+        return tuple(
+            peer
+            for peer in self.members
+            if peer.id not in told and peer.role is Role.REPLICA and peer.replica_of in told and peer.address
+        )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from slotwright.cluster.announced import Announced
 from slotwright.cluster.findings import Finding, Severity, by_gravity
 from slotwright.cluster.observation import Role
+from slotwright.cluster.slots import SLOT_COUNT
 from slotwright.cluster.topology import Address
 from slotwright.features.clients.path_model import ClientPath, DialledNode
 from slotwright.health.checks.addresses import address_not_valid
@@ -24,7 +25,34 @@ def check_walk(walk: ClientPath) -> tuple[Finding, ...]:
     blamed = {walk.address_of(node) for node in walk.nodes if any(one.where == _place(walk, node) for one in findings)}
     findings += _of_redirects(walk, blamed)
     findings += _of_seeds(walk, blamed)
+    findings += _of_map(walk)
     return by_gravity(tuple(findings))
+
+
+def _of_map(walk: ClientPath) -> Iterator[Finding]:
+    """What clients are not told at all."""
+    slots = sum(len(shard.slots) for shard in walk.shards)
+    if slots < SLOT_COUNT:
+        yield Finding(
+            "map-incomplete",
+            Severity.SERIOUS,
+            str(walk.entry),
+            f"clients are told of {slots} of {SLOT_COUNT} slots" if slots else "clients are told of no slot at all",
+            f"slotwright check {walk.entry} tells why",
+            seen="CLUSTER SLOTS",
+            risk="clients know nowhere to go for the other keys",
+        )
+    for peer in walk.untold:
+        yield Finding(
+            "replica-not-told",
+            Severity.WARNING,
+            str(peer.address),
+            f"{walk.entry} knows this replica, and does not tell clients of it",
+            "wait some seconds after a start: servers leave a replica out until they have heard of its offset; if it "
+            f"stays so, slotwright check {walk.entry}",
+            seen=f"{peer.id[:8]} is in CLUSTER NODES{', as failed' if peer.is_failed else ''}, not in CLUSTER SLOTS",
+            risk="no client reads from it",
+        )
 
 
 def _place(walk: ClientPath, node: Announced) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from slotwright.cluster.announced import AnnouncedShard
+from slotwright.cluster.observation import PeerView
 from slotwright.cluster.slots import key_in
 from slotwright.cluster.topology import Address
 from slotwright.errors import AuthenticationError, NodeUnreachableError, ServerError
@@ -17,6 +18,7 @@ from slotwright.features.clients.path_model import ClientPath, DialledNode, Redi
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.ports import Clock, ReplyError
 from slotwright.server.addresses import escaped, parse_redirect
+from slotwright.server.cluster_nodes import parse_cluster_nodes
 from slotwright.server.cluster_slots import parse_cluster_slots
 
 DIAL_TIMEOUT_S = 3.0
@@ -59,7 +61,8 @@ class ClientPathProbe:
         ]
         await self._dial_all(redirect.goal for redirect in redirects if redirect.goal is not None)
         redirects.sort(key=lambda redirect: (redirect.asked, redirect.owner))
-        return replace(walk, dialled=tuple(self._tried.values()), redirects=tuple(redirects))
+        members = await self._members(entry)
+        return replace(walk, dialled=tuple(self._tried.values()), redirects=tuple(redirects), members=members)
 
     async def _dial_all(self, addresses: Iterable[Address]) -> None:
         new = [address for address in dict.fromkeys(addresses) if address not in self._tried]
@@ -80,7 +83,9 @@ class ClientPathProbe:
                 await self.pool.drop(address)
                 code = error.code
                 # A server that wants TLS hangs up on anything else; one that is no server may be one behind TLS.
-                tls = code in ("closed", "unreachable", "not-a-server", "timeout") and await self.speaks_tls(address)
+                tls = code == "tls" or (
+                    code in ("closed", "unreachable", "not-a-server", "timeout") and await self.speaks_tls(address)
+                )
                 return DialledNode(address, "tls" if tls else code, error.seen or error.what, speaks_tls=tls)
             took = (self.clock.now() - began) * 1000
             node_id = answer.decode(errors="replace") if isinstance(answer, bytes) else ""
@@ -94,6 +99,14 @@ class ClientPathProbe:
             raise ServerError(
                 f"{entry} has no map for clients", code="no-map", where=str(entry), seen=str(error)
             ) from error
+
+    async def _members(self, entry: Address) -> tuple[PeerView, ...]:
+        """None where a client may not ask."""
+        try:
+            reply = await (await self.pool.connection(entry)).call("CLUSTER", "NODES")
+            return parse_cluster_nodes(reply.decode(errors="replace") if isinstance(reply, bytes) else "", entry)
+        except (ReplyError, ServerError, ValueError):
+            return ()
 
     async def _ask(self, address: Address, shards: tuple[AnnouncedShard, ...]) -> list[Redirect]:
         """A key of every shard, in one round trip."""

@@ -25,7 +25,8 @@ def show_walked(walked: ClientPathResult) -> None:
         _rows(walk)
         out("", f"  {good} announced addresses reached, {counted(followed, 'redirection')} followed")
     else:
-        out(f"{head}{paint(f'{good} of {len(walk.nodes)} nodes are found', 'bad')}", "")
+        count = len(walk.nodes) + len(walk.untold)
+        out(f"{head}{paint(f'{good} of {count} nodes are found', 'bad')}", "")
         _rows(walk)
     if walked.findings:
         out("")

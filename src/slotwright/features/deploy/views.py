@@ -22,12 +22,19 @@ from slotwright.cluster.topology import Address
 from slotwright.console.cluster_view import counted, show_finding_list
 from slotwright.console.screen import out, paint, wrapped
 from slotwright.console.streams import printable
+from slotwright.console.words import gettext
 from slotwright.server.server_conf import SECRET_SHOWN
 
 
 def show_plan(plan: Plan, file: str | None = None) -> None:
     """`plan`: what would be done, and what can't be. ``file`` is what the user named, if anything."""
-    show_steps(plan, f"slotwright up {file}" if file else "slotwright up", "the world is what the file says")
+    show_steps(plan, f"slotwright up {file}" if file else "slotwright up", _agreement(plan))
+
+
+def _agreement(plan: Plan) -> str:
+    if any(finding.code == "settings-unread" for finding in plan.findings):
+        return gettext("the world is what the file says, as far as it could be read")
+    return "the world is what the file says"
 
 
 def show_steps(plan: Plan, command: str, done: str) -> None:

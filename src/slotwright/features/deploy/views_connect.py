@@ -59,7 +59,7 @@ def _python_password(password: PasswordRef, kept: str) -> str:
         case PasswordSource.ENVIRONMENT:
             return f", password=__import__('os').environ['{password.name}']"
         case PasswordSource.FILE:
-            return f", password=open({password.name!r}).read().rstrip()"
+            return f", password=open({password.name!r}).read().rstrip('\\r\\n')"
         case _:
             return f", password=open({kept!r}).read()"
 

@@ -28,12 +28,13 @@ AgreeToFailover = Callable[[Sequence[FailoverStep]], bool]
 
 @dataclass(frozen=True, slots=True)
 class Failover:
-    """What was done, what could not be, and the cluster afterwards."""
+    """What was done, what could not be, and the cluster afterwards. ``asked``: the node that was named, "" for all."""
 
     name: str
     done: tuple[FailoverResult, ...]
     obstacles: tuple[Finding, ...]
     verdict: Verdict
+    asked: str = ""
 
 
 async def failover(
@@ -59,7 +60,7 @@ async def failover(
             )
         return ((step,) if step else ()), ()
 
-    return await _run(context, result, choose, agree)
+    return replace(await _run(context, result, choose, agree), asked=node)
 
 
 async def restore_plan(context: Context, target: Target, agree: AgreeToFailover | None = None) -> Failover:

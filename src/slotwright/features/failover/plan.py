@@ -57,7 +57,8 @@ def plan_failover(
         return None
     primary = survey.primary_of(node)
     if node.trouble or primary is None or node.shard is None:
-        return _no(address, f"it can't take over: {node.trouble or 'it follows nobody'}", "slotwright check")
+        alone = f"it follows {primary.place}, which owns no slots" if primary else "it follows nobody"
+        return _no(address, f"it can't take over: {node.trouble or alone}", "slotwright check")
     if not _has_majority(survey):
         return _no(
             address,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from slotwright.console.cluster_view import show_finding_list, show_survey
 from slotwright.console.screen import out, paint
+from slotwright.console.words import gettext
 
 if TYPE_CHECKING:
     from slotwright.features.failover.api import Failover
@@ -24,7 +25,7 @@ def show_failovers(steps: Sequence[FailoverStep]) -> None:
 def show_failover(result: Failover) -> None:
     """What was done, then the cluster."""
     if not result.done and not result.obstacles:
-        out(f"{paint(result.name, 'bold')}: nothing to do, every primary is where it should be")
+        out(f"{paint(result.name, 'bold')}: {_why_nothing(result)}")
         return
     for outcome in result.done:
         step = outcome.step
@@ -43,3 +44,18 @@ def show_failover(result: Failover) -> None:
     if findings:
         out("")
         show_finding_list(findings)
+
+
+def _why_nothing(result: Failover) -> str:
+    """One node was asked for, or all that the file names."""
+    if not result.asked:
+        return gettext("nothing to do, every primary is where it should be")
+    displaced = next((one for one in result.verdict.findings if one.code == "role-moved"), None)
+    if displaced is None:
+        return gettext("nothing to do, {node} is a primary already", node=result.asked)
+    return gettext(
+        "nothing to do, {node} is a primary already; not all are where the file has them: "
+        "slotwright failover --restore-plan {name}",
+        node=result.asked,
+        name=result.name,
+    )

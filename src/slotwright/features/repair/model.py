@@ -112,11 +112,15 @@ class SetPassword:
 
 @dataclass(frozen=True, slots=True)
 class Meet:
-    """Tell the node at ``via`` where the member ``node_id`` is now. Never sent for a node of another cluster."""
+    """Tell the node at ``via`` where the member ``node_id`` is now. Never sent for a node of another cluster.
+
+    ``bus_port`` None: the usual one.
+    """
 
     via: Address
     node_id: str
     address: Address
+    bus_port: int | None = None
 
     kind = "meet"
 

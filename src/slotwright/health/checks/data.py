@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from slotwright.cluster.findings import Finding, Severity
 from slotwright.cluster.observation import NodeView
@@ -94,8 +94,11 @@ def _lost_all(case: CheckContext, node: SurveyNode, view: NodeView, others: list
 
 
 def shared_directories(case: CheckContext) -> Iterator[Finding]:
-    """Two servers of one machine that write the same files."""
-    values: dict[tuple[str, str, str], list[str]] = {}
+    """Two servers of one machine that write the same files.
+
+    One address may stand for several containers, each with a folder of its own under one name.
+    """
+    values: dict[tuple[str, str, str], list[NodeView]] = {}
     # Not by the survey: with one map two servers are one node.
     for view in case.observation.views:
         directory = view.setting("dir")
@@ -106,11 +109,11 @@ def shared_directories(case: CheckContext) -> Iterator[Finding]:
         if view.health.has_append_log:
             names["log"] = (view.setting("appenddirname") or "", view.setting("appendfilename") or "appendonly.aof")
         for kind, name in names.items():
-            values.setdefault((machine, f"{directory}/", f"{kind} {'/'.join(name)}"), []).append(str(view.address))
+            values.setdefault((machine, f"{directory}/", f"{kind} {'/'.join(name)}"), []).append(view)
     result: set[tuple[str, ...]] = set()
     for (_, directory, _), nodes in values.items():
-        places = tuple(nodes)
-        if len(places) > 1 and places not in result:
+        places = tuple(str(view.address) for view in nodes)
+        if len(places) > 1 and places not in result and not _are_kept_apart(nodes):
             result.add(places)
             yield Finding(
                 "directory-shared",
@@ -122,3 +125,10 @@ def shared_directories(case: CheckContext) -> Iterator[Finding]:
                 seen=directory,
                 risk="each overwrites the other's files; a restart loads the wrong data",
             )
+
+
+def _are_kept_apart(views: Sequence[NodeView]) -> bool:
+    """Whether some of them lock a file of one name: in one folder the second would not have started (cluster.c,
+    clusterLockConfig)."""
+    names = [name for view in views if view.mode is Mode.CLUSTER and (name := view.setting("cluster-config-file"))]
+    return len(set(names)) < len(names)

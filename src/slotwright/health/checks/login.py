@@ -30,7 +30,7 @@ def login_finding(case: CheckContext, node: SurveyNode, fault: LoginFault) -> Fi
         "the replica has no password for its primary" if missing else "the replica's password for its primary is wrong",
         case.repair("CONFIG SET masterauth on it, then CONFIG REWRITE") + " (sets masterauth; nothing restarts)",
         seen=cause + (f"; {flood}" if flood else ""),
-        risk=f"shard {node.shard} has one copy less; the replica reconnects for ever and {fills}",
+        risk=f"{node.shard_title} has one copy less; the replica reconnects for ever and {fills}",
     )
 
 

@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from slotwright.cluster.blueprint import Blueprint
 from slotwright.cluster.findings import Finding, Severity
 from slotwright.cluster.observation import Observation, Role
+from slotwright.cluster.slots import SLOT_COUNT
 from slotwright.cluster.survey import Survey
+from slotwright.cluster.topology import Mode
 from slotwright.health.members import Misdirection, changed_ids, ghosts, misdirections, misplaced_replicas, votes
+
+FEWEST_VOTERS = 3
+"""With fewer primaries that own slots, none survives the loss of one."""
 
 
 def member_findings(survey: Survey, observation: Observation, blueprint: Blueprint | None) -> Iterator[Finding]:
@@ -18,6 +23,9 @@ def member_findings(survey: Survey, observation: Observation, blueprint: Bluepri
     yield from _ghosts(observation, blueprint)
     yield from _misdirected(observation, blueprint)
     yield from _misplaced_replicas(survey, blueprint)
+    yield from _shared_ids(observation)
+    yield from _few_voters(survey)
+    yield from _without_slots(survey, blueprint)
 
 
 def _majority(survey: Survey, observation: Observation) -> Iterator[Finding]:
@@ -34,6 +42,70 @@ def _majority(survey: Survey, observation: Observation) -> Iterator[Finding]:
         "slotwright repair: it starts what only stopped, and otherwise asks before replicas take over without votes",
         seen=f"away: {', '.join(away)}",
         risk="nothing is served; if they live on elsewhere, what they acknowledge there can be lost",
+    )
+
+
+def _shared_ids(observation: Observation) -> Iterator[Finding]:
+    """Servers that began with one nodes.conf: each takes the others for itself."""
+    places: dict[str, list[str]] = {}
+    for view in observation.views:
+        if view.mode is Mode.CLUSTER:
+            places.setdefault(view.id, []).append(str(view.address))
+    for node_id, addresses in places.items():
+        if len(addresses) > 1:
+            yield Finding(
+                "id-shared",
+                Severity.SERIOUS,
+                " and ".join(addresses),
+                f"{len(addresses)} addresses answer with one node id",
+                "where these are several servers: stop all but the one with the data, remove nodes.conf from their "
+                "folders, start them again, and let them join",
+                seen=f"{node_id[:8]}: a folder was copied with its nodes.conf, or one server goes by several addresses",
+                risk="servers with one id never join each other, and one's news is taken for the other's",
+            )
+
+
+def _few_voters(survey: Survey) -> Iterator[Finding]:
+    """Only primaries with slots vote, and most of them must, the dead one counted (cluster.c, needed_quorum)."""
+    owners = {node.id: node.place for node in survey.nodes if node.role is Role.PRIMARY and node.slots}
+    copies = [node for node in survey.nodes if node.replica_of in owners]
+    # Slots without an owner are told, and whose they will be is open.
+    if not copies or len(owners) >= FEWEST_VOTERS or sum(len(node.slots) for node in survey.nodes) < SLOT_COUNT:
+        return
+    many = len(owners) > 1
+    yield Finding(
+        "too-few-voters",
+        Severity.WARNING,
+        survey.name,
+        f"{len(owners)} {'primaries own' if many else 'primary owns'} all slots: when one dies, no replica is promoted",
+        "give slots to a third primary; until then: slotwright failover before a primary is stopped on purpose",
+        seen=f"only primaries with slots vote: {', '.join(owners.values())}",
+        risk="the death of one primary ends the service until somebody steps in",
+    )
+
+
+def _without_slots(survey: Survey, blueprint: Blueprint | None) -> Iterator[Finding]:
+    """Members that own nothing and follow nobody; those that the file doesn't name are told as that."""
+    idle = [
+        node.place
+        for node in survey.nodes
+        if node.role is Role.PRIMARY
+        and not (node.slots or node.trouble)
+        and node.is_reachable
+        and (blueprint is None or node.is_planned)
+    ]
+    if not idle or not any(node.slots for node in survey.nodes):
+        return
+    many = len(idle) > 1
+    yield Finding(
+        "member-without-slots",
+        Severity.NOTE,
+        survey.name if many else idle[0],
+        f"{len(idle)} members own no slots and follow nobody: they serve nothing, and don't vote"
+        if many
+        else "the member owns no slots and follows nobody: it serves nothing, and doesn't vote",
+        "CLUSTER REPLICATE makes it a replica; or give it slots, or have it forgotten",
+        seen=(", ".join(idle[:6]) + (" ..." if len(idle) > 6 else "")) if many else "",
     )
 
 

@@ -11,6 +11,7 @@ from slotwright.health.check_context import CheckContext
 from slotwright.health.checks.disk import log_remedy
 from slotwright.health.checks.login import login_finding
 from slotwright.health.members import misdirections, misplaced_replicas
+from slotwright.server.capabilities.data_files import can_read_data
 
 LAG_LIMIT_BYTES = 1024 * 1024
 
@@ -29,16 +30,38 @@ def replica_links(case: CheckContext) -> Iterator[Finding]:
         if fault is not None:
             yield login_finding(case, node, fault)
             continue
+        if (outdated := _outdated(case, node)) is not None:
+            yield outdated
+            continue
         state = "is copying its primary's data" if view.replication.is_syncing else "has lost its primary"
         yield Finding(
             "replica-link-down",
             Severity.WARNING if view.replication.is_syncing else Severity.SERIOUS,
             node.place,
-            f"the replica of shard {node.shard} {state}",
+            f"the replica of {node.shard_title} {state}",
             "wait for the copy to end" if view.replication.is_syncing else log_remedy(case, node),
             seen=f"link down for {view.replication.down_s} s" if view.replication.down_s else "",
-            risk=f"shard {node.shard} has one copy less",
+            risk=f"{node.shard_title} has one copy less",
         )
+
+
+def _outdated(case: CheckContext, node: SurveyNode) -> Finding | None:
+    """A replica without a link whose server does not know the format of what its primary sends."""
+    primary = case.survey.primary_of(node)
+    if primary is None or primary.version is None or node.version is None:
+        return None
+    if can_read_data(node.version, primary.version):
+        return None
+    return Finding(
+        "replica-too-old",
+        Severity.SERIOUS,
+        node.place,
+        f"the replica of {node.shard_title} runs {node.version.title}, which can't load the data of "
+        f"{primary.version.title}",
+        f"upgrade it to the version of its primary {primary.place}; the next time replicas first, primaries last",
+        seen="its link is down",
+        risk=f"{node.shard_title} has one copy less; each try is a full copy",
+    )
 
 
 def lagging_replicas(case: CheckContext) -> Iterator[Finding]:
@@ -85,7 +108,7 @@ def colocated_replicas(case: CheckContext) -> Iterator[Finding]:
         return
     for node in case.survey.nodes:
         primary = case.survey.primary_of(node)
-        if primary is None or node.address is None or primary.address is None:
+        if primary is None or node.address is None or primary.address is None or node.shard is None:
             continue
         if node.address.host == primary.address.host and not _is_one_machine(case):
             yield Finding(

@@ -72,6 +72,7 @@ def _kept_from_us(case: CheckContext, node: SurveyNode, reason: str) -> Finding:
 
 _WAYS_IN = {
     "lets nobody in": "end idle connections, or raise maxclients: its limit of clients is reached",
+    "speaks TLS": "give it a plain port beside its TLS port (port): slotwright does not speak TLS",
     "refuses our user": "give our user +info +config +cluster +client on it (ACL SETUSER)",
 }
 
@@ -103,6 +104,7 @@ def _silence(node: SurveyNode, case: CheckContext) -> str:
         "wrong password": f"{role} refuses our password",
         "refuses our user": f"{role} refuses our user",
         "lets nobody in": f"{role} lets nobody in: its limit of clients is reached",
+        "speaks TLS": f"{role} speaks TLS, and slotwright does not",
         UNREADABLE: f"{role} answers, and what it says can't be read",
         "failed": f"{role} is held failed by the other nodes" + (", though it answers" if node.is_reachable else ""),
         "not asked": f"{role} was not asked: its address is unknown",

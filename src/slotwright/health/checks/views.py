@@ -17,7 +17,10 @@ from slotwright.health.slot_claims import rival_owners, unclaimed_slots
 
 
 def uncovered_slots(case: CheckContext) -> Iterator[Finding]:
-    """Slots that no primary owns at all; those of a dead owner are told with the owner."""
+    """Slots that no primary owns at all; those of a dead owner are told with the owner. Where nobody was seen, nothing
+    is known of slots."""
+    if not case.observation.views:
+        return
     owned = sum(len(node.slots) for node in case.survey.nodes)
     if owned < SLOT_COUNT:
         count, is_alone = SLOT_COUNT - owned, owned and was_never_joined(case.survey, case.blueprint)

@@ -28,6 +28,7 @@ from slotwright.features.adopt.model import AdoptChoices, AdoptInput, NodeAccoun
 from slotwright.features.adopt.plan import Adoption, adopt, hosts_of
 from slotwright.features.adopt.plan.obstacles import obstacles
 from slotwright.features.deploy.plan.adopted import AdoptedDesire, AdoptedWorld, plan_adopted
+from slotwright.features.deploy.views import show_plan
 from slotwright.health import diagnose
 from slotwright.server.setting_values import agrees, as_pairs, sort_out, wanted_settings
 from tests.fakes.build import at
@@ -381,3 +382,18 @@ def test_a_secret_of_a_module_is_planned_and_never_shown() -> None:
     assert not plan.refusals
     met, _ = planned(wanted, {"*": {"search-oss-global-password": "hunter2"}})
     assert not any(isinstance(step, ApplySettings) for step in met.steps)
+
+
+def test_settings_that_could_not_be_read_are_said_so_by_adopt_and_by_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    found = adopt_input()
+    shut = replace(found, accounts=tuple(replace(account, settings=()) for account in found.accounts))
+    adoption = adopt(shut, options())
+    assert "settings-unread" in [one.code for one in adoption.findings]
+    assert "settings-unread" not in [one.code for one in adopt(found, options()).findings]
+    views = tuple(replace(view, settings=()) for view in found.observation.views)
+    record = adoption.record("/x/cluster.yaml")
+    world = AdoptedWorld(Observation(views), frozenset(view.address for view in views), {})
+    plan = plan_adopted(AdoptedDesire(record.topology, PASSWORD), record, world)
+    assert [(str(one.severity), one.code) for one in plan.findings] == [("warning", "settings-unread")]
+    show_plan(plan)
+    assert "as far as it could be read" in " ".join(capsys.readouterr().out.split())

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from slotwright.adapters.servers.tls_probe import speaks_tls
 from slotwright.cluster.announced import Announced, AnnouncedShard
-from slotwright.cluster.observation import Role
+from slotwright.cluster.observation import PeerView, Role
 from slotwright.cluster.slots import SlotSet
 from slotwright.cluster.topology import Address
 from slotwright.features.clients.path_model import ClientPath, DialledNode, Redirect
@@ -238,3 +238,19 @@ def test_a_port_that_is_none(port: int) -> None:
 )
 def test_redirections_are_parsed(line: str, goal: Address | None, error: str) -> None:
     assert _redirect(at("10.0.0.9:6379"), "a", ReplyError(line)) == Redirect(at("10.0.0.9:6379"), "a", goal, error)
+
+
+def member(name: str, place: str, replica_of: str | None = None, flags: str = "slave") -> PeerView:
+    role = Role.REPLICA if replica_of else Role.PRIMARY
+    return PeerView(name, at(place), frozenset(flags.split(",")), role, replica_of, 1, True, SlotSet())
+
+
+def test_a_replica_that_clients_are_not_told_of_is_named() -> None:
+    known = (member("c", "10.0.0.2:6380", "a"), member("e", "10.0.0.3:6380", "a"), member("f", "10.0.0.3:6379"))
+    assert told(replace(SOUND, members=known)) == ["warning replica-not-told 10.0.0.3:6380"]
+
+
+def test_a_map_without_all_slots_is_no_success() -> None:
+    assert told(replace(SOUND, shards=(), redirects=())) == ["serious map-incomplete 10.0.0.1:6379"]
+    part = told(replace(SOUND, shards=SHARDS[:1]))
+    assert "serious map-incomplete 10.0.0.1:6379" in part

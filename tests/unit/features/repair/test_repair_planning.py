@@ -12,6 +12,7 @@ from slotwright.cluster.findings import Severity
 from slotwright.cluster.observation import Observation, Role, SilentNode
 from slotwright.cluster.slots import SlotRange, SlotSet
 from slotwright.cluster.take_survey import take_survey
+from slotwright.cluster.topology import EngineKind
 from slotwright.features.repair.model import Promote, RepairStep, StartServer, Way, WriteMap
 from slotwright.features.repair.plan import plan_repair
 from slotwright.features.repair.plan.processes import copy_of, heir
@@ -450,6 +451,26 @@ def test_ghosts_are_forgotten_and_strangers_asked_about() -> None:
             one.table["9" * 40] = Line("9" * 40, at("h8:1"), Role.PRIMARY, None, 0, SlotSet())
 
     assert planned(look(stranger)) == ["forget h8:1 loss forget"]
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+@pytest.mark.parametrize("kind", list(EngineKind))
+def test_of_a_stranger_that_lives_on_it_is_said_that_it_comes_back(kind: EngineKind, is_alive: bool) -> None:
+    def stranger(cluster: Cluster) -> None:
+        for one in cluster.running():
+            one.table["9" * 40] = Line("9" * 40, at("h8:1"), Role.PRIMARY, None, 0, SlotSet())
+
+    seen = look(stranger)
+    views = tuple(
+        replace(
+            view,
+            version=replace(view.version, kind=kind),
+            peers=tuple(replace(peer, is_connected=is_alive or peer.id[0] != "9") for peer in view.peers),
+        )
+        for view in seen.observation.views
+    )
+    (step,) = plan_repair(replace(seen, observation=Observation(views))).steps
+    assert ("SHUTDOWN at h8:1" in step.loss) == (is_alive and kind is EngineKind.VALKEY)
 
 
 def test_a_misplaced_replica_goes_home() -> None:

@@ -170,6 +170,7 @@ def _known_troubles(adopt_input: AdoptInput) -> Iterator[Finding]:
 
 def _differences(adopt_input: AdoptInput, options: AdoptChoices, varying: tuple[Varying, ...]) -> Iterator[Finding]:
     """What a cluster made by slotwright would have otherwise, and that matters."""
+    yield from _unread_settings(adopt_input)
     yield from _without_masterauth(adopt_input, options)
     yield from _without_file(adopt_input)
     yield from _without_password(adopt_input, options)
@@ -201,6 +202,19 @@ def _differences(adopt_input: AdoptInput, options: AdoptChoices, varying: tuple[
             f"the nodes have different values of {candidate.name}: the file doesn't say it",
             f"write the one that all shall have under `settings`, then slotwright up: {candidate.name}",
             seen="; ".join(f"{value or 'empty'} on {_listed(nodes)}" for value, nodes in candidate.values),
+        )
+
+
+def _unread_settings(adopt_input: AdoptInput) -> Iterator[Finding]:
+    unread = [account.address for account in adopt_input.accounts if not account.settings]
+    if unread:
+        yield Finding(
+            "settings-unread",
+            Severity.WARNING,
+            _listed(unread),
+            f"{_counted(unread)} without an answer to CONFIG GET: settings, masterauth and persistence are not known",
+            "let CONFIG be asked under its own name (rename-command, ACL), then adopt again; or write them yourself",
+            risk="the file says nothing of them, and what it leaves out means slotwright's own values",
         )
 
 

@@ -189,6 +189,17 @@ def _troubles(record: ClusterRecord, world: AdoptedWorld) -> Iterator[Finding]:
             "give the password that the cluster has" if is_shut else "start it with whatever starts it on its host",
             seen=silent.reason,
         )
+    unread = [str(view.address) for view in world.observation.views if not view.settings]
+    if unread:
+        yield Finding(
+            "settings-unread",
+            Severity.WARNING,
+            record.name if len(unread) > 1 else unread[0],
+            "what is configured could not be read: CONFIG GET is not answered",
+            "let CONFIG be asked under its own name (rename-command, ACL); until then compare by hand",
+            seen=", ".join(unread[:6]) + (" ..." if len(unread) > 6 else ""),
+            risk="whether it is what the file says is not known",
+        )
     ids = {node.address: node.id for node in record.blueprint.nodes}
     for view in world.observation.views:
         if record.blueprint.mode is Mode.CLUSTER and ids.get(view.address) != view.id:

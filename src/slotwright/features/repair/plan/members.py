@@ -15,7 +15,7 @@ from itertools import permutations
 
 from slotwright.cluster.observation import NodeView, Role
 from slotwright.cluster.survey import LIVES_UNREAD, SurveyNode
-from slotwright.cluster.topology import Address
+from slotwright.cluster.topology import Address, EngineKind
 from slotwright.features.repair.model import (
     Await,
     Follow,
@@ -97,7 +97,7 @@ def address_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
     rivals = _rivals(repair_input)
     for misdirection in misdirections(repair_input.observation, repair_input.blueprint):
         step = RepairStep(
-            Meet(misdirection.via, misdirection.node_id, misdirection.address),
+            Meet(misdirection.via, misdirection.node_id, misdirection.address, misdirection.bus_port),
             "address-changed" if misdirection.is_known else "member-unknown",
             str(misdirection.address),
             f"tell {misdirection.via} that {misdirection.node_id[:8]} is here"
@@ -432,5 +432,20 @@ def forget_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
                 f"have the node {node.id[:8]}, which the file does not name, forgotten by {len(on)} nodes",
                 Risk.LOSS,
                 FORGET,
-                f"{node.place} is no member any more; if it was wanted, it has to be added again",
+                f"{node.place} is no member any more; if it was wanted, it has to be added again"
+                + _comes_back(repair_input, node),
             )
+
+
+def _comes_back(repair_input: RepairInput, node: SurveyNode) -> str:
+    """Who was forgotten and lives asks to be met again: Valkey takes it back when its ban ends (cluster.c,
+    CLUSTER_BLACKLIST_TTL)."""
+    views = repair_input.observation.views
+    lines = [line for view in views if (line := view.peer(node.id)) and view.id != node.id]
+    is_alive = any(line.is_connected and not line.is_failed for line in lines)
+    if not is_alive or not any(view.version.kind is EngineKind.VALKEY for view in views):
+        return ""
+    return (
+        ". Its server still runs: Valkey 8.1 and later takes it back a minute later, unless that is ended "
+        f"(SHUTDOWN at {node.place}) or leaves by itself (CLUSTER RESET)"
+    )

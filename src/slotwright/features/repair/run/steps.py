@@ -105,8 +105,8 @@ class RepairActions:
                 raise AssertionError("waiting is the repairer's matter")
             case SetPassword(address, is_own):
                 await self._set_password(address, task, is_own=is_own)
-            case Meet(via, node_id, address):
-                await self._meet(via, node_id, address)
+            case Meet():
+                await self._meet(action)
             case Forget(node_id, on):
                 await self._forget(node_id, on)
             case Promote():
@@ -228,9 +228,15 @@ class RepairActions:
         if not is_own:
             await self._await_link(address, f"{address} has the password, and its link stays down", task)
 
-    async def _meet(self, via: Address, node_id: str, address: Address) -> None:
-        """The server updates the address of a node that it knows by id (cluster.c, clusterProcessPacket)."""
-        await self._call(via, "CLUSTER", "MEET", address.host, address.port)
+    async def _meet(self, step: Meet) -> None:
+        """The server updates the address of a node that it knows by id (cluster.c, clusterProcessPacket).
+
+        It takes port + 10000 for the bus unless it is told.
+        """
+        via, node_id, address = step.via, step.node_id, step.address
+        is_usual = step.bus_port in (None, address.bus_port)
+        bus = () if is_usual or step.bus_port is None else (step.bus_port,)
+        await self._call(via, "CLUSTER", "MEET", address.host, address.port, *bus)
 
         async def is_met() -> bool:
             line = await self._line(via, node_id)
