@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-
-import hiredis
+from functools import cache
 
 from slotwright.cluster.observation import Role
 from slotwright.cluster.secret import Secret
@@ -22,6 +20,7 @@ from slotwright.hosts.scripts.systemd_unit import Persistence
 from slotwright.ports import Argument, Reply, ReplyError
 from tests.fakes.doubles import FakeClock
 from tests.fakes.key_server import KeyServer
+from tests.fakes.requests import counted_slots, parsed
 from tests.fakes.sick_cluster import TIMEOUT_S, Cluster, Key, Life, Line, Node
 from tests.fakes.sick_views import says_ok
 
@@ -443,23 +442,6 @@ class SimServer:
         self._put(other, key, value)
 
 
-@lru_cache(64)
-def _counted_slots(request: bytes) -> tuple[int, ...] | None:
-    """The slots of a request that is COUNTKEYSINSLOT alone; a look at everything sends the same ones each time."""
-    if b"COUNTKEYSINSLOT" not in request[:64]:
-        return None
-    return tuple(int(words[2]) for words in _parsed(request) if words[1] == b"COUNTKEYSINSLOT")
-
-
-def _parsed(request: bytes) -> list[list[bytes]]:
-    reader = hiredis.Reader()
-    reader.feed(request)
-    found = []
-    while (words := reader.gets()) is not False:
-        found.append(words)
-    return found
-
-
 @dataclass(slots=True)
 class SimConnection:
     """Implements :class:`slotwright.ports.Connection` to the process that ran when it was dialled."""
@@ -493,8 +475,8 @@ class SimConnection:
         self, request: bytes, replies: int, *, timeout_s: float | None = None
     ) -> list[Reply | ReplyError]:
         self._demand_there()
-        slots = _counted_slots(request)
-        return self.server.counts(slots) if slots is not None else [self._one(words) for words in _parsed(request)]
+        slots = counted_slots(request)
+        return self.server.counts(slots) if slots is not None else [self._one(words) for words in parsed(request)]
 
     def _demand_there(self) -> None:
         node = self.server.node

@@ -30,6 +30,7 @@ from slotwright.hosts.facts.nodes import DirectoryFact, DirectoryState, HostFact
 from slotwright.ports import Argument, LoginDialer, Reply, ReplyError
 from tests.fakes.doubles import FakeClock
 from tests.fakes.fuse import Fuse
+from tests.fakes.requests import counted_slots, parsed
 from tests.fakes.state import MemoryState
 
 SETTLE_S = 0.05
@@ -547,6 +548,15 @@ class FakeConnection:
         if self.server.is_mute:
             raise NodeUnreachableError(f"{self.address} did not answer within 5 s", code="timeout")
         return [self._one([str(word) for word in command]) for command in commands]
+
+    async def exchange(
+        self, request: bytes, replies: int, *, timeout_s: float | None = None
+    ) -> list[Reply | ReplyError]:
+        slots = counted_slots(request)
+        if slots is None or not self.is_in:
+            return await self.pipeline([[word.decode() for word in words] for words in parsed(request)])
+        await self.pipeline([])
+        return [0 for _ in slots]  # keys are not told apart by their slots here: none is where it does not belong
 
     def _one(self, words: Sequence[str]) -> Reply | ReplyError:
         if not self.is_in:
