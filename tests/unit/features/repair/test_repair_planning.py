@@ -9,9 +9,10 @@ import pytest
 
 from slotwright.cluster.expectation import Expectation
 from slotwright.cluster.findings import Severity
-from slotwright.cluster.observation import Observation, Role, SilentNode
+from slotwright.cluster.observation import Observation, Role, ServerVersion, SilentNode
 from slotwright.cluster.slots import SlotRange, SlotSet
 from slotwright.cluster.take_survey import take_survey
+from slotwright.cluster.topology import EngineKind
 from slotwright.features.repair.model import Promote, RepairStep, StartServer, Way, WriteMap
 from slotwright.features.repair.plan import plan_repair
 from slotwright.features.repair.plan.processes import copy_of, heir
@@ -289,6 +290,24 @@ def test_a_node_under_another_id_gets_its_own_back() -> None:
     assert first(look(befall)) == ["end h1:7001", "map h1:7001", "start h1:7001"]
     # From a snapshot it may have less than its replica: that one takes over first.
     assert first(look(befall, Persistence.SNAPSHOTS)) == ["wait h1:7001"]
+
+
+@pytest.mark.parametrize(("is_valkey", "word"), [(True, " loss lose-strays"), (False, "")])
+def test_keys_of_others_slots_are_not_lost_unasked_with_an_id(is_valkey: bool, word: str) -> None:
+    """Valkey deletes them at its start in its old place; Redis imports them."""
+
+    def befall(cluster: Cluster) -> None:
+        one = node(cluster, "h1:7001")
+        cluster.kill(one)
+        one.folder.map = None
+        cluster.start(one)
+        one.data[(5462, b"stray")] = "only here"
+
+    repair_input = look(befall)
+    version = ServerVersion(EngineKind.VALKEY, (9, 1, 0)) if is_valkey else ServerVersion(EngineKind.REDIS, (8, 2, 0))
+    views = tuple(replace(view, version=version) for view in repair_input.observation.views)
+    repair_input = replace(repair_input, observation=replace(repair_input.observation, views=views))
+    assert first(repair_input)[0] == f"end h1:7001{word}"
 
 
 # Promotion.
