@@ -95,3 +95,19 @@ def test_an_adopted_primary_that_was_reset_becomes_a_replica_of_its_heir(lab: La
     assert cluster.line(wiped).primary == cluster.id(heir)
     assert all(old not in {line.id for line in view.values()} for view in cluster.views().values())
     assert "ghost-node" not in codes_of(cluster.check().json)
+
+
+def test_the_same_by_the_address_of_a_node(lab: Lab, engine: TestEngine) -> None:
+    """Nobody can tell where the node that was reset is: the rest is mended."""
+    hand = make(lab, engine, with_masterauth())
+    cluster = Cluster(lab, engine, hand.addresses, PASSWORD, hand.seed, ENV)
+    lab.wait(cluster.is_in_sync, "the replicas to be in sync")
+    wiped = next(address for address in cluster.primaries() if address != hand.seed)
+    heir, old = cluster.replica_of(wiped), cluster.id(wiped)
+    cluster.execute(wiped, "CLUSTER", "RESET", "HARD")
+    told = cluster.repair()
+    assert told.code in (0, 3), told
+    assert told.json["refusals"] == [], told
+    others = [address for address in cluster.addresses if address != wiped]
+    assert all(old not in cluster.view(address) for address in others)
+    assert cluster.line(heir).is_primary
