@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engines import TestEngine, engine_params
-from tests.faults.cluster import Cluster
+from tests.faults.cluster import Cluster, codes_of
 from tests.integration.by_hand import ENV, PASSWORD, make, start, with_masterauth
 from tests.integration.conftest import Lab
 
@@ -78,3 +78,36 @@ def test_a_replica_that_the_servers_moved_is_left_where_it_is_needed(lab: Lab, e
         assert cluster.line(there).primary == cluster.id(second)
         (note,) = [one for one in told.json["check"]["findings"] if one["code"] == "replica-misplaced"]
         assert note["severity"] == "note"
+
+
+def test_an_adopted_primary_that_was_reset_becomes_a_replica_of_its_heir(lab: Lab, engine: TestEngine) -> None:
+    """After CLUSTER RESET HARD the others keep its old id, which owns slots and is nowhere."""
+    cluster = adopted(lab, engine)
+    assert lab.run("adopt", cluster.addresses[0], "--name", "hand", env=ENV).code == 0
+    wiped = cluster.primaries()[1]
+    heir = cluster.replica_of(wiped)
+    old = cluster.id(wiped)
+    with cluster.connect(wiped) as client:
+        client.execute_command("FLUSHALL")
+        client.execute_command("CLUSTER", "RESET", "HARD")
+    told = cluster.repair()
+    assert told.code == 0, told
+    assert cluster.line(wiped).primary == cluster.id(heir)
+    assert all(old not in {line.id for line in view.values()} for view in cluster.views().values())
+    assert "ghost-node" not in codes_of(cluster.check().json)
+
+
+def test_the_same_by_the_address_of_a_node(lab: Lab, engine: TestEngine) -> None:
+    """Nobody can tell where the node that was reset is: the rest is mended."""
+    hand = make(lab, engine, with_masterauth())
+    cluster = Cluster(lab, engine, hand.addresses, PASSWORD, hand.seed, ENV)
+    lab.wait(cluster.is_in_sync, "the replicas to be in sync")
+    wiped = next(address for address in cluster.primaries() if address != hand.seed)
+    heir, old = cluster.replica_of(wiped), cluster.id(wiped)
+    cluster.execute(wiped, "CLUSTER", "RESET", "HARD")
+    told = cluster.repair()
+    assert told.code in (0, 3), told
+    assert told.json["refusals"] == [], told
+    others = [address for address in cluster.addresses if address != wiped]
+    assert all(old not in cluster.view(address) for address in others)
+    assert cluster.line(heir).is_primary

@@ -7,7 +7,7 @@ under a new id in the same place is not.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slotwright.cluster.blueprint import Blueprint
 from slotwright.cluster.observation import NodeView, Observation, PeerView, Role
@@ -157,6 +157,32 @@ def changed_ids(observation: Observation, blueprint: Blueprint | None) -> Iterat
         view = observation.view_of(node.address)
         if view is not None and view.mode is Mode.CLUSTER and view.id not in ids:
             yield ChangedId(node.address, node.id, view.id, view)
+
+
+def with_reset_ids(blueprint: Blueprint, observation: Observation) -> Blueprint:
+    """The same cluster with the ids that reset nodes (CLUSTER RESET HARD) have now; equal where there is none.
+
+    One is taken for its place's member where it has no slots and knows nobody but members, and the former id answers
+    nowhere. It is for nodes whose files are not ours: the others get their former id back.
+    """
+    answering = {view.id for view in observation.views}
+    members = {node.id for node in blueprint.nodes} | answering
+    ids = {
+        changed.planned: changed.now
+        for changed in changed_ids(observation, blueprint)
+        if changed.planned not in answering
+        and not (changed.view.myself is not None and changed.view.myself.slots)
+        and all(peer.id in members for peer in changed.view.peers)
+    }
+    shards = tuple(
+        replace(
+            shard,
+            primary=replace(shard.primary, id=ids.get(shard.primary.id, shard.primary.id)),
+            replicas=tuple(replace(node, id=ids.get(node.id, node.id)) for node in shard.replicas),
+        )
+        for shard in blueprint.shards
+    )
+    return replace(blueprint, shards=shards) if ids else blueprint
 
 
 def shard_owner(survey: Survey, blueprint: Blueprint, number: int) -> SurveyNode | None:

@@ -142,6 +142,7 @@ async def _repair(
     repairer = Repairer(session.gather, session.actions(quarantine), consent, journal, context.clock, context.report)
     if session.target.record is not None and session.target.store is not None:
         _remember_addresses(session.target.record, store)
+        _remember_reset_ids(session.target.record, store)
     if repair_plan.steps:
         journal.write({"phase": "begin", "verb": verb, "steps": len(repair_plan.steps)})
     try:
@@ -186,6 +187,13 @@ def _remember_addresses(record: ClusterRecord, store: ClusterStore) -> None:
     kept = store.read_record()
     if kept is not None and kept.topology.addresses != record.topology.addresses:
         store.write_record(record)
+
+
+def _remember_reset_ids(record: ClusterRecord, store: ClusterStore) -> None:
+    """Adopted nodes that were reset are known by the ids that they have now."""
+    kept = store.read_record()
+    if kept is not None and kept.stage is Stage.ADOPTED and kept.blueprint != record.blueprint:
+        store.write_record(replace(kept, blueprint=record.blueprint))
 
 
 def _end(journal: Journal, course: RepairOutcome, verb: str) -> None:

@@ -21,7 +21,7 @@ from slotwright.features.repair.plan.repair_input import RepairInput
 from slotwright.features.repair.run.repairer import RepairState
 from slotwright.features.repair.run.steps import FilesOf, RepairActions
 from slotwright.health.disk_copies import disks_to_read
-from slotwright.health.members import changed_ids
+from slotwright.health.members import changed_ids, with_reset_ids
 from slotwright.hosts.facts.disk import NodeDisk
 from slotwright.hosts.facts.exam import exam_of
 from slotwright.hosts.facts.nodes import DirectoryState
@@ -199,9 +199,19 @@ async def open_session(context: Context, target: Target, fleet: Fleet, pool: Con
     record = target.record
     if record is not None and record.stage is not Stage.ADOPTED:
         verifier = replace(verifier, examine=partial(examine_hosts, fleet, record))
+    elif record is not None:
+        record = await _with_reset_ids(record, verifier)
+        target = replace(target, record=record)
+        verifier = replace(verifier, expected=target.expectation)
     return RepairSession(
         context, target, store, fleet, pool, verifier, _former_password(context.secrets, target, store)
     )
+
+
+async def _with_reset_ids(record: ClusterRecord, verifier: Verifier) -> ClusterRecord:
+    """An adopted node that was reset can't be given its former id: it is a member under the one that it has now."""
+    observation = (await verifier.look(with_canaries=False)).observation
+    return replace(record, blueprint=with_reset_ids(record.blueprint, observation))
 
 
 def store_of(context: Context, target: Target) -> ClusterStore:

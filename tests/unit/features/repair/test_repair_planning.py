@@ -9,7 +9,7 @@ import pytest
 
 from slotwright.cluster.expectation import Expectation
 from slotwright.cluster.findings import Severity
-from slotwright.cluster.observation import Observation, Role, SilentNode
+from slotwright.cluster.observation import Observation, Role, ServerVersion, SilentNode
 from slotwright.cluster.slots import SlotRange, SlotSet
 from slotwright.cluster.take_survey import take_survey
 from slotwright.cluster.topology import EngineKind
@@ -21,7 +21,7 @@ from slotwright.features.repair.plan.slot_decisions import SlotDecisionInput, de
 from slotwright.features.repair.run.repairer import RepairState
 from slotwright.health import diagnose
 from slotwright.health.check_context import CheckContext
-from slotwright.health.members import shard_owner
+from slotwright.health.members import shard_owner, with_reset_ids
 from slotwright.health.slot_claims import SlotClaims
 from slotwright.hosts.facts.nodes import DirectoryState
 from slotwright.hosts.scripts.systemd_unit import Persistence
@@ -292,6 +292,24 @@ def test_a_node_under_another_id_gets_its_own_back() -> None:
     assert first(look(befall, Persistence.SNAPSHOTS)) == ["wait h1:7001"]
 
 
+@pytest.mark.parametrize(("is_valkey", "word"), [(True, " loss lose-strays"), (False, "")])
+def test_keys_of_others_slots_are_not_lost_unasked_with_an_id(is_valkey: bool, word: str) -> None:
+    """Valkey deletes them at its start in its old place; Redis imports them."""
+
+    def befall(cluster: Cluster) -> None:
+        one = node(cluster, "h1:7001")
+        cluster.kill(one)
+        one.folder.map = None
+        cluster.start(one)
+        one.data[(5462, b"stray")] = "only here"
+
+    repair_input = look(befall)
+    version = ServerVersion(EngineKind.VALKEY, (9, 1, 0)) if is_valkey else ServerVersion(EngineKind.REDIS, (8, 2, 0))
+    views = tuple(replace(view, version=version) for view in repair_input.observation.views)
+    repair_input = replace(repair_input, observation=replace(repair_input.observation, views=views))
+    assert first(repair_input)[0] == f"end h1:7001{word}"
+
+
 # Promotion.
 
 
@@ -356,6 +374,41 @@ def test_nobody_is_forced_over_a_primary_that_only_we_cannot_reach() -> None:
     plan = plan_repair(look(kept_from_us("h1:7001"), waited=frozenset({"h2:7002 takes over shard 1"})))
     assert not plan.steps
     assert [refusal.what for refusal in plan.refusals] == ["make h2:7002 the primary of shard 1 in place of h1:7001"]
+
+
+def test_a_primary_that_is_nowhere_is_replaced_by_a_vote() -> None:
+    """After CLUSTER RESET HARD its id has no address, and Redis never holds it failed."""
+
+    def befall(cluster: Cluster) -> None:
+        one = node(cluster, "h1:7001")
+        for other in cluster.running():
+            if other is not one:
+                other.table[one.id].address = None
+        one.life = Life.AWAY
+        cluster.dialect = replace(cluster.dialect, fails_lost=False)
+        cluster.ticks(15)
+
+    waited = frozenset({"h2:7002 takes over shard 1"})
+    places = [f"h{host}:{port}" for host in (1, 2, 3) for port in (7001, 7002)]
+    repair_input = without_file(look(befall, waited=waited), *places)
+    assert "promote h2:7002 service" in planned(repair_input)
+    assert not plan_repair(repair_input).refusals
+
+
+def test_a_node_that_was_reset_is_a_member_under_the_id_that_it_has_now() -> None:
+    repair_input = look(lambda _: None)
+    views = {str(view.address): view for view in repair_input.observation.views}
+    mine = views["h1:7001"].myself
+    assert mine is not None
+    alone = replace(mine, id=GONE, slots=SlotSet())
+    reset = replace(views["h1:7001"], id=GONE, peers=(alone,))
+    made = blueprint(topology())
+    changed = with_reset_ids(made, Observation((reset, *list(views.values())[1:])))
+    assert (changed.node_at(at("h1:7001")).id, changed.node_at(at("h2:7001"))) == (GONE, made.node_at(at("h2:7001")))
+    other = replace(reset, peers=(alone, replace(mine, id="f" * 40, flags=frozenset({"master"}))))
+    assert with_reset_ids(made, Observation((other,))) == made, "it belongs to another cluster"
+    owner = replace(reset, peers=(replace(alone, slots=mine.slots),))
+    assert with_reset_ids(made, Observation((owner,))) == made
 
 
 def test_without_a_word_of_the_others_silence_is_no_death() -> None:

@@ -230,7 +230,7 @@ def _by_vote(repair_input: RepairInput, primary: SurveyNode, best: SurveyNode) -
         timeout_s = 2 * repair_input.node_timeout_s + 5
         yield RepairStep(Await(until, timeout_s), "node-down", primary.place, f"wait until {until}, as the servers do")
         return
-    if not primary.is_held_failed and not is_proven_dead(repair_input, primary):
+    if not is_given_up(repair_input, primary):
         return
     step = RepairStep(
         Promote(best.address, best.id, primary.id, primary.place, primary.shard or 0, Way.FORCE),
@@ -283,6 +283,16 @@ def is_proven_dead(repair_input: RepairInput, primary: SurveyNode) -> bool:
     exam = repair_input.exam(primary.address) if primary.address else None
     is_gone = exam is not None and exam.process is None and not exam.directory.hides_process
     return is_gone and not primary.is_seen_alive
+
+
+def is_given_up(repair_input: RepairInput, primary: SurveyNode) -> bool:
+    """Whether it may be replaced by a vote: held failed, dead, or nowhere.
+
+    Nowhere is whose address nobody has: where it was looked for, a node with another id answered (cluster.c,
+    clusterProcessPacket). So it is after CLUSTER RESET HARD; Redis never holds such a node failed.
+    """
+    is_nowhere = primary.address is None and not primary.is_seen_alive
+    return primary.is_held_failed or is_nowhere or is_proven_dead(repair_input, primary)
 
 
 def follower_steps(repair_input: RepairInput) -> Iterator[RepairStep]:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from slotwright.cluster.blueprint import BlueprintNode, BlueprintShard
-from slotwright.cluster.observation import Role
-from slotwright.cluster.topology import Address
+from slotwright.cluster.observation import NodeView, Role
+from slotwright.cluster.slots import SlotSet
+from slotwright.cluster.topology import Address, EngineKind
 from slotwright.features.repair.model import (
     Await,
     CutAppendLog,
@@ -29,6 +30,7 @@ from slotwright.features.repair.model import (
 from slotwright.features.repair.plan.repair_input import RepairInput
 from slotwright.health.histories import is_copy_of_another
 from slotwright.health.members import changed_ids, shard_owner, votes
+from slotwright.health.slot_claims import claims
 from slotwright.hosts.facts.disk import AppendLog
 from slotwright.hosts.facts.exam import NodeExam
 from slotwright.hosts.facts.nodes import DirectoryState
@@ -307,6 +309,34 @@ def _place_in_cluster(repair_input: RepairInput, shard: BlueprintShard, node: Bl
     return kept if kept is not None and not check_map(kept, node.id) else None
 
 
+LOSE_STRAYS = "lose-strays"
+
+
+def _drops_strays(view: NodeView, *, saves: bool) -> bool:
+    """Whether keys of others' slots go at its next start: a replica copies its primary, and Valkey deletes them."""
+    return not saves or view.version.kind is EngineKind.VALKEY
+
+
+def _strays(repair_input: RepairInput, shard: BlueprintShard, node: BlueprintNode, view: NodeView) -> int:
+    """Keys that it holds of slots that other shards' nodes own."""
+    assert repair_input.blueprint is not None
+    owner = shard_owner(repair_input.survey, repair_input.blueprint, shard.number)
+    own = {view.id, node.id, owner.id if owner is not None else ""}
+    slots = [slots for node_id, slots in claims(repair_input.observation.views).items() if node_id not in own]
+    others = SlotSet.of(piece for each in slots for piece in each.ranges)
+    return sum(keys for slot, keys in repair_input.contents.counts.get(view.id, {}).items() if slot in others)
+
+
+def _losing_strays(step: RepairStep, keys: int) -> RepairStep:
+    many = f"{keys} key{'s' if keys > 1 else ''}"
+    return replace(
+        step,
+        risk=Risk.LOSS,
+        word=LOSE_STRAYS,
+        loss=f"{many} of slots that other nodes own (all is archived first)",
+    )
+
+
 def _back_to_their_ids(repair_input: RepairInput) -> Iterator[RepairStep]:
     """Nodes that came back under a new id: without slots of their own they take their old place again."""
     shards = {node.id: (shard, node) for shard, node in repair_input.planned()}
@@ -326,12 +356,15 @@ def _back_to_their_ids(repair_input: RepairInput) -> Iterator[RepairStep]:
             continue
         place = str(changed_node_id.address)
         saves = bool(changed_node_id.view.health.keys) and not is_superseded
-        yield RepairStep(
+        step = RepairStep(
             EndNode(changed_node_id.address, saves=saves),
             "id-changed",
             place,
             f"end the node {changed_node_id.now[:8]}",
         )
+        is_at_risk = _drops_strays(changed_node_id.view, saves=saves)
+        strays = _strays(repair_input, shard, node, changed_node_id.view) if is_at_risk else 0
+        yield _losing_strays(step, strays) if strays else step
         yield RepairStep(
             WriteMap(changed_node_id.address, text), "id-changed", place, f"give it back the id {node.id[:8]}"
         )

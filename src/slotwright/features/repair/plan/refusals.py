@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from slotwright.cluster.observation import Role
 from slotwright.cluster.steps import Refusal
 from slotwright.cluster.survey import SurveyNode
-from slotwright.features.repair.plan.members import is_proven_dead, most_advanced, takes_over
+from slotwright.features.repair.plan.members import is_given_up, most_advanced, takes_over
 from slotwright.features.repair.plan.repair_input import RepairInput
 from slotwright.features.repair.plan.slots import kept_by_replicas
 from slotwright.health.members import votes
@@ -50,7 +50,7 @@ def _promotions(repair_input: RepairInput) -> Iterator[Refusal]:
 
 def _is_in_doubt(repair_input: RepairInput, node: SurveyNode, best: SurveyNode) -> bool:
     has_waited = takes_over(node, best) in repair_input.waited
-    is_known = node.is_held_failed or is_proven_dead(repair_input, node)
+    is_known = is_given_up(repair_input, node)
     return has_waited and votes(repair_input.survey).is_enough and not is_known and node.trouble != "wrong password"
 
 
