@@ -94,7 +94,8 @@ def _without_slots(survey: Survey, blueprint: Blueprint | None) -> Iterator[Find
         and node.is_reachable
         and (blueprint is None or node.is_planned)
     ]
-    if not idle or not any(node.slots for node in survey.nodes):
+    # Slots that belong to nobody are told, and may be theirs.
+    if not idle or sum(len(node.slots) for node in survey.nodes) < SLOT_COUNT:
         return
     many = len(idle) > 1
     yield Finding(

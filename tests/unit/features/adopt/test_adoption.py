@@ -397,3 +397,16 @@ def test_settings_that_could_not_be_read_are_said_so_by_adopt_and_by_plan(capsys
     assert [(str(one.severity), one.code) for one in plan.findings] == [("warning", "settings-unread")]
     show_plan(plan)
     assert "as far as it could be read" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("bus_port", "is_told"), [(None, False), (17001, False), (27001, True)])
+def test_a_bus_port_that_a_file_cannot_say_is_told(bus_port: int | None, is_told: bool) -> None:
+    found = adopt_input()
+    views = tuple(
+        replace(view, peers=tuple(replace(peer, bus_port=bus_port) for peer in view.peers))
+        if view.address.port == 7001
+        else view
+        for view in found.observation.views
+    )
+    codes = [one.code for one in adopt(replace(found, observation=Observation(views)), options()).findings]
+    assert ("bus-port-not-told" in codes) == is_told

@@ -171,6 +171,7 @@ def _known_troubles(adopt_input: AdoptInput) -> Iterator[Finding]:
 def _differences(adopt_input: AdoptInput, options: AdoptChoices, varying: tuple[Varying, ...]) -> Iterator[Finding]:
     """What a cluster made by slotwright would have otherwise, and that matters."""
     yield from _unread_settings(adopt_input)
+    yield from _other_bus_ports(adopt_input)
     yield from _without_masterauth(adopt_input, options)
     yield from _without_file(adopt_input)
     yield from _without_password(adopt_input, options)
@@ -215,6 +216,22 @@ def _unread_settings(adopt_input: AdoptInput) -> Iterator[Finding]:
             f"{_counted(unread)} without an answer to CONFIG GET: settings, masterauth and persistence are not known",
             "let CONFIG be asked under its own name (rename-command, ACL), then adopt again; or write them yourself",
             risk="the file says nothing of them, and what it leaves out means slotwright's own values",
+        )
+
+
+def _other_bus_ports(adopt_input: AdoptInput) -> Iterator[Finding]:
+    other = [
+        view.address
+        for view in adopt_input.observation.views
+        if view.myself and view.myself.address and view.myself.bus_port not in (None, view.myself.address.bus_port)
+    ]
+    if other:
+        yield Finding(
+            "bus-port-not-told",
+            Severity.NOTE,
+            _listed(other),
+            f"{_counted(other)} with a bus port that is not port + 10000, which a topology file can't say",
+            "none: repair takes it from the node itself; whatever is made anew from the file has the usual one",
         )
 
 
