@@ -94,8 +94,9 @@ def test_an_adopted_primary_that_was_reset_becomes_a_replica_of_its_heir(lab: La
         client.execute_command("FLUSHALL")
         client.execute_command("CLUSTER", "RESET", "HARD")
     told = cluster.repair()
-    assert told.code == 0, told
+    assert told.code in (0, 3), told  # on a busy machine its copy may take longer than a repair waits
     assert cluster.line(wiped).primary == cluster.id(heir)
+    lab.wait(lambda: cluster.check().code == 0, "the replica to be in sync")
     assert all(old not in {line.id for line in view.values()} for view in cluster.views().values())
     assert "ghost-node" not in codes_of(cluster.check().json)
 

@@ -13,7 +13,7 @@ from slotwright.cluster.observation import NodeView, Observation, Role
 
 
 def is_copy_of_another(view: NodeView, primary_id: str, observation: Observation) -> bool:
-    """Whether what the node holds was taken from another primary, which answers and has all of it.
+    """Whether what the node holds was taken from another primary, which serves slots and has all of it.
 
     So it is with a replica that was told to follow ``primary_id`` and could not copy it yet: told to lead that shard,
     it would bring the other one's keys.
@@ -22,7 +22,7 @@ def is_copy_of_another(view: NodeView, primary_id: str, observation: Observation
 
 
 def source_of(view: NodeView, primary_id: str, observation: Observation) -> NodeView | None:
-    """The other primary that answers and has all that the replica holds; None where there is none."""
+    """The other primary that serves slots and has all that the replica holds; None where there is none."""
     if not view.replication.history or view.id == primary_id:
         return None
     others = (other for other in observation.views if other.id not in (view.id, primary_id))
@@ -30,8 +30,9 @@ def source_of(view: NodeView, primary_id: str, observation: Observation) -> Node
 
 
 def _has_all_of(other: NodeView, view: NodeView) -> bool:
-    theirs, own = other.replication, view.replication
-    if theirs.role is not Role.PRIMARY:
+    theirs, own, line = other.replication, view.replication, other.myself
+    # A primary that was reset has the same data under another id, and serves none of it.
+    if theirs.role is not Role.PRIMARY or line is None or not line.slots:
         return False
     is_same = own.history == theirs.history and own.offset <= theirs.offset
     return is_same or (own.history == theirs.former_history and own.offset < theirs.former_until)

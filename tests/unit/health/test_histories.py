@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from slotwright.cluster.observation import Health, Link, NodeView, Observation, Replication, Role, ServerVersion
+from slotwright.cluster.observation import (
+    Health,
+    Link,
+    NodeView,
+    Observation,
+    PeerView,
+    Replication,
+    Role,
+    ServerVersion,
+)
+from slotwright.cluster.slots import SlotSet
 from slotwright.cluster.topology import Address, EngineKind, Mode
 from slotwright.health.histories import latest, source_of
 from slotwright.server.info import replication
@@ -13,17 +23,18 @@ ONE, OTHER = "a" * 40, "b" * 40
 
 
 def node(
-    name: str, history: str, offset: int, *, keys: int = 10, role: Role = Role.REPLICA, **more: object
+    name: str, history: str, offset: int, *, keys: int = 10, role: Role = Role.REPLICA, owns: str = "", **more: object
 ) -> NodeView:
     own = Replication(role, offset, Link.DOWN if role is Role.REPLICA else None, history=history, **more)  # type: ignore[arg-type]
     health = Health(10, 0, 0, False, True, True, True, keys)
-    return NodeView(
-        Address("h", 7000), name, Mode.CLUSTER, ServerVersion(EngineKind.VALKEY, (9, 1, 2)), True, 1, own, health
-    )
+    place, slots = Address("h", 7000), SlotSet.parse([owns] if owns else [])
+    line = PeerView(name, place, frozenset({"myself"}), role, None, 1, True, slots)
+    version = ServerVersion(EngineKind.VALKEY, (9, 1, 2))
+    return NodeView(place, name, Mode.CLUSTER, version, True, 1, own, health, (line,))
 
 
-def primary(name: str, history: str, offset: int, **more: object) -> NodeView:
-    return node(name, history, offset, role=Role.PRIMARY, **more)
+def primary(name: str, history: str, offset: int, *, owns: str = "0-99", **more: object) -> NodeView:
+    return node(name, history, offset, role=Role.PRIMARY, owns=owns, **more)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +46,7 @@ def primary(name: str, history: str, offset: int, **more: object) -> NodeView:
         ([primary("x", OTHER, 900)], None),
         ([primary("x", OTHER, 900, former_history=ONE, former_until=401)], "x"),
         ([primary("x", OTHER, 900, former_history=ONE, former_until=400)], None),
+        ([primary("x", ONE, 500, owns="")], None),  # the very primary, which was reset
         ([node("x", ONE, 500)], None),  # a replica like itself
         ([primary("gone", ONE, 500)], None),  # the very primary that it follows
     ],
