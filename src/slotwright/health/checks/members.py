@@ -10,10 +10,15 @@ from slotwright.cluster.observation import Observation, Role
 from slotwright.cluster.slots import SLOT_COUNT
 from slotwright.cluster.survey import Survey
 from slotwright.cluster.topology import Mode
-from slotwright.health.members import Misdirection, changed_ids, ghosts, misdirections, misplaced_replicas, votes
-
-FEWEST_VOTERS = 3
-"""With fewer primaries that own slots, none survives the loss of one."""
+from slotwright.health.members import (
+    FEWEST_OWNERS,
+    Misdirection,
+    changed_ids,
+    ghosts,
+    misdirections,
+    misplaced_replicas,
+    votes,
+)
 
 
 def member_findings(survey: Survey, observation: Observation, blueprint: Blueprint | None) -> Iterator[Finding]:
@@ -70,7 +75,7 @@ def _few_voters(survey: Survey) -> Iterator[Finding]:
     owners = {node.id: node.place for node in survey.nodes if node.role is Role.PRIMARY and node.slots}
     copies = [node for node in survey.nodes if node.replica_of in owners]
     # Slots without an owner are told, and whose they will be is open.
-    if not copies or len(owners) >= FEWEST_VOTERS or sum(len(node.slots) for node in survey.nodes) < SLOT_COUNT:
+    if not copies or len(owners) >= FEWEST_OWNERS or sum(len(node.slots) for node in survey.nodes) < SLOT_COUNT:
         return
     many = len(owners) > 1
     yield Finding(

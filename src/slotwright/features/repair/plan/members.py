@@ -155,8 +155,10 @@ def astray_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
     """
     for node in repair_input.survey.nodes:
         view, primary = repair_input.view(node.id), repair_input.survey.primary_of(node)
-        if view is None or node.role is not Role.REPLICA or primary is None or primary.is_reachable:
+        if view is None or node.role is not Role.REPLICA or primary is None:
             continue
+        if primary.is_reachable or primary.is_seen_alive:
+            continue  # It may be copying that one just now.
         source = source_of(view, primary.id, repair_input.observation)
         if source is not None and view.peer(source.id) is not None:
             yield RepairStep(
