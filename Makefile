@@ -71,7 +71,7 @@ test: $(VENV)/.test
 test-all: coverage servers
 
 # What tests reach (pyproject.toml has the floor) is measured without servers: in their processes it costs too much.
-# With all examples a test takes minutes, and CI runs it beside others.
+# With all examples a test takes minutes.
 coverage: $(VENV)/.test
 	$(PYTEST) $(WITHOUT_SERVERS) -n $(WORKERS) --cov --timeout 1500 $(PYTEST_ARGS)
 

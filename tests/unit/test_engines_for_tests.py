@@ -53,7 +53,7 @@ def run(*words: str, cwd: Path = ROOT, path: str = os.environ["PATH"]) -> subpro
     # Of pytest's plugins those that a test names: to find and import all of them takes longer than the rest.
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environment[VARIABLE] = ALL
-    return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=110, check=False)
+    return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_server_is_found_wherever_on_the_path_that_version_is(tmp_path: Path) -> None:

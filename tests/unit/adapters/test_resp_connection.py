@@ -448,7 +448,7 @@ def test_a_port_that_speaks_tls_is_said_so(is_tls: bool, password: str | None, t
         address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
 
         async def talk_plainly() -> None:
-            connection = await RespDialer(Secret(password) if password else None).dial(address)
+            connection = await RespDialer(Secret(password) if password else None).dial(address, timeout_s=60)
             await connection.call("PING")
 
         with pytest.raises(NodeUnreachableError) as caught:

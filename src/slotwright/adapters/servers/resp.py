@@ -225,7 +225,9 @@ class RespConnection:
 
     async def _or_tls(self, error: NodeUnreachableError) -> NodeUnreachableError:
         """Who has answered before speaks plainly."""
-        return error if self._has_answered else await told_with_tls(self._opener, error, self._address)
+        if self._has_answered:
+            return error
+        return await told_with_tls(self._opener, error, self._address, ANSWER_TIMEOUT_S)
 
     def _unreadable(self, error: Exception) -> NodeUnreachableError:
         """Who has answered before speaks the protocol; who never did may be anything that listens."""
@@ -294,7 +296,7 @@ class RespDialer:
         except (wire_errors.RedisError, OSError, TimeoutError, ValueError) as error:
             failure = dial_error(address, error, timeout_s)
             if isinstance(failure, NodeUnreachableError) and _hung_up(error, failure.code):
-                failure = await told_with_tls(self._opener, failure, address)
+                failure = await told_with_tls(self._opener, failure, address, timeout_s)
             raise failure from error
         return RespConnection(address, wire, has_answered=self._password is not None)
 

@@ -49,9 +49,11 @@ async def speaks_tls(opener: Opener, address: Address, timeout_s: float = 2.0) -
     return bool(first) and first[0] in (_ALERT, _HANDSHAKE)
 
 
-async def told_with_tls(opener: Opener | None, error: NodeUnreachableError, address: Address) -> NodeUnreachableError:
-    """``error``, or, where what hung up on us speaks TLS, one that says so."""
-    if not await speaks_tls(opener or _straight, address, timeout_s=1.0):
+async def told_with_tls(
+    opener: Opener | None, error: NodeUnreachableError, address: Address, timeout_s: float
+) -> NodeUnreachableError:
+    """``error``, or, where what hung up on us speaks TLS, one that says so; who is silent is asked for ``timeout_s``."""
+    if not await speaks_tls(opener or _straight, address, timeout_s):
         return error
     where = str(address)
     return NodeUnreachableError(f"{where} speaks TLS, and slotwright does not", code=TLS, where=where, seen=error.seen)
