@@ -52,7 +52,7 @@ async def speaks_tls(opener: Opener, address: Address, timeout_s: float = 2.0) -
 async def told_with_tls(
     opener: Opener | None, error: NodeUnreachableError, address: Address, timeout_s: float
 ) -> NodeUnreachableError:
-    """``error``, or, where what hung up on us speaks TLS, one that says so; who is silent is asked for ``timeout_s``."""
+    """``error``, or, where what hung up on us speaks TLS, one that says so; waits ``timeout_s``."""
     if not await speaks_tls(opener or _straight, address, timeout_s):
         return error
     where = str(address)
