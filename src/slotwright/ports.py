@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from slotwright.cluster.baseline import Baseline
 from slotwright.cluster.events import Report
+from slotwright.cluster.kept_copies import KeptCopies
 from slotwright.cluster.node_files import Launch, NodeFiles
 from slotwright.cluster.observation import ServerVersion
 from slotwright.cluster.record import ClusterRecord
@@ -492,6 +493,15 @@ class ClusterStore(Protocol):
 
     def has_baseline(self) -> bool:
         """Whether a change is under way, or was cut."""
+        ...
+
+    def read_copies(self) -> KeptCopies:
+        """What each node held when the cluster was last proved; of no node where nothing is kept. Raises RefusedError
+        (format-newer)."""
+        ...
+
+    def write_copies(self, copies: KeptCopies) -> None:
+        """Replace it, durably."""
         ...
 
     def quarantine(self, label: str) -> Quarantine:

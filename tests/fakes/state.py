@@ -14,6 +14,7 @@ from typing import Any
 
 from slotwright.cluster.baseline import Baseline
 from slotwright.cluster.jobs import OpenJob
+from slotwright.cluster.kept_copies import KeptCopies
 from slotwright.cluster.key_holders import QuarantinedKey
 from slotwright.cluster.record import ClusterRecord
 from slotwright.cluster.secret import Secret
@@ -53,6 +54,7 @@ class MemoryClusterStore:
     record: ClusterRecord | None = None
     password: Secret | None = None
     baseline: Baseline | None = None
+    copies: KeptCopies = field(default_factory=KeptCopies)
     maps: dict[str, str] = field(default_factory=dict)
     entries: list[dict[str, object]] = field(default_factory=list)
     quarantines: list[MemoryQuarantine] = field(default_factory=list)
@@ -100,7 +102,7 @@ class MemoryClusterStore:
 
     def forget_record(self) -> None:
         self.effect("forget record")
-        self.record, self.baseline = None, None
+        self.record, self.baseline, self.copies = None, None, KeptCopies()
 
     def record_text(self) -> str:
         return repr(self.record)
@@ -154,6 +156,13 @@ class MemoryClusterStore:
     def has_baseline(self) -> bool:
         return self.baseline is not None
 
+    def read_copies(self) -> KeptCopies:
+        return self.copies
+
+    def write_copies(self, copies: KeptCopies) -> None:
+        self.effect("copies")
+        self.copies = copies
+
     def quarantine(self, label: str) -> MemoryQuarantine:
         self.quarantines.append(MemoryQuarantine(self.effect, self.quarantine_path / f"{label}.jsonl"))
         return self.quarantines[-1]
@@ -161,7 +170,7 @@ class MemoryClusterStore:
     def remove(self) -> None:
         if self.exists():
             self.effect(f"forget {self.name}")
-        self.record, self.password, self.baseline = None, None, None
+        self.record, self.password, self.baseline, self.copies = None, None, None, KeptCopies()
         self.maps.clear()
         self.entries.clear()
 

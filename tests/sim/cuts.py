@@ -52,10 +52,11 @@ class Law(Generic[SceneT]):
     after_signal: Callable[[SceneT], object] = lambda scene: None
     run: Callable[[SceneT, Coroutine[Any, Any, object]], object] = lambda scene, work: asyncio.run(work)
 
-    def hold(self, turn: int) -> int:
-        """At every cut of it; how many there are. A reduced run takes this turn's, each by a kill or by a signal."""
+    def hold(self, turn: int, part: int = 0, parts: int = 1) -> int:
+        """At every cut of it; how many there are. A reduced run takes this turn's, each by a kill or by a signal. One
+        that takes long is held in ``parts``, by as many tests."""
         cuts = self._uncut()
-        for number, cut in enumerate(share(range(cuts), turn)):
+        for number, cut in enumerate(share(range(cuts), turn)[part::parts]):
             if not is_reduced() or number % 2 == 0:
                 self._killed(cut)
             if not is_reduced() or number % 2 == 1:

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from slotwright.cluster.blueprint import Blueprint
 from slotwright.cluster.findings import Severity
+from slotwright.cluster.kept_copies import KeptCopies, KeptCopy
 from slotwright.cluster.observation import ServerVersion
 from slotwright.cluster.slots import SlotSet
 from slotwright.cluster.topology import EngineKind, Topology
@@ -121,12 +122,23 @@ def sicken(sickness: Sickness) -> Case:
     data: Data = {(slot, b"key-%d" % number): f"{slot}-{number}" for slot in slots for number in range(KEYS)}
     cluster = sound_cluster(made, sickness.persistence, data, has_shard_ids=sickness.has_shard_ids)
     cluster.dialect = dialect_of(sickness.version)
+    kept = _copies(cluster)
     for fault in sickness.faults:
         fault.strike(cluster, slots)
     record = build.record(replace(wanted, settings=SETTINGS[sickness.persistence]), made=made)
     case = Case(sickness, SimWorld(cluster=cluster, record=record), cluster.counting_values())
+    case.world.store.copies = kept
     case.world.watch = case.watch
     return case
+
+
+def _copies(cluster: Cluster) -> KeptCopies:
+    """As they were kept when the cluster was proved."""
+    shards = {node.id: shard.number for shard in cluster.blueprint.shards for node in shard.nodes}
+    nodes = cluster.nodes.values()
+    return KeptCopies(
+        tuple(KeptCopy(node.id, shards[node.id], node.history, node.offset, len(node.data)) for node in nodes)
+    )
 
 
 def what_goes_by_itself(sickness: Sickness) -> set[tuple[Key, str]]:
@@ -278,10 +290,14 @@ def _named(sickness: Sickness) -> str:
 
 
 # The last one has thousands of slots in doubt at each look.
+PARTS = (1, 1, 1, 6)
+TURNS = [(turn, part) for turn in range(len(CUT_EVERYWHERE) - is_reduced()) for part in range(PARTS[turn])]
+
+
 @pytest.mark.parametrize(
-    "turn", range(len(CUT_EVERYWHERE) - is_reduced()), ids=lambda turn: _named(CUT_EVERYWHERE[turn])
+    ("turn", "part"), TURNS, ids=[f"{_named(CUT_EVERYWHERE[turn])}-{part}" for turn, part in TURNS]
 )
-def test_cut_at_every_effect(turn: int) -> None:
+def test_cut_at_every_effect(turn: int, part: int) -> None:
     async def mend(case: Case) -> None:
         case.done = await api.repair(case.world.context, case.world.target)
 
@@ -289,7 +305,7 @@ def test_cut_at_every_effect(turn: int) -> None:
         assert case.done is not None
         check_end(case, case.done)
 
-    cuts = Law(lambda: sicken(CUT_EVERYWHERE[turn]), mend, ended).hold(turn)
+    cuts = Law(lambda: sicken(CUT_EVERYWHERE[turn]), mend, ended).hold(turn, part, PARTS[turn])
     print(f"repair of {_named(CUT_EVERYWHERE[turn])}: {cuts} cuts")
     assert cuts >= LEAST_CUTS[turn]
 
@@ -307,3 +323,33 @@ def test_a_replica_with_another_shards_data_takes_no_shard(persistence: Persiste
     faults += tuple(Fault(name, primary, then_s=40) for name in more or ("keep_us_out",))
     case = sicken(Sickness(faults, persistence=persistence))
     check_end(case, repair(case))
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["known before", "never seen before"])
+@pytest.mark.parametrize("consents", [False, True], ids=["no word", "word given"])
+@pytest.mark.parametrize("persistence", [Persistence.APPEND_ONLY, Persistence.SNAPSHOTS])
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+def test_servers_that_elected_the_wrong_replica_before_anybody_looked(
+    version: ServerVersion, persistence: Persistence, consents: bool, is_kept: bool, tmp_path: Path
+) -> None:
+    """The right copies are on disks only, and would copy a primary that has another shard's keys."""
+    _, made = _shape(1)
+    places = [node.address for node in made.nodes]
+    shard, elsewhere = made.shards[0], made.shards[1]
+    primary, replica = (places.index(node.address) for node in shard.nodes)
+    misled = places.index(elsewhere.nodes[1].address)
+    faults = (Fault("kill", replica), Fault("mislead", misled, primary, then_s=1), Fault("kill", primary, then_s=30))
+    case = sicken(Sickness(faults, persistence=persistence, version=version))
+    leader = case.cluster.nodes[places[misled]]
+    assert leader.is_primary and shard.slots == leader.me.slots, "the servers elected another one"
+    if not is_kept:
+        case.world.store.copies = KeptCopies()
+    case.world.store.archives_path = tmp_path
+    own = {item for index in (primary, replica) for item in case.cluster.nodes[places[index]].folder.data.items()}
+    assert own and not any(key in leader.data for key, _ in own)
+    case.before |= own
+    case.may_go = set()
+    done = repair(case, consents=consents)
+    words = {step.word for step in done.refused}
+    assert words == (set() if consents else {"replace-copy"}), case.did()
+    assert own <= case.cluster.values(), case.did()

@@ -223,6 +223,7 @@ def test_the_table_of_formats_is_that_of_the_code() -> None:
     names = {
         "record.json": FileKind.RECORD,
         "rebuild.json": FileKind.REBUILD,
+        "copies.json": FileKind.COPIES,
         "baseline.json": FileKind.BASELINE,
         "journal.jsonl": FileKind.JOURNAL,
         "migration.json": FileKind.MIGRATION,

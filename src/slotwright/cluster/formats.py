@@ -28,6 +28,7 @@ class FileKind(StrEnum):
     RECORD = "record"
     REBUILD = "rebuild"
     BASELINE = "baseline"
+    COPIES = "copies"
     MIGRATION = "migration"
     MIGRATION_STATUS = "migration-status"
     JOURNAL = "journal"
@@ -53,6 +54,7 @@ KNOWN: Mapping[FileKind, KnownFormats] = {
     FileKind.RECORD: KnownFormats(1),
     FileKind.REBUILD: KnownFormats(1),
     FileKind.BASELINE: KnownFormats(1),
+    FileKind.COPIES: KnownFormats(1),
     FileKind.MIGRATION: KnownFormats(1),
     FileKind.MIGRATION_STATUS: KnownFormats(1),
     FileKind.JOURNAL: KnownFormats(1),

@@ -8,7 +8,7 @@ gone (replication.c, a full resynchronisation empties the replica first).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from slotwright.cluster.blueprint import Blueprint
@@ -90,19 +90,3 @@ def disks_to_read(seen: Observation, members: Blueprint, starting: Collection[Ad
     return frozenset(
         place for follower in followers(seen, members, starting) for place in (follower.primary, follower.address)
     )
-
-
-def behind(
-    address: Address,
-    seen: Observation,
-    members: Blueprint,
-    disks: Mapping[Address, NodeDisk],
-    at_rest: Collection[Address],
-) -> str:
-    """Why the node at ``address`` must not be started ahead of its replicas; "" where it may. ``at_rest`` are the nodes
-    that do not run, by their hosts' word."""
-    reasons = (
-        why_behind(disks.get(address), disks.get(follower.address), is_at_rest=follower.address in at_rest)
-        for follower in followers(seen, members, {address})
-    )
-    return next((reason for reason in reasons if reason), "")

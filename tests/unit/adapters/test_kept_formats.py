@@ -21,6 +21,7 @@ from slotwright.adapters.local.folders import directory_fact, unknown_format
 from slotwright.adapters.state.clusters import FileClusterStore
 from slotwright.adapters.state.journal import FileJournal, read_journal
 from slotwright.cluster.baseline import Baseline, FormerNode, FormerSetting
+from slotwright.cluster.kept_copies import KeptCopies, KeptCopy
 from slotwright.cluster.node_files import MARKER, PROCESS
 from slotwright.cluster.record import ClusterRecord, Stage
 from slotwright.cluster.topology import Address
@@ -75,6 +76,7 @@ def kept(tmp_path: Path) -> Kept:
         shutil.copyfile(BEFORE / name, place)
         place.chmod(0o600)
     found.cluster.write_baseline(BASELINE)
+    found.cluster.write_copies(COPIES)
     return found
 
 
@@ -172,6 +174,15 @@ USES: dict[str, tuple[str, str, tuple[Use, ...]]] = {
             lambda kept: kept.cluster.demand_known_formats(),
         ),
     ),
+    "copies": (
+        "copies.json",
+        "what was kept of the nodes of demo",
+        (
+            lambda kept: kept.cluster.read_copies(),
+            lambda kept: kept.cluster.write_copies(COPIES),
+            lambda kept: kept.cluster.demand_known_formats(),
+        ),
+    ),
     "baseline": (
         "baseline.json",
         "the baseline of demo",
@@ -220,6 +231,9 @@ BASELINE = Baseline(
     "2026-12-01T09:00:00+00:00",
     (FormerNode(Address("127.0.1.1", 7001), (FormerSetting("maxmemory", "0", ("64mb", "1")),)),),
 )
+
+
+COPIES = KeptCopies((KeptCopy("a" * 40, 1, "b" * 40, 5000, 300),))
 
 
 @pytest.mark.parametrize("kind", USES)
@@ -318,6 +332,21 @@ def test_a_baseline_is_kept_for_its_owner_and_forgotten_with_its_cluster(tmp_pat
         store.write_baseline(BASELINE)
         forget()
         assert not store.has_baseline()
+
+
+def test_what_was_kept_of_nodes_goes_with_their_cluster_and_is_no_more_than_a_hint(tmp_path: Path) -> None:
+    store = FileClusterStore(tmp_path, "demo")
+    assert store.read_copies() == KeptCopies()
+    path = store.folder / "copies.json"
+    for forget in (store.forget_record, store.remove):
+        store.write_record(RECORD)
+        store.write_copies(COPIES)
+        assert (store.read_copies(), path.stat().st_mode & 0o777) == (COPIES, 0o600)
+        forget()
+        assert not path.exists()
+    store.write_copies(COPIES)
+    path.write_text("{")
+    assert store.read_copies() == KeptCopies()
 
 
 def test_a_new_job_has_nothing_of_the_one_before(kept: Kept) -> None:

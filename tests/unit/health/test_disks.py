@@ -11,7 +11,8 @@ import pytest
 
 from slotwright.adapters.local.host import LocalHost
 from slotwright.errors import HostError
-from slotwright.health.disk_copies import behind, disks_to_read, followers, why_behind
+from slotwright.health.disk_copies import disks_to_read, followers, why_behind
+from slotwright.health.permission import Answer, Copies, Start, may
 from slotwright.hosts.facts.disk import AppendLog, NodeDisk
 from slotwright.hosts.scripts.disk import parse_disk
 from slotwright.ports import Host
@@ -148,7 +149,8 @@ def test_who_would_follow_a_start() -> None:
     seen = observation({"silent": {"h1:7001": "refused"}, "says": {"*": {"keys": 5}}}, MADE)
     assert [(each.primary, each.address) for each in followers(seen, MADE, {P})] == [(P, R)]
     assert disks_to_read(seen, MADE, {P}) == {P, R}
-    assert "gone" in behind(P, seen, MADE, {P: NodeDisk(AppendLog.ABSENT)}, {P})
+    judgement = may(Start(P), Copies(seen, MADE, disks={P: NodeDisk(AppendLog.ABSENT)}, at_rest={P}))
+    assert (judgement.answer, judgement.other) == (Answer.NO, R) and "gone" in judgement.why
 
 
 def test_nobody_follows_a_start_of_who_was_voted_out() -> None:

@@ -9,6 +9,7 @@
                         lock            who works on it now
                         maps/           good copies of the nodes' own nodes.conf, and of the one before
                         rebuild.json    a rebuild under way: the old record, and what was decided
+                        copies.json     what each node held when the cluster was last proved
                         baseline.json   a change under way: the old record, and the settings that nodes had (0600)
                         archives/       what rebuilds and repairs set aside; nothing here removes it
                         quarantine/     values that two nodes had differently; nothing here removes it
@@ -40,6 +41,7 @@ from slotwright.adapters.homes import expand_home
 from slotwright.adapters.path_ownership import demand_own
 from slotwright.cluster.baseline import Baseline
 from slotwright.cluster.formats import FileKind
+from slotwright.cluster.kept_copies import KeptCopies
 from slotwright.cluster.record import ClusterRecord
 from slotwright.cluster.secret import Secret
 from slotwright.errors import HostError
@@ -164,6 +166,7 @@ class FileClusterStore:
             read_kept(self._rebuild_file(object))
         with contextlib.suppress(HostError):
             self.read_baseline()
+        self.read_copies()
         with contextlib.suppress(HostError):
             self.read_journal()
 
@@ -174,7 +177,8 @@ class FileClusterStore:
     def forget_record(self) -> None:
         """Nothing is made here any more: the next record is of another cluster."""
         self.forget_baseline()
-        (self.folder / "record.json").unlink(missing_ok=True)
+        for name in ("copies.json", "record.json"):
+            (self.folder / name).unlink(missing_ok=True)
         sync_directory(self.folder)
 
     def record_text(self) -> str:
@@ -258,6 +262,22 @@ class FileClusterStore:
     def has_baseline(self) -> bool:
         """Whether the file is there."""
         return self._baseline_file.path.exists()
+
+    def read_copies(self) -> KeptCopies:
+        """Of no node where nothing is kept, or it can't be read: it is no more than a hint. Raises RefusedError
+        (format-newer, folder-unsafe)."""
+        with contextlib.suppress(HostError):
+            return read_kept(self._copies_file) or KeptCopies()
+        return KeptCopies()
+
+    def write_copies(self, copies: KeptCopies) -> None:
+        """Replace what is kept, durably."""
+        write_kept(self._copies_file, copies)
+
+    @property
+    def _copies_file(self) -> KeptFile[KeptCopies]:
+        title = f"what was kept of the nodes of {self.name}"
+        return KeptFile(self.folder / "copies.json", KeptCopies, FileKind.COPIES, title)
 
     @property
     def _baseline_file(self) -> KeptFile[Baseline]:

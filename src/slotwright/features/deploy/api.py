@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from slotwright.app.context import Context
+from slotwright.app.kept_copies import keep_copies
 from slotwright.app.nodes_conf_copies import keep_maps
 from slotwright.app.server_placement import ServerPlacement, clear, placement_of, survey
 from slotwright.app.session import Work, at_work, load
@@ -158,6 +159,7 @@ async def execute(
         usable_s = None if first is None else context.clock.now() - first
         if result.steps:
             await keep_maps(context, work.fleet, store.read_record() or draft.record, store)
+            keep_copies(store, store.read_record() or draft.record, verdict.observation)
         is_settled = keeps_baseline and settle_baseline(store, verdict)
         if result.steps or is_settled:
             journal.write({"phase": "end", "verb": "up", "findings": len(verdict.findings)})

@@ -36,7 +36,7 @@ async def look(
     observation = await observe(work.pool, live, dict.fromkeys((*draft.desired.settings, *more_settings)))
     report(Ended("look", f"look at the hosts: {len(hosts)} of them, {len(live)} nodes run"))
     world = World(record, hosts, observation, server_placement.away)
-    return replace(world, disks=await _disks(work, world))
+    return replace(world, disks=await _disks(work, world), kept=work.store.read_copies())
 
 
 async def _disks(work: Work, seen: World) -> dict[Address, NodeDisk]:

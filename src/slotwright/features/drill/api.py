@@ -10,6 +10,7 @@ from slotwright.app.context import Context
 from slotwright.app.targets import Target, open_verifier, own_record
 from slotwright.cluster.events import Began, Ended, Moved
 from slotwright.cluster.findings import Finding
+from slotwright.cluster.kept_copies import KeptCopies
 from slotwright.cluster.observation import Role
 from slotwright.cluster.record import ClusterRecord
 from slotwright.cluster.stages import one_by_one
@@ -140,7 +141,8 @@ async def drill(context: Context, target: Target, options: DrillOptions, agree: 
                 journaled(journal, {"step": "drill", "nodes": nodes, "how": options.how}) as told,
             ):
                 steps = OutageSteps(fleet, context.clock, record)
-                outage = NodeOutage(steps, pool, context.report, journal, options.is_freeze)
+                kept = KeptCopies().renewed(before.observation, record.blueprint)
+                outage = NodeOutage(steps, pool, context.report, journal, options.is_freeze, kept)
                 drill_run = _DrillRun(context, verifier, record, options, victims, before, outage, journal)
                 try:
                     done = await drill_run.run(load)

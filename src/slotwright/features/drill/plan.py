@@ -3,7 +3,7 @@ says of it afterwards."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -16,8 +16,8 @@ from slotwright.cluster.survey import Survey, SurveyNode
 from slotwright.cluster.topology import Address, Mode
 from slotwright.errors import HostError, SlotwrightError
 from slotwright.health.disk_copies import followers
-from slotwright.health.empty_start import empty_starts
-from slotwright.hosts.facts.disk import NodeDisk
+from slotwright.health.forbidden_starts import forbidden_starts
+from slotwright.health.permission import Copies
 from slotwright.hosts.facts.nodes import ProcessId
 from slotwright.hosts.scripts.systemd_unit import Persistence, persistence_of
 from slotwright.server.server_conf import effective_settings
@@ -109,18 +109,17 @@ def displaced_primaries(
     )
 
 
-def unsafe_starts(
-    record: ClusterRecord, waiting: Collection[Address], observation: Observation, disks: Mapping[Address, NodeDisk]
-) -> dict[Address, SlotwrightError]:
-    """Primaries that must not come back yet: they would come back with less than a replica has, which would follow
-    them; or such a replica does not answer, so that nobody knows."""
-    blueprint, starting = record.blueprint, set(waiting)
+def unsafe_starts(record: ClusterRecord, copies: Copies) -> dict[Address, SlotwrightError]:
+    """Nodes among those at rest that must not come back yet: they would come back with less than a replica has, which
+    would follow them, or copy another one's data; or such a replica does not answer, so that nobody knows."""
     unsafe: dict[Address, SlotwrightError] = {}
-    for found in empty_starts(record.topology, blueprint, starting, observation, disks):
+    for found in forbidden_starts(record.topology, copies):
         error = HostError(found.what, code=found.code, where=found.where, seen=found.seen, hint=found.remedy)
         unsafe[Address.parse(found.where)] = error
-    for follower in followers(observation, blueprint, starting):
-        if follower.view is None and follower.address not in starting and not _keeps_all(record):
+    # With an append-only file a start brings back what was there, and disks tell who has more.
+    keeps_all = copies.persistence is Persistence.APPEND_ONLY
+    for follower in followers(copies.seen, record.blueprint, copies.at_rest):
+        if follower.view is None and follower.address not in copies.at_rest and not keeps_all:
             error = HostError(
                 f"{follower.primary} would come back with less than its replica {follower.address} may have",
                 code="empty-primary-start",
@@ -131,10 +130,9 @@ def unsafe_starts(
     return unsafe
 
 
-def _keeps_all(record: ClusterRecord) -> bool:
-    """Whether a start brings back what was there, so that disks tell who has more."""
-    topology = record.topology
-    return persistence_of(effective_settings(topology.settings, topology.mode)) is Persistence.APPEND_ONLY
+def persistence(record: ClusterRecord) -> Persistence:
+    """What its nodes keep on disk."""
+    return persistence_of(effective_settings(record.topology.settings, record.topology.mode))
 
 
 def longest_gap(moments: Sequence[float], since: float, until: float) -> float:

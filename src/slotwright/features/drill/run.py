@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from slotwright.cluster.events import Began, Ended, Report
+from slotwright.cluster.kept_copies import KeptCopies
 from slotwright.cluster.node_files import Launch
 from slotwright.cluster.observation import Observation
 from slotwright.cluster.record import ClusterRecord
 from slotwright.cluster.stages import side_by_side
 from slotwright.cluster.topology import Address
 from slotwright.errors import HostError, PartialError, SlotwrightError
-from slotwright.features.drill.plan import OutageKind, OutageStep, displaced_primaries, unsafe_starts
+from slotwright.features.drill.plan import OutageKind, OutageStep, displaced_primaries, persistence, unsafe_starts
 from slotwright.health.disk_copies import disks_to_read
+from slotwright.health.permission import Copies
 from slotwright.hosts.facts.nodes import ProcessId
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.nodes.observe import observe
@@ -91,13 +93,14 @@ class OutageSteps(StepHandler[OutageStep]):
 
 @dataclass
 class NodeOutage:
-    """The nodes that a drill took away: killed, or frozen."""
+    """The nodes that a drill took away: killed, or frozen. ``kept`` is what all held before."""
 
     steps: OutageSteps
     pool: ConnectionPool
     report: Report
     journal: Journal
     is_freeze: bool
+    kept: KeptCopies = field(default_factory=KeptCopies)
 
     @property
     def away(self) -> tuple[Address, ...]:
@@ -216,4 +219,6 @@ class NodeOutage:
         record, clock = self.steps.record, self.steps.clock
         observation = await self.look()
         wanted = disks_to_read(observation, record.blueprint, set(waiting))
-        return unsafe_starts(record, waiting, observation, await read_disks(self.steps.fleet, clock, record, wanted))
+        disks = await read_disks(self.steps.fleet, clock, record, wanted)
+        copies = Copies(observation, record.blueprint, persistence(record), disks, set(waiting), self.kept)
+        return unsafe_starts(record, copies)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from slotwright.app.context import Context
+from slotwright.app.kept_copies import keep_copies
 from slotwright.app.nodes_conf_copies import keep_maps
 from slotwright.app.targets import Target, find_by_node, find_target, open_verifier
 from slotwright.cluster.findings import Finding
@@ -14,8 +15,9 @@ from slotwright.cluster.record import Stage
 from slotwright.cluster.stages import one_by_one
 from slotwright.cluster.topology import Address
 from slotwright.errors import InputError, RefusedError
-from slotwright.features.failover.plan import FailoverStep, failovers_to_plan, plan_failover
+from slotwright.features.failover.plan import FailoverStep, failovers_to_plan, loses_later_copy, plan_failover
 from slotwright.features.failover.run import FailoverResult, FailoverSteps
+from slotwright.health.permission import Copies
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.nodes.presence import Operator, claim
 from slotwright.ops.exams import examine_hosts
@@ -54,6 +56,9 @@ async def failover(
 
     def choose(verdict: Verdict) -> tuple[tuple[FailoverStep, ...], tuple[Finding, ...]]:
         step = plan_failover(verdict.survey, _address(verdict, node), may_force=force, exams=verdict.exams)
+        if isinstance(step, FailoverStep) and result.record is not None:
+            copies = Copies(verdict.observation, result.record.blueprint)
+            step = loses_later_copy(step, copies) or step
         if isinstance(step, Finding):
             raise RefusedError(
                 step.what, code=step.code, where=step.where, left="nothing was changed", hint=step.remedy
@@ -116,6 +121,7 @@ async def _fail_over(
         verdict = await verifier.look(with_canaries=target.record is not None)
         if done and target.record is not None:
             await keep_maps(context, fleet, target.record, store)
+            keep_copies(store, target.record, verdict.observation)
         return Failover(target.name, done, obstacles, verdict)
 
 

@@ -16,6 +16,7 @@ from slotwright.cluster.findings import Finding, Severity
 from slotwright.cluster.observation import Link, NodeView, Observation, Role
 from slotwright.cluster.survey import Survey, SurveyNode
 from slotwright.cluster.topology import Address, Mode
+from slotwright.health.permission import Answer, Copies, Lead, may
 from slotwright.hosts.facts.exam import HostExam, exam_of
 
 
@@ -83,6 +84,18 @@ def plan_failover(
     if primary.serves and node.link is not Link.UP:
         return _no(address, f"its link to {primary.place} is down: its copy is old", "slotwright check says why")
     return step
+
+
+def loses_later_copy(step: FailoverStep, copies: Copies) -> Finding | None:
+    """Why another replica should lead than the chosen one, where the primary can't hand over what it has."""
+    judgement = may(Lead(step.replica_id, step.primary_id), copies) if step.is_forced else None
+    if judgement is None or judgement.answer is Answer.YES:
+        return None
+    if judgement.answer is Answer.NO and judgement.other is not None:
+        remedy = f"slotwright failover {judgement.other} --force"
+    else:
+        remedy = "slotwright repair asks which copy is right, and archives the files first"
+    return _no(step.replica, judgement.why, remedy)
 
 
 def failovers_to_plan(survey: Survey, blueprint: Blueprint) -> tuple[tuple[FailoverStep, ...], tuple[Finding, ...]]:

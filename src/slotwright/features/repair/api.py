@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from slotwright.app.context import Context
+from slotwright.app.kept_copies import keep_copies
 from slotwright.app.nodes_conf_copies import keep_maps
 from slotwright.app.targets import Target
 from slotwright.cluster.events import Began, Ended, Moved
@@ -157,6 +158,7 @@ async def _repair(
         _end(journal, repairer.course, verb)
     if session.record is not None and repairer.course.done and verdict.is_ok:
         await keep_maps(context, session.fleet, session.record, store)
+        keep_copies(store, session.record, verdict.observation)
     course = repairer.course
     return Repaired(
         session.target.name,

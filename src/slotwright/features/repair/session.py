@@ -82,6 +82,7 @@ class RepairSession:
             disks=disks,
             other_password=await self._other_password(verdict.observation),
             takes_back=self.takes_back,
+            kept=self.store.read_copies(),
         )
         if self.record is None or not _needs_maps(repair_input):
             return repair_input

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from slotwright.cluster.blueprint import Blueprint, BlueprintNode
 from slotwright.cluster.findings import Finding, Severity
+from slotwright.cluster.kept_copies import KeptCopies
 from slotwright.cluster.observation import NodeView, Observation
 from slotwright.cluster.readdress import moved_hosts
 from slotwright.cluster.record import ClusterRecord, Stage
@@ -37,11 +38,13 @@ from slotwright.features.deploy.plan.facts import (
     topology_facts,
     view_facts,
 )
-from slotwright.health.empty_start import empty_starts
+from slotwright.health.forbidden_starts import forbidden_starts
+from slotwright.health.permission import Copies
 from slotwright.hosts.facts.disk import NodeDisk
 from slotwright.hosts.facts.nodes import DirectoryState, HostFacts, NodeFacts
 from slotwright.hosts.node_places import check_hosts
-from slotwright.server.server_conf import FORMATION_OVERRIDES, shown_value
+from slotwright.hosts.scripts.systemd_unit import persistence_of
+from slotwright.server.server_conf import FORMATION_OVERRIDES, effective_settings, shown_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class Desired:
 class World:
     """What is. ``record`` None: the cluster isn't known here yet; nothing is known of hosts that are ``away``.
 
-    ``disks`` are those that decide whether a node may be started (``health/disk_copies.py``).
+    ``disks`` are those that decide whether a node may be started (``health/disk_copies.py``); so does ``kept``: what
+    nodes held when they were last proved.
     """
 
     record: ClusterRecord | None
@@ -72,6 +76,7 @@ class World:
     observation: Observation
     away: frozenset[str] = frozenset()
     disks: Mapping[Address, NodeDisk] = field(default_factory=dict)
+    kept: KeptCopies = field(default_factory=KeptCopies)
 
     def facts_of(self, address: Address) -> NodeFacts:
         """The facts of one node; :class:`KeyError` when it wasn't looked at."""
@@ -291,10 +296,15 @@ def _hidden_changes(desired: Desired, world: World) -> set[str]:
     return touched - shown
 
 
+def _copies(desired: Desired, world: World) -> Copies:
+    kept = persistence_of(effective_settings(desired.topology.settings, desired.topology.mode))
+    return Copies(world.observation, desired.blueprint, kept, world.disks, world.at_rest, world.kept)
+
+
 def _intruders(desired: Desired, world: World) -> Iterator[Finding]:
     """Servers at our addresses that don't answer, or that answer as somebody else; and starts that would lose keys."""
     yield from _locked_out(world)
-    yield from empty_starts(desired.topology, desired.blueprint, world.at_rest, world.observation, world.disks)
+    yield from forbidden_starts(desired.topology, _copies(desired, world))
     for silent in world.observation.silent:
         facts = world.facts_of(silent.address)
         if silent.code == "wrong-password" and facts.process is None:

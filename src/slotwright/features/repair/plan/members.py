@@ -29,12 +29,14 @@ from slotwright.features.repair.model import (
     Thaw,
     Way,
 )
-from slotwright.features.repair.plan.processes import process_steps
+from slotwright.features.repair.plan.processes import process_steps, replaces_copy
 from slotwright.features.repair.plan.repair_input import RepairInput
+from slotwright.health import permission
 from slotwright.health.check_context import CheckContext
 from slotwright.health.checks.bus import cut_off
-from slotwright.health.histories import is_copy_of_another, latest, source_of
+from slotwright.health.histories import source_of
 from slotwright.health.members import ghosts, misdirections, misplaced_replicas, shard_owner, votes
+from slotwright.health.permission import Answer
 from slotwright.health.slot_claims import claims, unclaimed_slots
 
 TAKEOVER = "takeover"
@@ -200,16 +202,15 @@ def _takeover(repair_input: RepairInput, primary: SurveyNode, best: SurveyNode, 
         "" if is_dead else TAKEOVER,
         "" if is_dead else f"if {primary.place} lives on where it can't be seen, what it acknowledges is lost",
     )
-    return _unsure(repair_input, primary, step)
+    return _unsure(repair_input, primary, best, step)
 
 
-def _unsure(repair_input: RepairInput, primary: SurveyNode, step: RepairStep) -> RepairStep:
+def _unsure(repair_input: RepairInput, primary: SurveyNode, best: SurveyNode, step: RepairStep) -> RepairStep:
     """Where replicas have data of different histories, somebody has to say which one is right."""
-    best, *others = latest_copies(repair_input, primary)
-    if not others:
+    judgement = repair_input.may(permission.Lead(best.id, primary.id))
+    if judgement.answer is Answer.YES:
         return step
-    names = ", ".join(f"{view.address} ({view.health.keys} keys)" for view in others)
-    loss = f"its {best.health.keys} keys and those of {names} come from different primaries: the others would copy it"
+    loss = f"{judgement.why}: the others would copy it"
     return replace(step, risk=Risk.LOSS, word=TAKEOVER, loss="; ".join(filter(None, (step.loss, loss))))
 
 
@@ -241,7 +242,7 @@ def _by_vote(repair_input: RepairInput, primary: SurveyNode, best: SurveyNode) -
         f"have it elected in place of {primary.place}, which does not answer",
         Risk.SERVICE,
     )
-    yield _unsure(repair_input, primary, step)
+    yield _unsure(repair_input, primary, best, step)
 
 
 def _away(repair_input: RepairInput) -> Iterator[SurveyNode]:
@@ -270,14 +271,7 @@ def most_advanced(repair_input: RepairInput, primary: SurveyNode) -> SurveyNode 
 def latest_copies(repair_input: RepairInput, primary: SurveyNode) -> Sequence[NodeView]:
     """The latest copy of each history among its replicas that answer, without those that have another primary's data:
     more than one where nobody can tell which of them is right."""
-    views = (repair_input.view(node.id) for node in repair_input.survey.nodes if node.replica_of == primary.id)
-    return latest(
-        view
-        for view in views
-        if view is not None
-        and not view.health.is_loading
-        and not is_copy_of_another(view, primary.id, repair_input.observation)
-    )
+    return permission.latest_copies(primary.id, repair_input.observation)
 
 
 def is_proven_dead(repair_input: RepairInput, primary: SurveyNode) -> bool:
@@ -301,12 +295,18 @@ def follower_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
     """Nodes that follow nobody, or the wrong one, get the primary that they should have."""
     for node, owner in _wanted_primaries(repair_input):
         assert node.address is not None
-        yield RepairStep(
+        step = RepairStep(
             Follow(node.address, owner.id, owner.address.host if owner.address else ""),
             "replica-misplaced" if node.role is Role.REPLICA else "shard-without-replica",
             str(node.address),
             f"make it a replica of {owner.place} (shard {owner.shard})",
         )
+        judgement = repair_input.may(permission.Follow(node.id, owner.id))
+        yield replaces_copy(step, judgement) if judgement.answer is Answer.ASK else step
+
+
+def _answer(repair_input: RepairInput, node: SurveyNode, owner: SurveyNode) -> Answer:
+    return repair_input.may(permission.Follow(node.id, owner.id)).answer
 
 
 def _wanted_primaries(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, SurveyNode]]:
@@ -317,7 +317,7 @@ def _wanted_primaries(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, S
         if lost.node.id in kept:
             continue
         results.add(lost.node.id)
-        if not lost.owner.trouble and not _is_last_copy(repair_input, lost.node):
+        if not lost.owner.trouble and _answer(repair_input, lost.node, lost.owner) is not Answer.NO:
             yield lost.node, lost.owner
     for spare, bare in () if results else _surplus(repair_input, kept):
         results.add(spare.id)
@@ -332,22 +332,11 @@ def _wanted_primaries(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, S
         if node is None or owner is None or node.id in results or node.id == owner.id or not node.is_reachable:
             continue
         is_idle = node.role is Role.PRIMARY and not node.slots and not node.keys
-        is_apart = node.place in beside and node.replica_of != owner.id and not _is_last_copy(repair_input, node)
-        if (is_idle or is_apart) and not owner.trouble:
+        is_apart = node.place in beside and node.replica_of != owner.id
+        if (is_idle or is_apart) and not owner.trouble and _answer(repair_input, node, owner) is not Answer.NO:
             yield node, owner
     if repair_input.blueprint is None:
         yield from _spares(repair_input)
-
-
-def _is_last_copy(repair_input: RepairInput, node: SurveyNode) -> bool:
-    """Whether the replica has data of slots whose owner does not answer: told to follow another one, it drops them.
-
-    Once another node has taken the slots over, what it has is old.
-    """
-    primary = repair_input.survey.primary_of(node)
-    if primary is None or primary.is_reachable or not node.keys:
-        return False
-    return bool(primary.slots or unclaimed_slots(repair_input.survey, repair_input.observation))
 
 
 def _surplus(repair_input: RepairInput, kept: Set[str]) -> Iterator[tuple[SurveyNode, SurveyNode]]:

@@ -30,6 +30,7 @@ from slotwright.features.repair.model import (
 from slotwright.features.repair.plan.repair_input import RepairInput
 from slotwright.health.histories import is_copy_of_another
 from slotwright.health.members import changed_ids, shard_owner, votes
+from slotwright.health.permission import Answer, Judgement, Start
 from slotwright.health.slot_claims import claims
 from slotwright.hosts.facts.disk import AppendLog
 from slotwright.hosts.facts.exam import NodeExam
@@ -157,10 +158,21 @@ def _revive(
             f"move its cut append-only file aside: it copies everything from {heir(repair_input, shard, node)}",
         )
     step = RepairStep(StartServer(node.address), why, place, f"{how}, {_role(repair_input, shard, node)}")
-    yield _at_a_risk(step) if _may_be_behind(repair_input, shard, node) else step
+    judgement = repair_input.may(Start(node.address)) if repair_input.is_cluster and not is_gone else None
+    if judgement is not None and judgement.answer is Answer.ASK:
+        yield replaces_copy(step, judgement)
+    else:
+        yield _at_a_risk(step) if _may_be_behind(repair_input, shard, node) else step
 
 
 START_OLD = "start-old"
+REPLACE_COPY = "replace-copy"
+
+
+def replaces_copy(step: RepairStep, judgement: Judgement) -> RepairStep:
+    """A node that would copy what is no continuation of its own data: somebody has to say which one is right."""
+    loss = f"what it has: {judgement.why} (the files are archived first)"
+    return replace(step, risk=Risk.LOSS, word=REPLACE_COPY, loss=loss)
 
 
 def _may_be_behind(repair_input: RepairInput, shard: BlueprintShard, node: BlueprintNode) -> bool:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from slotwright.cluster.blueprint import Blueprint, BlueprintNode, BlueprintShard
 from slotwright.cluster.expectation import Expectation
 from slotwright.cluster.findings import Finding
+from slotwright.cluster.kept_copies import KeptCopies
 from slotwright.cluster.key_holders import Contents
 from slotwright.cluster.observation import NodeView, Observation
 from slotwright.cluster.survey import Survey, SurveyNode
 from slotwright.cluster.topology import Address, Mode
-from slotwright.health.disk_copies import behind
+from slotwright.health.permission import Answer, Copies, Deed, Judgement, Start, may
+from slotwright.health.slot_claims import unclaimed_slots
 from slotwright.hosts.facts.disk import NodeDisk
 from slotwright.hosts.facts.exam import HostExam, NodeExam, exam_of
 from slotwright.hosts.scripts.systemd_unit import Persistence
@@ -28,6 +30,7 @@ class RepairInput:
     ``waited`` names what was waited for in vain, ``failed_starts`` nodes that were started and died.
     ``disks`` are those of nodes that a live replica would follow once they are started, and of these replicas.
     ``other_password``: nodes that only the cluster's former password opens. ``takes_back``: moves are to be undone.
+    ``kept`` is what the nodes held when they were last proved.
     """
 
     survey: Survey
@@ -46,6 +49,7 @@ class RepairInput:
     disks: Mapping[Address, NodeDisk] = field(default_factory=dict)
     other_password: frozenset[Address] = frozenset()
     takes_back: bool = False
+    kept: KeptCopies = field(default_factory=KeptCopies)
 
     @property
     def blueprint(self) -> Blueprint | None:
@@ -79,9 +83,39 @@ class RepairInput:
 
     def is_behind(self, address: Address) -> str:
         """Why the node must not be started ahead of its replicas; "" where it may."""
-        if self.blueprint is None:
+        if self.persistence is not Persistence.APPEND_ONLY:
             return ""
-        return behind(address, self.observation, self.blueprint, self.disks, self.at_rest)
+        judgement = self.may(Start(address))
+        return judgement.why if judgement.answer is Answer.NO else ""
+
+    def may(self, deed: Deed) -> Judgement:
+        """Whether ``deed`` loses no copy that nobody else has; without a file nobody knows what was planned: yes."""
+        if self.blueprint is None:
+            return Judgement(Answer.YES)
+        owned = {view.id: view.myself.slots for view in self.observation.views if view.myself is not None}
+        counted = {node: counts for node, counts in self.contents.counts.items() if node in owned}
+        own = {
+            node: sum(keys for slot, keys in counts.items() if slot in owned[node]) for node, counts in counted.items()
+        }
+        stray = {node: sum(counts.values()) - own[node] for node, counts in counted.items()}
+        copies = Copies(
+            self.observation,
+            self.blueprint,
+            self.persistence,
+            self.disks,
+            self.at_rest,
+            self.kept,
+            own,
+            stray,
+            self._unserved(),
+        )
+        return may(deed, copies)
+
+    def _unserved(self) -> frozenset[str]:
+        """Once another node has taken its slots over, what its replicas have is old."""
+        is_short = bool(unclaimed_slots(self.survey, self.observation))
+        nodes = (node for node in self.survey.nodes if not node.is_reachable)
+        return frozenset(node.id for node in nodes if node.slots or is_short)
 
     def exam(self, address: Address) -> NodeExam | None:
         """What the host says of the node; None where it was not asked."""
