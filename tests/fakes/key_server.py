@@ -40,6 +40,7 @@ class KeyServer:
     importing: SlotSet | None = None
     repeats: bool = False
     is_away: bool = False
+    is_loading: bool = False
     refuses: str = ""
     heard: list[bytes] = field(default_factory=list)
     _by_slot: dict[tuple[int, int], list[bytes]] = field(default_factory=dict)
@@ -197,6 +198,8 @@ class KeyConnection:
     def _one(self, words: Sequence[bytes]) -> Reply | ReplyError:
         if self.server.is_away:
             raise NodeUnreachableError(f"{self.address} closed the connection", code="closed")
+        if self.server.is_loading and words[0] not in (b"INFO", b"TIME", b"CLUSTER"):
+            return ReplyError("LOADING Redis is loading the dataset in memory")
         if words[0] == b"SELECT":
             if int(words[1]) >= self.server.databases:
                 return ReplyError("ERR DB index is out of range")

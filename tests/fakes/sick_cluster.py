@@ -91,7 +91,8 @@ class Line:
 
 @dataclass(slots=True)
 class Folder:
-    """``lost_end`` are keys that a repair of the damaged file cuts off. ``aside`` is kept, and not loaded."""
+    """``has_lost_end``: the end of its append-only file is gone, or all of it. ``aside`` is kept, and not loaded.
+    ``written_at`` is when the append-only file was written to."""
 
     state: DirectoryState = DirectoryState.OURS
     map: str | None = None
@@ -99,6 +100,7 @@ class Folder:
     is_damaged: bool = False
     has_lost_end: bool = False
     aside: list[Data] = field(default_factory=list)
+    written_at: int = 0
     log: str = ""
     conf: str = ""
 
@@ -155,7 +157,8 @@ class Node:
 
 @dataclass(slots=True)
 class Cluster:
-    """``kept``: what a repair wrote to files; values survive there. ``good_maps`` are those of its sound days."""
+    """``kept``: what a repair wrote to files; values survive there. ``deleted``: what clients deleted, on every node
+    that ran. ``good_maps`` are those of its sound days."""
 
     blueprint: Blueprint
     persistence: Persistence
@@ -163,6 +166,7 @@ class Cluster:
     nodes: dict[Address, Node]
     now: int = 0
     kept: set[tuple[Key, str]] = field(default_factory=set)
+    deleted: set[tuple[Key, str]] = field(default_factory=set)
     good_maps: dict[Address, str] = field(default_factory=dict)
     dialect: Dialect = Dialect()
     news: int = 0
@@ -495,6 +499,8 @@ class Cluster:
             primary = self.nodes.get(line.address) if line is not None and line.address else None
             is_there = primary is not None and primary.life is Life.RUNNING and primary.id == node.me.primary
             if is_there and primary is not None and primary.is_primary and (node.has_password or node.is_linked):
+                if node.data != primary.data:
+                    node.folder.written_at = self.now
                 node.data, node.offset, node.is_linked = dict(primary.data), max(primary.offset, 1), True
                 node.history, node.former_history, node.former_until = primary.history, "", -1
                 node.snapshot = {key: value for key, value in node.snapshot.items() if node.data.get(key) == value}

@@ -10,7 +10,7 @@ from slotwright.cluster.slots import SlotRange, SlotSet
 from slotwright.cluster.topology import Address
 from slotwright.hosts.facts.nodes import DirectoryState
 from slotwright.hosts.scripts.systemd_unit import Persistence
-from tests.fakes.sick_cluster import Cluster, Life, Line, Node
+from tests.fakes.sick_cluster import Cluster, Key, Life, Line, Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,26 @@ class _Hit:
         found = [node for node in found if self.owner is not None and self.owner.id in node.table]
         return found[self.keys % len(found)] if found else None
 
+    def copies_of(self, node: Node) -> list[Node]:
+        """Where a write to it arrives: they have the same offset afterwards, at the same time."""
+        found = [each for each in self.cluster.running() if each is node or self._is_in_sync(each, node)]
+        offset = node.offset + 10
+        for each in found:
+            each.offset, each.folder.written_at = offset, self.cluster.now
+        return found
+
+    def _is_in_sync(self, replica: Node, primary: Node) -> bool:
+        return replica.is_linked and replica.me.primary == primary.id
+
     def write(self, node: Node, name: bytes, value: str | None) -> None:
         """As a client does: replicas have it as well."""
-        for each in self.cluster.running():
-            if each is node or (each.is_linked and each.me.primary == node.id):
-                if value is None:
-                    each.data.pop((self.slot, name), None)
-                else:
-                    each.data[(self.slot, name)] = value
+        if value is not None:
+            self.cluster.deleted.discard(((self.slot, name), value))
+        for each in self.copies_of(node):
+            if value is None:
+                each.data.pop((self.slot, name), None)
+            else:
+                each.data[(self.slot, name)] = value
 
 
 def kill(hit: _Hit) -> None:
@@ -261,6 +273,62 @@ def mislead(hit: _Hit) -> None:
         hit.cluster.tick()
 
 
+def write_more(hit: _Hit) -> None:
+    """A client writes keys to the slot's owner, and its replicas in sync take them."""
+    owner = hit.owner
+    for number in range(hit.keys if owner is not None else 0):
+        assert owner is not None
+        hit.write(owner, b"later-%d" % number, f"{hit.slot}-later-{number}")
+
+
+def write_and_die(hit: _Hit) -> None:
+    """What its primary acknowledges last never reaches a replica."""
+    owner = hit.owner
+    if owner is None:
+        return
+    for number in range(hit.keys):
+        owner.data[(hit.slot, b"last-%d" % number)] = f"{hit.slot}-last-{number}"
+    owner.offset, owner.folder.written_at = owner.offset + 10, hit.cluster.now
+    hit.cluster.kill(owner)
+
+
+def flush(hit: _Hit) -> None:
+    """FLUSHALL on the slot's owner, with its replicas in sync."""
+    owner = hit.owner
+    if owner is None:
+        return
+    gone = set(owner.data.items())
+    for node in hit.copies_of(owner):
+        node.data = {}
+    _deleted(hit, gone)
+
+
+def expire(hit: _Hit) -> None:
+    """Keys of one slot are deleted, or expire."""
+    owner = hit.owner
+    if owner is None:
+        return
+    gone = {((hit.slot, name), owner.data[(hit.slot, name)]) for name in owner.keys_of(hit.slot)[hit.keys % 2 :]}
+    for node in hit.copies_of(owner):
+        node.data = {key: value for key, value in node.data.items() if (key, value) not in gone}
+    _deleted(hit, gone)
+
+
+def _deleted(hit: _Hit, gone: set[tuple[Key, str]]) -> None:
+    """What another primary holds as well, nobody can tell from what was never deleted."""
+    held = {item for node in hit.cluster.running() for item in node.data.items()}
+    hit.cluster.deleted |= gone - held
+
+
+def roll_back(hit: _Hit) -> None:
+    """Its disk is that of an earlier day, as a snapshot of a machine is; its append-only file is whole."""
+    kill(hit)
+    folder = hit.node.folder
+    if _keeps_a_log(hit) and not folder.has_lost_end:
+        folder.data = dict(sorted(folder.data.items())[hit.keys :])
+        folder.written_at -= 1000
+
+
 def share_epoch(hit: _Hit) -> None:
     one, other = hit.node, hit.other
     both = one.life is Life.RUNNING and other.life is Life.RUNNING and one.is_primary and other.is_primary
@@ -302,6 +370,11 @@ FAULTS: dict[str, Callable[[_Hit], None]] = {
         drop_password,
         misplace,
         mislead,
+        write_more,
+        write_and_die,
+        flush,
+        expire,
+        roll_back,
         share_epoch,
         forget_snapshot,
     )

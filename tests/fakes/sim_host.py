@@ -114,8 +114,8 @@ class SimHost:
         return "Successfully truncated AOF"
 
     async def read_disk(self, directory: str, cluster_id: str, binary: str) -> NodeDisk:
-        """Written before anything happened: with the world's first second, whenever it is read."""
-        node, age_s = self._node(directory), float(-self.cluster.now)
+        node = self._node(directory)
+        age_s = float(node.folder.written_at - self.cluster.now)
         if node.life is not Life.DEAD or not node.folder.has_lost_end:
             return NodeDisk(AppendLog.WHOLE, age_s)
         return NodeDisk(AppendLog.CUT if node.folder.data else AppendLog.ABSENT)

@@ -77,6 +77,7 @@ class Case:
     sickness: Sickness
     world: SimWorld
     before: set[tuple[Key, str]]
+    deleted: set[tuple[Key, str]]
     may_go: set[tuple[Key, str]] | None = None
     done: Repaired | None = None
 
@@ -126,10 +127,22 @@ def sicken(sickness: Sickness) -> Case:
     for fault in sickness.faults:
         fault.strike(cluster, slots)
     record = build.record(replace(wanted, settings=SETTINGS[sickness.persistence]), made=made)
-    case = Case(sickness, SimWorld(cluster=cluster, record=record), cluster.counting_values())
+    case = Case(
+        sickness, SimWorld(cluster=cluster, record=record), cluster.counting_values(), _known_deletions(cluster)
+    )
     case.world.store.copies = kept
     case.world.watch = case.watch
     return case
+
+
+def _known_deletions(cluster: Cluster) -> set[tuple[Key, str]]:
+    """Those that the owner of the slot, which runs, knows of: its data is without the key."""
+    owned = [node for node in cluster.running() if node.is_primary]
+    return {
+        item
+        for item in cluster.deleted
+        if any(item[0][0] in node.me.slots and item[0] not in node.data for node in owned)
+    }
 
 
 def _copies(cluster: Cluster) -> KeptCopies:
@@ -178,6 +191,7 @@ def check_end(case: Case, done: Repaired) -> None:
         ]
     )
     _slots_have_their_data(case, done, told)
+    _nothing_deleted_is_back(case, told)
     is_away = any(node.life is Life.AWAY or node.keeps_us_out for node in cluster.nodes.values())
     if not done.refused and not done.plan.refusals and not is_away:
         assert not done.failed, told
@@ -199,6 +213,14 @@ def _slots_have_their_data(case: Case, done: Repaired, told: str) -> None:
             assert owners == having, (
                 f"{key} at {[n.place for n in having]}, owned by {[n.place for n in owners]}\n{told}"
             )
+
+
+def _nothing_deleted_is_back(case: Case, told: str) -> None:
+    """What clients deleted is served by nobody whose copy knew of it before the repair."""
+    owners = [node for node in case.cluster.running() if node.is_primary]
+    served = {item for node in owners for item in node.data.items() if item[0][0] in node.me.slots}
+    back = served & case.deleted
+    assert not back, f"deleted, and there again: {sorted(back)}\n{told}"
 
 
 def _is_sound(case: Case, told: str) -> None:

@@ -163,11 +163,12 @@ class KeyspaceReader:
         """``replies`` replies of ``server`` to the commands in ``data``. ``is_apart``: on a connection that no other
         work has to wait for.
 
-        Raises NodeUnreachableError, and ReplyError where there is no such database.
+        Raises NodeUnreachableError, also for one that loads its data, and ReplyError where there is no such database.
         """
         try:
             async with self._line(server, database, is_apart) as connection:
                 result = await connection.exchange(data, replies, timeout_s=_SILENCE_S)
+            _demand_loaded(server, result)
         except NodeUnreachableError as error:
             self._away.add(server)
             self._trouble = error.what
@@ -353,7 +354,10 @@ class KeyspaceReader:
             connection, selected = lines.free.pop() if lines.free else (await self._dial(server), 0)
             try:
                 if selected != database:
-                    await connection.call("SELECT", database)
+                    (answer,) = await connection.pipeline([("SELECT", database)])
+                    _demand_loaded(server, [answer])
+                    if isinstance(answer, ReplyError):
+                        raise answer
                     selected = database
                 yield connection
             except BaseException as error:
@@ -451,6 +455,12 @@ def refused(server: Address, error: ReplyError) -> ServerError:
             hint="allow it ~* +@read +@keyspace +@connection +info +cluster (ACL SETUSER), or name another user",
         )
     return ServerError(f"{where} refuses to tell", code="refused-reply", where=where, seen=str(error))
+
+
+def _demand_loaded(server: Address, replies: Sequence[Reply | ReplyError]) -> None:
+    """Raise NodeUnreachableError where a server says nothing but that it loads its data: it comes back."""
+    if replies and all(isinstance(reply, ReplyError) and reply.code == "LOADING" for reply in replies):
+        raise NodeUnreachableError(f"{server} loads its data", code="loading", where=str(server), seen=str(replies[0]))
 
 
 def _fault(server: Address, replies: Sequence[Reply | ReplyError]) -> ReplyError | None:

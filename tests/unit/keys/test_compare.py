@@ -176,13 +176,17 @@ def test_slots_that_change_hands_are_followed(world: World) -> None:
     assert verdicts(world.compare()) == {KeyVerdict.EQUAL: 1200}
 
 
-def test_a_node_that_is_away_for_a_while_is_waited_for(world: World) -> None:
-    node = world.nodes[1]
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("state", ["is_away", "is_loading"])
+def test_a_node_that_is_away_for_a_while_is_waited_for(world: World, state: str, side: str) -> None:
+    """One that comes back loads its data first, and refuses to list keys or to choose a database meanwhile."""
+    node = world.nodes[1] if side == "target" else world.source
     asked = []
 
     def fall(name: str, place: tuple[int, bytes]) -> None:
         asked.append(name)
-        node.is_away = len(asked) == 200
+        if len(asked) == 200:
+            setattr(node, state, True)
 
     node.before = fall
     sleep = world.clock.sleep
@@ -191,7 +195,7 @@ def test_a_node_that_is_away_for_a_while_is_waited_for(world: World) -> None:
     async def and_back(seconds: float) -> None:
         await sleep(seconds)
         if world.clock.time > back:
-            node.is_away = False
+            setattr(node, state, False)
 
     world.clock.sleep = and_back  # type: ignore[method-assign]
     assert verdicts(world.compare()) == {KeyVerdict.EQUAL: 1200}

@@ -154,6 +154,8 @@ async def _repair(
         values = _half_way(session, repairer)
         error.left, error.hint = error.left or values["left"], error.hint or values["hint"]
         raise
+    if verdict.is_ok:
+        _forgive_what_came_off(repairer.course, last)
     if repair_plan.steps or session.takes_back:
         _end(journal, repairer.course, verb)
     if session.record is not None and repairer.course.done and verdict.is_ok:
@@ -173,6 +175,12 @@ async def _repair(
         last,
         verdict,
     )
+
+
+def _forgive_what_came_off(course: RepairOutcome, last: RepairPlan) -> None:
+    """A step that could not be done for a moment, and that nothing wants any more, was done by another way."""
+    wanted = {step.key for step in last.steps}
+    course.failed = [failed for failed in course.failed if failed.step.key in wanted]
 
 
 def _half_way(session: RepairSession, repairer: Repairer) -> dict[str, str]:

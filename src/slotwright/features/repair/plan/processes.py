@@ -30,7 +30,7 @@ from slotwright.features.repair.model import (
 from slotwright.features.repair.plan.repair_input import RepairInput
 from slotwright.health.histories import is_copy_of_another
 from slotwright.health.members import changed_ids, shard_owner, votes
-from slotwright.health.permission import Answer, Judgement, Start
+from slotwright.health.permission import Answer, Follow, Judgement, Start
 from slotwright.health.slot_claims import claims
 from slotwright.hosts.facts.disk import AppendLog
 from slotwright.hosts.facts.exam import NodeExam
@@ -374,6 +374,10 @@ def _back_to_their_ids(repair_input: RepairInput) -> Iterator[RepairStep]:
             place,
             f"end the node {changed_node_id.now[:8]}",
         )
+        leader = repair_input.observation.view_of(heir(repair_input, shard, node) or changed_node_id.address)
+        judgement = repair_input.may(Follow(changed_node_id.now, leader.id)) if leader is not None else None
+        if is_superseded and judgement is not None and judgement.answer is Answer.ASK:
+            step = replaces_copy(step, judgement)
         is_at_risk = _drops_strays(changed_node_id.view, saves=saves)
         strays = _strays(repair_input, shard, node, changed_node_id.view) if is_at_risk else 0
         yield _losing_strays(step, strays) if strays else step
