@@ -11,7 +11,8 @@ from binascii import crc_hqx
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import count, pairwise
 
 SLOT_COUNT = 16384
 
@@ -152,6 +153,7 @@ def split_evenly(shards: int) -> tuple[SlotSet, ...]:
     return tuple(SlotSet((SlotRange(first, last - 1),)) for first, last in pairwise(bounds))
 
 
+@lru_cache(maxsize=256)
 def key_in(slots: SlotSet, salt: str) -> bytes:
     """A short hash tag ``salt-N`` whose slot lies in ``slots``; the smallest N >= 0 that does.
 
@@ -159,9 +161,6 @@ def key_in(slots: SlotSet, salt: str) -> bytes:
     """
     if not slots:
         raise ValueError("no key can lie in an empty set of slots")
-    number = 0
-    while True:
-        tag = f"{salt}-{number}".encode()
-        if key_slot(tag) in slots:
-            return tag
-        number += 1
+    wanted = frozenset(slots)
+    tags = (f"{salt}-{number}".encode() for number in count())
+    return next(tag for tag in tags if key_slot(tag) in wanted)
