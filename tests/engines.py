@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from slotwright.cluster.observation import ServerVersion
 from slotwright.cluster.topology import EngineKind
@@ -96,7 +97,7 @@ def any_engine(kind: str = "") -> TestEngine:
     return found[0] if found else _skip(f"{kind or 'server'} of any version")
 
 
-def engine_params(*labels: str) -> list[object]:
+def engine_params(*labels: str) -> list[ParameterSet]:
     """Those of these versions, or of all, that this run tests, as parameters; one that isn't on this machine skips."""
     return [_param(label, find(label)) for label in chosen(*labels)]
 
@@ -121,7 +122,7 @@ def find(label: str) -> TestEngine | None:
     return None
 
 
-def _param(label: str, found: TestEngine | None) -> object:
+def _param(label: str, found: TestEngine | None) -> ParameterSet:
     marks = () if found else (pytest.mark.skip(reason=_reason(label)),)
     return pytest.param(found, id=label, marks=marks)
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults import files, members, process_faults, slots
-from tests.faults.cluster import QUICK
+from tests.engines import LABELS
+from tests.faults import copies, files, members, process_faults, slots
+from tests.faults.cluster import PATIENT, QUICK
 from tests.faults.injected import Injection
+
+WIDELY_USED = ("redis-7.0", "valkey-9.1")
+"""The oldest server in wide use and the newest."""
 
 KEEPS_NOTHING = 'appendonly: "no", save: "", cluster-node-timeout: 6000'
 NO_REPLICAS = {"replicas": 0, "per_host": 1}
@@ -22,7 +26,8 @@ class Row:
     """``words``: without these, typed, the repair's dangerous part is not done. ``is_fleeting``: the servers settle it
     themselves within a second, so `check` may come too late. ``needs_operator``: the first repair can't mend it; the
     second can, after the operator did what only an operator can do. ``is_quick``: it is in `make test` as well.
-    ``is_note``: it has mended itself, and is only told. ``lacks``: what slotwright can't do here yet."""
+    ``is_note``: it has mended itself, and is only told. ``lacks``: what slotwright can't do here yet.
+    ``engines``: the servers that it is tried on."""
 
     id: str
     title: str
@@ -39,6 +44,7 @@ class Row:
     check_options: tuple[str, ...] = ()
     is_note: bool = False
     lacks: str = ""
+    engines: tuple[str, ...] = WIDELY_USED
 
     @property
     def label(self) -> str:
@@ -74,6 +80,7 @@ def _row(
     check_options: tuple[str, ...] = (),
     is_note: bool = False,
     lacks: str = "",
+    engines: tuple[str, ...] = WIDELY_USED,
 ) -> Row:
     return Row(
         fault,
@@ -91,6 +98,7 @@ def _row(
         check_options,
         is_note,
         lacks,
+        engines,
     )
 
 
@@ -341,6 +349,82 @@ ROWS: tuple[Row, ...] = (
         may="replica-auth-rejected replica-auth-missing replica-link-down",
         shape={"password": "{env: CACHE_PASSWORD}"},
     ),
+    _row(
+        "F53",
+        "a primary killed and its append-only file gone, before anybody took over",
+        copies.log_of_a_primary_lost,
+        "node-down",
+        may="role-moved",
+        settings=PATIENT,
+        engines=LABELS,
+    ),
+    _row(
+        "F54",
+        "a primary killed and the end of its append-only file cut off, before anybody took over",
+        copies.log_of_a_primary_cut,
+        "node-down",
+        may="role-moved append-log-cut",
+        settings=PATIENT,
+        engines=LABELS,
+    ),
+    _row(
+        "F55",
+        "an append-only file switched off, writes, and the primary killed",
+        copies.log_switched_off,
+        "node-down",
+        may="role-moved",
+        settings=PATIENT,
+        engines=LABELS,
+    ),
+    _row(
+        "F56",
+        "primary and replica killed; only the replica's append-only file is left",
+        copies.log_lost_and_both_killed,
+        "node-down",
+        may="cluster-state-fail",
+        engines=LABELS,
+    ),
+    _row(
+        "F57",
+        "slots of a shard that nobody owns, whose only copy is on a replica",
+        copies.slots_taken_and_folder_lost,
+        "slots-uncovered folder-lost",
+        may="node-down cluster-state-fail",
+        settings=f"{QUICK}, cluster-replica-no-failover: 'yes'",
+        engines=LABELS,
+    ),
+    _row(
+        "F58",
+        "a replica with another shard's data, and the only copy of its own shard's on a disk",
+        copies.replica_with_other_data,
+        "node-down",
+        may="folder-lost cluster-state-fail replica-misplaced shard-without-replica role-moved views-disagree",
+        engines=LABELS,
+    ),
+    _row(
+        "F59",
+        "the source of a move died in the middle; its replica took over",
+        copies.half_moved_and_source_killed,
+        "node-down",
+        may="open-slot role-moved cluster-state-fail key-held-twice views-disagree canary-failed",
+        engines=LABELS,
+    ),
+    _row(
+        "F60",
+        "FLUSHALL while the replica was away: the emptier copy is the right one",
+        copies.flushed_while_its_replica_was_away,
+        "node-down",
+        engines=LABELS,
+    ),
+    _row(
+        "F61",
+        "a living primary lets no more clients in",
+        copies.clients_at_their_limit,
+        "node-out-of-reach",
+        may="canary-failed",
+        needs_operator=True,
+        engines=LABELS,
+    ),
 )
 
 ELSEWHERE: dict[str, str] = {
@@ -364,4 +448,4 @@ NOT_INJECTED: dict[str, str] = {
     "F52": "import from other clusters is not there yet",
 }
 
-IDS: tuple[str, ...] = tuple(f"F{number:02}" for number in range(1, 53) if number not in (10, 11, 22, 26, 31, 36, 48))
+IDS: tuple[str, ...] = tuple(f"F{number:02}" for number in range(1, 62) if number not in (10, 11, 22, 26, 31, 36, 48))

@@ -20,6 +20,7 @@ from tests.faults import data
 from tests.integration.conftest import Lab, Outcome
 
 QUICK = "cluster-node-timeout: 2500"
+PATIENT = "cluster-node-timeout: 6000"
 LOOK_S = 2
 AWAY = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.BusyLoadingError)
 

@@ -3,24 +3,21 @@ given away whose only copy is on a replica."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.engines import TestEngine, engine_params
 from tests.faults import files, slots
-from tests.faults.cluster import QUICK, Cluster, codes_of, form
+from tests.faults.cluster import PATIENT, QUICK, Cluster, codes_of, form
+from tests.faults.copies import clients_at_their_limit, cut_log, first_pair, lose_log
 from tests.integration.conftest import Lab
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
-
-PATIENT = "cluster-node-timeout: 6000"
 
 
 # The oldest and the newest server, and the one in wide use.
@@ -29,11 +26,6 @@ def engine(request: pytest.FixtureRequest) -> TestEngine:
     found = request.param
     assert isinstance(found, TestEngine)
     return found
-
-
-def first_pair(cluster: Cluster) -> tuple[str, str]:
-    primary = cluster.primaries()[0]
-    return primary, cluster.replica_of(primary)
 
 
 @contextmanager
@@ -70,23 +62,13 @@ def writing(cluster: Cluster, primary: str) -> Iterator[list[bytes]]:
 
 
 @contextmanager
-def full(cluster: Cluster, address: str) -> Iterator[None]:
-    """Clients that leak their connections: nobody else is let in. The bus of some versions counts, too."""
-    held: list[Redis] = []
-    with cluster.connect(address) as client:
-        busy = client.info("clients")["connected_clients"]
-        client.config_set("maxclients", busy + 40)
+def full(cluster: Cluster) -> Iterator[None]:
+    """The first primary lets nobody else in."""
+    injected = clients_at_their_limit(cluster)
     try:
-        for _ in range(200):
-            one = cluster.connect(address)
-            held.append(one)
-            one.ping()
-        raise AssertionError("its limit of clients is never reached")
-    except RedisError:
         yield
     finally:
-        for one in held:
-            one.close()
+        injected.relieve()
 
 
 def missing(cluster: Cluster, keys: list[bytes]) -> list[bytes]:
@@ -98,7 +80,7 @@ def test_nobody_is_promoted_over_a_primary_that_lets_only_us_not_in(lab: Lab, en
     """37: its clients, who have their connections, go on writing; what it acknowledges stays."""
     cluster = form(lab, engine, settings=QUICK)
     primary, _ = first_pair(cluster)
-    with writing(cluster, primary) as acknowledged, full(cluster, primary):
+    with writing(cluster, primary) as acknowledged, full(cluster):
         told = cluster.check()
         assert told.code == 3, told
         assert "node-out-of-reach" in codes_of(told.json), told
@@ -148,17 +130,6 @@ def test_a_start_never_empties_a_fuller_replica(lab: Lab, engine: TestEngine) ->
     assert repaired.code == 0, repaired
     assert cluster.differing() == {}
     assert replica in cluster.primaries()
-
-
-def lose_log(cluster: Cluster, address: str) -> None:
-    folder = cluster.folder(address)
-    shutil.rmtree(folder / "appendonlydir", ignore_errors=True)
-    (folder / "appendonly.aof").unlink(missing_ok=True)
-
-
-def cut_log(cluster: Cluster, address: str) -> None:
-    path = files.append_log(cluster, address)
-    os.truncate(path, path.stat().st_size // 2 - 7)
 
 
 @pytest.mark.parametrize("harm", [lose_log, cut_log], ids=["gone", "cut"])
@@ -240,7 +211,7 @@ def test_a_node_without_its_folder_is_not_made_anew_beside_itself(lab: Lab, engi
     cluster = form(lab, engine, settings=QUICK)
     primary, _ = first_pair(cluster)
     pid = cluster.lab.processes()[primary.replace(":", "-")]
-    with full(cluster, primary):
+    with full(cluster):
         shutil.rmtree(cluster.folder(primary))
         repaired = cluster.repair()
         assert repaired.code == 4, repaired

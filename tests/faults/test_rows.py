@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.engines import TestEngine
+from tests.engines import TestEngine, engine_params
 from tests.faults import table
 from tests.faults.catalogue import ROWS, Row
 from tests.faults.cluster import Cluster, codes_of, form
-from tests.faults.conftest import engine_params
 from tests.faults.injected import InjectedFault
 from tests.integration.conftest import Lab
 
@@ -21,8 +20,10 @@ TRIES = 5
 Note = Callable[[str, object], None]
 
 
-def _rows() -> list[object]:
-    return [pytest.param(row, id=row.label, marks=list(_marks(row))) for row in ROWS]
+def _rows() -> Iterator[object]:
+    for row in ROWS:
+        for engine in engine_params(*row.engines):
+            yield pytest.param(row, *engine.values, id=f"{row.label}-{engine.id}", marks=[*_marks(row), *engine.marks])
 
 
 def _marks(row: Row) -> Iterator[pytest.MarkDecorator]:
@@ -32,8 +33,7 @@ def _marks(row: Row) -> Iterator[pytest.MarkDecorator]:
         yield pytest.mark.xfail(reason=row.lacks, strict=True)
 
 
-@pytest.mark.parametrize("engine", engine_params())
-@pytest.mark.parametrize("row", _rows())
+@pytest.mark.parametrize(("row", "engine"), _rows())
 def test_row(lab: Lab, engine: TestEngine, row: Row, record_property: Note) -> None:
     cluster = form(lab, engine, settings=row.settings, **row.shape)
     story = Story(row, cluster)
