@@ -40,8 +40,8 @@ def address_not_valid(where: str, fault: str, seen: str) -> Finding:
         Severity.SERIOUS,
         where,
         "what the node announces as its address is none, so nobody is sent there by slotwright",
-        "find out who set it; then on the node: CONFIG SET cluster-announce-ip ADDRESS (or cluster-announce-hostname "
-        "NAME), and CONFIG REWRITE",
+        "find out who set it; then on the node: CONFIG SET cluster-announce-ip ADDRESS, with one where clients and the "
+        "other nodes reach it (or cluster-announce-hostname NAME), and CONFIG REWRITE",
         seen=f"{fault}, {seen}",
         risk="every client of the cluster gets this text for an address, and each makes of it what it will",
     )

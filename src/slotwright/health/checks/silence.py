@@ -64,7 +64,11 @@ def _kept_from_us(case: CheckContext, node: SurveyNode, reason: str) -> Finding:
         node.place,
         f"{_role_of(node)} can't be reached from here, and lives: {len(others)} of "
         f"{len(case.observation.views)} nodes that answer have live links to it",
-        _WAYS_IN.get(node.trouble, "look at what is between this machine and its client port (firewall, bind, NAT)"),
+        _WAYS_IN.get(
+            node.trouble,
+            "look at what is between this machine and its client port (firewall, bind, NAT); "
+            f"slotwright client test {case.survey.name} tells how clients fare",
+        ),
         seen="; ".join(part for part in (reason, evidence(case, node)) if part),
         risk="it can't be judged or mended from here; its clients may be kept out as well",
     )
