@@ -237,8 +237,9 @@ def _told(view: NodeView, says: Given) -> NodeView:
 
 
 def _line(line: PeerView, seen: Given | None, lines: Mapping[str, PeerView]) -> PeerView | None:
-    """``flags``, ``role``, ``replica_of`` (a place), ``slots``, ``epoch``, ``address`` (null), ``fault`` (what
-    is wrong with it), ``connected``, ``migrating`` and ``importing`` ({slot: place})."""
+    """``flags``, ``role``, ``replica_of`` (a place), ``slots``, ``epoch``, ``address`` (null), ``announced`` (another
+    place), ``bus`` (its port), ``fault`` (what is wrong with its address), ``connected``, ``migrating`` and
+    ``importing`` ({slot: place})."""
     if seen is None:
         return None
     changed = replace(
@@ -249,10 +250,13 @@ def _line(line: PeerView, seen: Given | None, lines: Mapping[str, PeerView]) -> 
         epoch=seen.get("epoch", line.epoch),
         address=None if "address" in seen or "fault" in seen else line.address,
         address_fault=seen.get("fault", ""),
+        bus_port=seen.get("bus"),
         is_connected=seen.get("connected", line.is_connected),
         migrating=tuple(OpenSlot(int(slot), lines[to].id) for slot, to in seen.get("migrating", {}).items()),
         importing=tuple(OpenSlot(int(slot), lines[to].id) for slot, to in seen.get("importing", {}).items()),
     )
+    if "announced" in seen:
+        changed = replace(changed, address=at(seen["announced"]))
     if "replica_of" in seen:
         changed = replace(changed, replica_of=lines[seen["replica_of"]].id if seen["replica_of"] else None)
     return changed

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from slotwright.cluster.findings import Finding, by_gravity
 from slotwright.cluster.topology import Mode
 from slotwright.health.check_context import Check, CheckContext
-from slotwright.health.checks.addresses import invalid_addresses
+from slotwright.health.checks.addresses import invalid_addresses, wrong_announcements
 from slotwright.health.checks.bus import bus_links, cut_off
 from slotwright.health.checks.coverage import replicas_required
 from slotwright.health.checks.data import came_back_empty, shared_directories, unpersisted
@@ -83,6 +83,7 @@ _IN_A_CLUSTER: tuple[Check, ...] = (
     slots,
     members,
     invalid_addresses,
+    wrong_announcements,
     replica_links,
     lagging_replicas,
     bare_primaries,

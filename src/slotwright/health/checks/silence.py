@@ -13,13 +13,14 @@ from slotwright.health.check_context import CheckContext
 from slotwright.health.checks.addresses import unasked_for_their_address
 from slotwright.health.checks.coverage import what_still_serves
 from slotwright.health.checks.down import cause_of, evidence
-from slotwright.health.members import changed_ids
+from slotwright.health.members import bus_place, changed_ids, misannounced
 
 
 def silent_nodes(case: CheckContext) -> Iterator[Finding]:
     """Nodes that don't answer; what follows from that for their shard is said here too."""
     reasons = {silent.address: silent.reason for silent in case.observation.silent}
     results = set(_covered_by_members(case)) | unasked_for_their_address(case)
+    results |= {node.node_id for node in misannounced(case.observation, case.blueprint)}
     for node in case.survey.nodes:
         if (node.is_reachable and node.trouble != "failed") or node.id in results:
             continue
@@ -146,7 +147,7 @@ def _silence_remedy(node: SurveyNode, case: CheckContext) -> str:
         return "look at its host; if it stays so, end it and start it again" + ours
     if node.is_reachable and node.address is not None:
         tries = "; slotwright preflight tries every pair" if case.expected else ""
-        return f"let the others through to its cluster bus, port {node.address.bus_port}{tries}"
+        return f"let the others through to its cluster bus, {bus_place(case.observation, node)}{tries}"
     return case.repair("start its server again")
 
 
