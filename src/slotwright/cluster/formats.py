@@ -30,6 +30,7 @@ class FileKind(StrEnum):
     BASELINE = "baseline"
     MIGRATION = "migration"
     MIGRATION_STATUS = "migration-status"
+    SOURCE_CALLS = "source-calls"
     JOURNAL = "journal"
     ARCHIVE = "archive"
     MARKER = "marker"
@@ -55,6 +56,7 @@ KNOWN: Mapping[FileKind, KnownFormats] = {
     FileKind.BASELINE: KnownFormats(1),
     FileKind.MIGRATION: KnownFormats(1),
     FileKind.MIGRATION_STATUS: KnownFormats(1),
+    FileKind.SOURCE_CALLS: KnownFormats(1),
     FileKind.JOURNAL: KnownFormats(1),
     FileKind.ARCHIVE: KnownFormats(1),
     FileKind.MARKER: KnownFormats(1),
