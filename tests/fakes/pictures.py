@@ -194,9 +194,10 @@ def _view(place: str, lines: Mapping[str, PeerView], given: Given, made: Bluepri
 
 
 def _told(view: NodeView, says: Given) -> NodeView:
-    """``state`` "fail"; ``link``, ``syncing``, ``down_s``, ``behind`` (bytes); ``used``, ``maxmemory``, ``loading``,
-    ``save_ok``, ``append_ok``, ``rewrite_ok``, ``aof`` (false: none), ``keys``, ``uptime``, ``maxclients``, ``policy``;
-    ``good`` replicas; ``skew`` and ``doubt`` (seconds), ``misconf``; ``version`` "redis 7.0.15"; ``settings`` {...}."""
+    """``state`` "fail"; ``link``, ``syncing``, ``down_s``, ``behind`` (bytes); ``used``, ``maxmemory``,
+    ``loading``, ``save_ok``, ``append_ok``, ``rewrite_ok``, ``aof`` (false: none), ``aof_bytes``, ``keys``,
+    ``uptime``, ``maxclients``, ``policy``; ``good`` replicas; ``skew`` and ``doubt`` (seconds), ``misconf``;
+    ``version`` "redis 7.0.15"; ``settings`` {...}."""
     replication = replace(
         view.replication,
         link=Link(says["link"]) if "link" in says else view.replication.link,
@@ -215,6 +216,7 @@ def _told(view: NodeView, says: Given) -> NodeView:
         keys=says.get("keys", 0),
         last_rewrite_ok=says.get("rewrite_ok", True),
         has_append_log=says.get("aof", True),
+        append_log_bytes=says.get("aof_bytes", 0),
         uptime_s=says.get("uptime", 60),
         maxclients=says.get("maxclients", 10000),
         maxmemory_policy=says.get("policy", ""),

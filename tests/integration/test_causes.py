@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import socket
 import time
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ResponseError
 
 from tests.engines import TestEngine, engine_params
 from tests.integration.conftest import Lab
@@ -110,6 +113,46 @@ def test_a_node_that_announces_another_address(lab: Lab, engine: TestEngine) -> 
     assert (check.code, check.json["proved"], check.json["findings"]) == (0, True, [])
     with lab.client(wrong, lab.password()) as client:
         assert client.config_get("cluster-announce-ip")["cluster-announce-ip"] == host
+
+
+@pytest.mark.parametrize("engine", engine_params())
+def test_files_that_were_deleted_under_a_running_server(lab: Lab, engine: TestEngine) -> None:
+    """Named by check; the file can be written anew, and destroy ends the server whose folder is gone."""
+    lab.topology(engine, settings=QUICK)
+    assert lab.run("up", "--yes").code == 0
+    nodes = lab.run("status", "--json").json["nodes"]
+    first, second = (node["address"] for node in nodes if node["role"] == "primary" and node["shard"] != 2)
+    with lab.client(first, lab.password()) as client:
+        written = 0
+        for number in range(400):
+            try:
+                client.set(f"key:{number}", "x" * 200)
+                written += 1
+            except ResponseError:
+                continue
+        assert written > 50
+    folder = folder_of(lab, first)
+    log = folder / "appendonlydir" if (folder / "appendonlydir").exists() else folder / "appendonly.aof"
+    shutil.rmtree(log) if log.is_dir() else log.unlink()
+    assert check(lab) == [("append-log-lost", "serious", first)]
+    plan = lab.run("repair", "--plan", "--json")
+    assert [each["code"] for each in plan.json["unrepaired"]] == ["append-log-lost"], "it has no step, and is told"
+    with lab.client(first, lab.password()) as client:
+        client.bgrewriteaof()
+        lab.wait(lambda: not client.info("persistence")["aof_rewrite_in_progress"], "it to be written anew")
+    lab.wait(lambda: check(lab) == [], "the file to be there")
+
+    shutil.rmtree(folder_of(lab, second))
+    assert check(lab) == [("folder-lost", "serious", second)]
+    refused = lab.run("destroy", "--keep-data", "--yes", "--json")
+    assert (refused.code, refused.error["code"]) == (4, "folder-lost"), refused
+    assert len(lab.run("status", "--json").json["nodes"]) == 6
+    gone = lab.run("destroy", "--yes")
+    assert gone.code == 0 and "no process and no file is left" in gone.out
+    host, port = second.split(":")
+    with socket.socket() as probe:
+        assert probe.connect_ex((host, int(port))) != 0, "it ended"
+    assert lab.run("up", "--yes").code == 0
 
 
 def test_an_append_only_file_that_is_torn_and_one_that_is_damaged(lab: Lab, pair: tuple[str, str]) -> None:
