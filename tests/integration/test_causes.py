@@ -144,8 +144,9 @@ def test_files_that_were_deleted_under_a_running_server(lab: Lab, engine: TestEn
 
     shutil.rmtree(folder_of(lab, second))
     assert check(lab) == [("folder-lost", "serious", second)]
-    refused = lab.run("destroy", "--keep-data", "--yes", "--json")
-    assert (refused.code, refused.error["code"]) == (4, "folder-lost"), refused
+    for verb in ("destroy --keep-data", "stop", "stop --kill"):
+        refused = lab.run(*verb.split(), "--yes", "--json")
+        assert (refused.code, refused.error["code"]) == (4, "folder-lost"), refused
     assert len(lab.run("status", "--json").json["nodes"]) == 6
     gone = lab.run("destroy", "--yes")
     assert gone.code == 0 and "no process and no file is left" in gone.out

@@ -10,10 +10,9 @@ from slotwright.app.jobs import refuse_while_open
 from slotwright.app.targets import Target, choose_nodes, own_record
 from slotwright.cluster.events import Began, Ended
 from slotwright.cluster.record import ClusterRecord
-from slotwright.cluster.topology import Address
 from slotwright.errors import HostError, PartialError, RefusedError
 from slotwright.features.lifecycle.api import Agree, shutdown_impact
-from slotwright.features.lifecycle.lost_folders import end_lost, find_lost
+from slotwright.features.lifecycle.lost_folders import end_lost, find_lost, folder_lost
 from slotwright.hosts.facts.installation import ROOT
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.ops.processes import guarded
@@ -58,7 +57,7 @@ async def destroy(
             refuse_while_open(context, store.name)
             lost = await find_lost(fleet, pool, record, addresses)
             if lost and keep_data:
-                raise _nothing_to_keep(lost, store)
+                raise folder_lost(lost, f"slotwright destroy {store.name} without --keep-data")
             # Where nothing can be noted, as on a full disk, it goes all the same: that makes room.
             with context.journal(store.journal_path) as strict:
                 journal, verb = LenientJournal(strict), "destroy --keep-data" if keep_data else "destroy"
@@ -72,17 +71,6 @@ async def destroy(
                 kept = await _take_away(context, removal, record, store, keep_data=keep_data)
     aside = tuple(str(path) for path in (store.archives_path, store.quarantine_path) if path.exists())
     return Destroyed(record.name, len(addresses), impact.keys, kept, aside)
-
-
-def _nothing_to_keep(lost: tuple[Address, ...], store: ClusterStore) -> RefusedError:
-    return RefusedError(
-        f"{', '.join(map(str, lost))}: the folder is gone, and the server runs on: its data is in memory alone",
-        code="folder-lost",
-        where=str(lost[0]),
-        left="nothing was changed",
-        hint="let its replica take over first (slotwright failover REPLICA); or slotwright destroy "
-        f"{store.name} without --keep-data",
-    )
 
 
 async def _take_away(

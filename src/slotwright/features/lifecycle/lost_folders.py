@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from slotwright.cluster.node_files import SERVER_CONF
 from slotwright.cluster.record import ClusterRecord
 from slotwright.cluster.topology import Address
-from slotwright.errors import NodeUnreachableError, PartialError, SlotwrightError
+from slotwright.errors import NodeUnreachableError, PartialError, RefusedError, SlotwrightError
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.ports import Clock, Fleet, ReplyError
 from slotwright.server.info import parse_info
@@ -27,6 +27,17 @@ async def find_lost(
     """Nodes that answer while their host finds no process in their folder."""
     result = await asyncio.gather(*(_is_lost(fleet, pool, record, address) for address in addresses))
     return tuple(address for address, is_lost in zip(addresses, result, strict=True) if is_lost)
+
+
+def folder_lost(addresses: Sequence[Address], otherwise: str) -> RefusedError:
+    """Of what would save or keep the data of these: it can't."""
+    return RefusedError(
+        f"{', '.join(map(str, addresses))}: the folder is gone, and the server runs on: its data is in memory alone",
+        code="folder-lost",
+        where=str(addresses[0]),
+        left="nothing was changed",
+        hint=f"let its replica take over first (slotwright failover REPLICA); or {otherwise}",
+    )
 
 
 async def end_lost(pool: ConnectionPool, clock: Clock, addresses: Sequence[Address]) -> None:

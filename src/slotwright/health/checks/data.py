@@ -112,8 +112,8 @@ def lost_files(case: CheckContext) -> Iterator[Finding]:
                 Severity.SERIOUS,
                 node.place,
                 "its folder is gone, and its server runs on without it: its data is in memory alone",
-                "let a replica take over, if it is a primary (slotwright failover REPLICA); then SHUTDOWN NOSAVE on it, "
-                f"by redis-cli; then slotwright repair {case.survey.name}, which makes the folder anew",
+                "let a replica take over, if it is a primary (slotwright failover REPLICA); then SHUTDOWN NOSAVE on it "
+                f"by redis-cli, then slotwright repair {case.survey.name}, which makes the folder anew",
                 seen="it answers, and its host has no such folder",
                 risk="nothing that it is told is kept; stopped or killed, it is lost with all that no replica has",
             )
