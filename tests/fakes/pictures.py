@@ -194,9 +194,10 @@ def _view(place: str, lines: Mapping[str, PeerView], given: Given, made: Bluepri
 
 
 def _told(view: NodeView, says: Given) -> NodeView:
-    """``state`` "fail"; ``link``, ``syncing``, ``down_s``, ``behind`` (bytes); ``used``, ``maxmemory``, ``loading``,
-    ``save_ok``, ``append_ok``, ``rewrite_ok``, ``aof`` (false: none), ``keys``, ``uptime``, ``maxclients``, ``policy``;
-    ``good`` replicas; ``skew`` and ``doubt`` (seconds), ``misconf``; ``version`` "redis 7.0.15"; ``settings`` {...}."""
+    """``state`` "fail"; ``link``, ``syncing``, ``down_s``, ``behind`` (bytes); ``used``, ``maxmemory``,
+    ``loading``, ``save_ok``, ``append_ok``, ``rewrite_ok``, ``aof`` (false: none), ``aof_bytes``, ``keys``,
+    ``uptime``, ``maxclients``, ``policy``; ``good`` replicas; ``skew`` and ``doubt`` (seconds), ``misconf``;
+    ``version`` "redis 7.0.15"; ``settings`` {...}."""
     replication = replace(
         view.replication,
         link=Link(says["link"]) if "link" in says else view.replication.link,
@@ -215,6 +216,7 @@ def _told(view: NodeView, says: Given) -> NodeView:
         keys=says.get("keys", 0),
         last_rewrite_ok=says.get("rewrite_ok", True),
         has_append_log=says.get("aof", True),
+        append_log_bytes=says.get("aof_bytes", 0),
         uptime_s=says.get("uptime", 60),
         maxclients=says.get("maxclients", 10000),
         maxmemory_policy=says.get("policy", ""),
@@ -237,8 +239,9 @@ def _told(view: NodeView, says: Given) -> NodeView:
 
 
 def _line(line: PeerView, seen: Given | None, lines: Mapping[str, PeerView]) -> PeerView | None:
-    """``flags``, ``role``, ``replica_of`` (a place), ``slots``, ``epoch``, ``address`` (null), ``fault`` (what
-    is wrong with it), ``connected``, ``migrating`` and ``importing`` ({slot: place})."""
+    """``flags``, ``role``, ``replica_of`` (a place), ``slots``, ``epoch``, ``address`` (null), ``announced`` (another
+    place), ``bus`` (its port), ``fault`` (what is wrong with its address), ``connected``, ``migrating`` and
+    ``importing`` ({slot: place})."""
     if seen is None:
         return None
     changed = replace(
@@ -249,10 +252,13 @@ def _line(line: PeerView, seen: Given | None, lines: Mapping[str, PeerView]) -> 
         epoch=seen.get("epoch", line.epoch),
         address=None if "address" in seen or "fault" in seen else line.address,
         address_fault=seen.get("fault", ""),
+        bus_port=seen.get("bus"),
         is_connected=seen.get("connected", line.is_connected),
         migrating=tuple(OpenSlot(int(slot), lines[to].id) for slot, to in seen.get("migrating", {}).items()),
         importing=tuple(OpenSlot(int(slot), lines[to].id) for slot, to in seen.get("importing", {}).items()),
     )
+    if "announced" in seen:
+        changed = replace(changed, address=at(seen["announced"]))
     if "replica_of" in seen:
         changed = replace(changed, replica_of=lines[seen["replica_of"]].id if seen["replica_of"] else None)
     return changed

@@ -163,6 +163,47 @@ def what_can_not_be_told(hand: ByHand) -> None:
         client.config_set("requirepass", PASSWORD)
 
 
+@pytest.mark.parametrize("engine", engine_params("redis-7.0", "redis-8.2", "valkey-8.1", "valkey-9.1"))
+def test_what_is_announced_and_out_of_our_reach_is_said_so(lab: Lab, engine: TestEngine) -> None:
+    """As containers with mapped ports: the cluster is well, and nobody answers here where its nodes announce. (6.2
+    tells the port that it listens on of itself until it is started anew.)"""
+    hand = make(lab, engine, with_masterauth())
+    unused = [str(lab.free_port()) for _ in hand.addresses]
+    for address, port in zip(hand.addresses, unused, strict=True):
+        with lab.client(address, PASSWORD) as client:
+            client.config_set("cluster-announce-port", port)
+
+    def is_told() -> bool:
+        return all(all(f":{port}@" in hand.nodes(address) for port in unused) for address in hand.addresses)
+
+    lab.wait(is_told, "all nodes to tell of the announced ports")
+    lab.wait(lambda: all("disconnected" not in hand.nodes(address) for address in hand.addresses), "links")
+    announced = {f"{address.split(':')[0]}:{port}" for address, port in zip(hand.addresses, unused, strict=True)}
+
+    told = lab.run("adopt", hand.seed, "-o", "no.yaml", env=ENV)
+    assert told.code == 4, told
+    text = " ".join((told.out + told.err).split())
+    assert "belong to nobody" not in text and "is down" not in text and "--cluster fix" not in text, text
+    assert f"the node answers at {hand.seed}, and announces {hand.seed.split(':')[0]}:{unused[0]}" in text
+    assert "cluster-announce-bus-port" in text and f"slotwright client test {hand.seed}" in text
+    assert text.count("can't be reached from here, and lives") == SIX - 1
+    assert lab.run("adopt", hand.seed, "-o", "no.yaml", "--json", env=ENV).error["code"] == "two-addresses"
+    assert not (lab.folder / "no.yaml").exists() and not lab.state.exists()
+
+    check = lab.run("check", hand.seed, "--json", env=ENV).json["findings"]
+    assert {(found["code"], found["where"]) for found in check} == {
+        ("node-out-of-reach", place) for place in announced - {f"{hand.seed.split(':')[0]}:{unused[0]}"}
+    }
+    assert all(f"client test {hand.seed}" in found["remedy"] for found in check)
+
+    # One that is reached where it announces: the others still are not.
+    with lab.client(hand.addresses[1], PASSWORD) as client:
+        client.config_set("cluster-announce-port", hand.addresses[1].split(":")[1])
+    lab.wait(lambda: f" {hand.addresses[1]}@" in hand.nodes(hand.seed), "the seed to hear of it")
+    told = lab.run("adopt", hand.seed, "-o", "no.yaml", "--json", env=ENV)
+    assert (told.code, told.error["code"]) == (4, "node-out-of-reach"), told
+
+
 def refused(hand: ByHand, exit_code: int, code: str, env: dict[str, str] | None = None) -> None:
     told = hand.lab.run("adopt", hand.seed, "-o", "no.yaml", "--json", env=env or ENV)
     assert (told.code, told.error["code"]) == (exit_code, code), told

@@ -130,6 +130,48 @@ def test_followed_until_another_terminal_cuts_over(target: Target, ended: list[M
     assert (resumed.code, resumed.error["code"]) == (2, "migration-done"), resumed
 
 
+@pytest.mark.parametrize("source", chosen("redis-6.2", "redis-8.2"))
+@NEWEST
+def test_a_source_that_can_not_be_fenced_is_refused_at_once(target: Target, ended: list[Move], source: str) -> None:
+    move = moving(target, source, "--rename-command", "CONFIG", "cfg")
+    ended.append(move)
+    done = move.run(move.source.address, target.file, "--yes", "--cutover")
+    assert done.code == 4, done
+    assert done.error["code"] == "cutover-refused"
+    assert "CONFIG GET, CONFIG SET; renamed or removed" in done.error["what"] and "ACL" not in done.error["hint"]
+    assert move.kept()["phase"] == ""
+    done = move.run(move.source.address, target.file, "--plan")
+    assert done.code in (0, 3), done
+    assert {each["severity"] for each in done.json["findings"] if each["code"] == "cutover-refused"} == {"warning"}
+
+
+@pytest.mark.parametrize("source", chosen("redis-6.2", "redis-7.0", "valkey-9.1"))
+@NEWEST
+def test_our_own_calls_are_no_habit_of_clients(target: Target, ended: list[Move], source: str) -> None:
+    """And what an earlier run copied is copied."""
+    move = moving(target, source)
+    ended.append(move)
+    move.source.fill(300)
+
+    def told() -> dict[str, str]:
+        plan = move.run(move.source.address, target.file, "--plan").json
+        codes = ("commands-refused", "commands-of-one-node", "transactions-unseen", "several-keys-unseen")
+        return {each["code"]: each["seen"] for each in plan["findings"] if each["code"] in codes}
+
+    before = told()
+    process = move.begin()
+    move.wait_for(process, lambda: move.seen()["ready"], "it to be ready")
+    process.send_signal(signal.SIGTERM)
+    move.output(process)
+    process = move.resume()
+    move.wait_for(process, lambda: move.seen()["ready"], "it to be ready again")
+    status = move.run("--status").json["migrations"][0]["status"]
+    assert status["keys"] == status["expected_keys"] == 300, status
+    process.send_signal(signal.SIGTERM)
+    move.output(process)
+    assert told() == before
+
+
 @NEWEST
 def test_a_target_with_keys_is_refused(target: Target, ended: list[Move]) -> None:
     move = moving(target, "valkey-9.1")

@@ -228,6 +228,7 @@ def test_the_table_of_formats_is_that_of_the_code() -> None:
         "journal.jsonl": FileKind.JOURNAL,
         "migration.json": FileKind.MIGRATION,
         "status.json": FileKind.MIGRATION_STATUS,
+        "HOST-PORT.json": FileKind.SOURCE_CALLS,
         "manifest.json": FileKind.ARCHIVE,
         "slotwright.json": FileKind.MARKER,
         "process.json": FileKind.PROCESS,

@@ -31,6 +31,7 @@ class FileKind(StrEnum):
     COPIES = "copies"
     MIGRATION = "migration"
     MIGRATION_STATUS = "migration-status"
+    SOURCE_CALLS = "source-calls"
     JOURNAL = "journal"
     ARCHIVE = "archive"
     MARKER = "marker"
@@ -57,6 +58,7 @@ KNOWN: Mapping[FileKind, KnownFormats] = {
     FileKind.COPIES: KnownFormats(1),
     FileKind.MIGRATION: KnownFormats(1),
     FileKind.MIGRATION_STATUS: KnownFormats(1),
+    FileKind.SOURCE_CALLS: KnownFormats(1),
     FileKind.JOURNAL: KnownFormats(1),
     FileKind.ARCHIVE: KnownFormats(1),
     FileKind.MARKER: KnownFormats(1),

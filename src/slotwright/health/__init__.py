@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from slotwright.cluster.findings import Finding, by_gravity
 from slotwright.cluster.topology import Mode
 from slotwright.health.check_context import Check, CheckContext
-from slotwright.health.checks.addresses import invalid_addresses
+from slotwright.health.checks.addresses import invalid_addresses, wrong_announcements
 from slotwright.health.checks.bus import bus_links, cut_off
 from slotwright.health.checks.coverage import replicas_required
-from slotwright.health.checks.data import came_back_empty, shared_directories, unpersisted
+from slotwright.health.checks.data import came_back_empty, lost_files, shared_directories, unpersisted
 from slotwright.health.checks.disk import filling_disks, persistence, rewrites, torn_logs
 from slotwright.health.checks.host import clocks, newer_folders, open_files, unbelieved_folders
 from slotwright.health.checks.members import member_findings
@@ -67,6 +67,7 @@ _ALWAYS: tuple[Check, ...] = (
     overcommitted,
     killed,
     unpersisted,
+    lost_files,
     shared_directories,
     clocks,
     open_files,
@@ -83,6 +84,7 @@ _IN_A_CLUSTER: tuple[Check, ...] = (
     slots,
     members,
     invalid_addresses,
+    wrong_announcements,
     replica_links,
     lagging_replicas,
     bare_primaries,

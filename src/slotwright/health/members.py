@@ -13,6 +13,7 @@ from slotwright.cluster.blueprint import Blueprint
 from slotwright.cluster.observation import NodeView, Observation, PeerView, Role
 from slotwright.cluster.survey import LIVES_UNREAD, Survey, SurveyNode
 from slotwright.cluster.topology import Address, Mode
+from slotwright.server.addresses import is_ip
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,50 @@ def misdirections(observation: Observation, blueprint: Blueprint | None) -> Iter
                 yield Misdirection(view.address, node_id, other.address, None, is_known=False, bus_port=_bus(other))
             elif not line.is_connected and line.address != other.address and not _is_named(line.address, other):
                 yield Misdirection(view.address, node_id, other.address, line.address, bus_port=_bus(other))
+
+
+@dataclass(frozen=True, slots=True)
+class Misannounced:
+    """The member ``node_id`` answers at ``address``, where the file has it, and tells ``announced`` of itself.
+
+    Its clients and its peers go there: ``lost`` are the nodes that look for its bus, and have no link to it.
+    """
+
+    node_id: str
+    address: Address
+    announced: Address
+    lost: tuple[Address, ...]
+
+
+def misannounced(observation: Observation, blueprint: Blueprint | None) -> Iterator[Misannounced]:
+    """Members that announce another address than the file's, at which they answer. Without a file nobody can say which
+    of two is right; a name and a number may be the same place, so they are not compared."""
+    for node in blueprint.nodes if blueprint else ():
+        view = observation.view_of(node.address)
+        mine = view.myself if view is not None and view.id == node.id else None
+        if view is None or mine is None or mine.address is None or mine.address == node.address:
+            continue
+        if mine.address.port == node.address.port and is_ip(mine.address.host) is not is_ip(node.address.host):
+            continue
+        lost = (other.address for other in observation.views if other.id != node.id and _has_lost(other, node.id))
+        yield Misannounced(node.id, node.address, mine.address, tuple(lost))
+
+
+def _has_lost(view: NodeView, node_id: str) -> bool:
+    line = view.peer(node_id)
+    return line is not None and (not line.is_connected or line.is_failed or line.is_suspected)
+
+
+def bus_place(observation: Observation, node: SurveyNode) -> str:
+    """Where the others look for the cluster bus of a node: what they say of it counts, then its own word. Port + 10000
+    is a guess where nobody tells."""
+    lines = [line for view in observation.views if view.id != node.id and (line := view.peer(node.id)) is not None]
+    own = observation.view_by_id(node.id)
+    lines += [own.myself] if own is not None and own.myself is not None else []
+    told = next((line for line in lines if line.address is not None and line.bus_port is not None), None)
+    if told is not None and told.address is not None:
+        return str(Address(told.address.host, told.bus_port or 0))
+    return str(Address(node.address.host, node.address.bus_port)) if node.address else node.id
 
 
 def _bus(other: NodeView) -> int | None:

@@ -7,9 +7,9 @@ the cluster itself tells its clients.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from slotwright.cluster.findings import Finding, Severity
+from slotwright.cluster.findings import Finding, Severity, by_gravity
 from slotwright.cluster.observation import Role
 from slotwright.cluster.slots import key_in
 from slotwright.cluster.survey import Survey, SurveyNode
@@ -86,6 +86,40 @@ async def follow(pool: ConnectionPool, entry: Address, command: tuple[Argument, 
                 raise ReplyError(f"ERR {address} leads to what is no address: {escaped(str(error))}") from error
             address = goal
     raise ReplyError(f"ERR redirected {_HOPS} times: {last}")
+
+
+_CAUSES = {
+    "OOM": frozenset({"memory-near-limit"}),
+    "NOREPLICAS": frozenset({"replicas-required"}),
+    "MISCONF": frozenset({"persistence-failing"}),
+    "TRYAGAIN": frozenset({"open-slot"}),
+    "ASK": frozenset({"open-slot"}),
+}
+"""By the server's answer: what has it refuse."""
+
+
+def with_canaries(name: str, findings: tuple[Finding, ...], failed: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The findings of the cluster ``name`` with the canaries that failed, gravest first: one whose cause is told is the
+    cause's evidence, and makes it serious, for clients are refused now."""
+    told = list(findings)
+    for canary in failed:
+        at = next((at for at, finding in enumerate(told) if _is_cause(finding, canary, name)), None)
+        if at is None:
+            told.append(canary)
+        else:
+            seen = "; ".join(filter(None, (told[at].seen, f"{canary.what}: {canary.seen}")))
+            told[at] = replace(told[at], severity=Severity.SERIOUS, seen=seen)
+    return by_gravity(tuple(told))
+
+
+def _is_cause(finding: Finding, canary: Finding, name: str) -> bool:
+    """By the answer that the canary got; else what is serious of its shard's primary, or of the cluster as a whole."""
+    places = {place.strip(",") for place in finding.where.split()}
+    answer = _CAUSES.get(canary.seen.partition(" ")[0])
+    if answer is not None:
+        return finding.code in answer and (canary.where in places or finding.code == "open-slot")
+    is_grave = finding.severity is Severity.SERIOUS and finding.code != "canary-failed"
+    return is_grave and bool({canary.where, name} & places)
 
 
 def _entry(survey: Survey, owner: SurveyNode) -> Address:

@@ -13,7 +13,7 @@ from functools import partial
 
 from slotwright.cluster.events import Moved, Report
 from slotwright.cluster.expectation import Expectation
-from slotwright.cluster.findings import Finding, Severity, by_gravity
+from slotwright.cluster.findings import Finding, Severity
 from slotwright.cluster.key_holders import Contents
 from slotwright.cluster.observation import Link, NodeView, Observation, Role, SilentNode
 from slotwright.cluster.slots import ALL_SLOTS
@@ -28,6 +28,7 @@ from slotwright.hosts.facts.exam import HostExam
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.nodes.observe import ALWAYS_ASKED, find_login_faults, observe
 from slotwright.ops.canary import fly_canaries
+from slotwright.ops.canary import with_canaries as told_with_canaries
 from slotwright.ports import Clock, LoginDialer, Reply, ReplyError
 from slotwright.server.cluster_slots import parse_cluster_slots
 
@@ -97,7 +98,7 @@ class Verifier:
         is_proved = False
         if with_canaries and survey.state is not ClusterState.DOWN:
             failed = await fly_canaries(self.pool, survey, self.token)
-            findings, is_proved = by_gravity(findings + failed), not failed
+            findings, is_proved = told_with_canaries(self.name, findings, failed), not failed
         return Verdict(survey, observation, findings, is_proved, exams, unjudged(case), contents)
 
     async def _contents(self, survey: Survey, observation: Observation, *, is_deep: bool) -> Contents:

@@ -478,7 +478,7 @@ def test_a_host_that_is_away_is_evidence_too() -> None:
 def test_a_node_that_answers_and_is_held_failed_is_not_to_be_restarted() -> None:
     found = only({"sees": {"*": {"h2:7002": {"flags": "slave,fail"}}, "h2:7002": {"h2:7002": {"flags": "slave"}}}})
     assert "though it answers" in found.what
-    assert "port 17002" in found.remedy
+    assert "h2:17002" in found.remedy
 
 
 def test_nodes_that_are_down_are_for_repair() -> None:

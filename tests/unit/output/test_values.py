@@ -47,7 +47,7 @@ def test_values_are_as_promised(kind: type[Enum]) -> None:
 
 
 PLAN_STEPS = "prepare firewall reach create start set wait seal remember"
-REPAIR_STEPS = "thaw end map aside mend-log start wait password meet forget promote follow epoch settle"
+REPAIR_STEPS = "thaw end map aside mend-log start wait password announce meet forget promote follow epoch settle"
 
 
 @pytest.mark.parametrize(("kinds", "promised"), [(Step, PLAN_STEPS), (Action, REPAIR_STEPS)])

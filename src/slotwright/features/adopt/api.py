@@ -32,7 +32,7 @@ from slotwright.errors import AuthenticationError, InputError, NodeUnreachableEr
 from slotwright.features.adopt.model import AdoptChoices, AdoptInput, NodeAccount
 from slotwright.features.adopt.plan import Adoption, hosts_of
 from slotwright.features.adopt.plan import adopt as describe
-from slotwright.features.adopt.plan.obstacles import SETTLING, obstacles
+from slotwright.features.adopt.plan.obstacles import SETTLING, announced_out_of_reach, obstacles
 from slotwright.features.deploy.outcome import PlanRefusedError
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.nodes.observe import discover, observe, setting_value
@@ -262,9 +262,13 @@ async def _looking(
     context.report(Began("look", text))
     is_ok = False
     try:
-        async with _reach(context, options, (options.seed,), password) as (_, pool, _):
-            addresses = await _members(pool, options.seed)
+        async with _reach(context, options, (options.seed,), password) as (_, pool, way):
+            first = await _first_view(pool, options.seed)
+        addresses = _members(first)
         async with _reach(context, options, addresses, password) as (fleet, pool, ssh):
+            if not (await observe(pool, addresses)).views:
+                straight = replace(options, ssh=way is not None)
+                raise await _none_where_announced(context, straight, first, password)
             verifier = Verifier(
                 str(options.seed), pool, context.clock, fleet.login, addresses, context.token(), expected=None
             )
@@ -287,8 +291,26 @@ async def _reach(
         yield fleet, pool, ssh
 
 
-async def _members(pool: ConnectionPool, seed: Address) -> tuple[Address, ...]:
-    """The addresses by which the cluster knows its nodes, the seed's own among them."""
+async def _none_where_announced(
+    context: Context, options: AdoptOptions, first: NodeView, password: Secret | None
+) -> PlanRefusedError:
+    """Why the cluster can't be told where the seed answers, and no node does at the address that it announces: the
+    seed is judged beside what it says of the others."""
+    own = first.myself.address if first.myself else None
+    addresses = (options.seed, *(address for address in _members(first) if address not in (own, options.seed)))
+    async with _reach(context, options, addresses, password) as (fleet, pool, _):
+        verifier = Verifier(
+            str(options.seed), pool, context.clock, fleet.login, addresses, context.token(), expected=None
+        )
+        verdict = await verifier.look(with_canaries=False)
+    adopt_input = AdoptInput(options.seed, verdict.survey, verdict.observation, verdict.findings, ())
+    moved = (announced_out_of_reach(options.seed, own),) if own is not None and own != options.seed else ()
+    findings = moved + obstacles(adopt_input)
+    return _refused(options, findings)
+
+
+async def _first_view(pool: ConnectionPool, seed: Address) -> NodeView:
+    """What the seed says."""
     try:
         await discover(pool, seed)
         first = await observe(pool, (seed,))
@@ -307,11 +329,15 @@ async def _members(pool: ConnectionPool, seed: Address) -> tuple[Address, ...]:
     if not first.views:
         silent = first.silent[0]
         raise ServerError(silent.reason, code=silent.code, where=str(seed))
-    view = first.views[0]
+    return first.views[0]
+
+
+def _members(view: NodeView) -> tuple[Address, ...]:
+    """The addresses by which the cluster knows its nodes, the one that it has for the seed among them."""
     known = {
         peer.address for peer in view.peers if peer.address is not None and not peer.flags & {"handshake", "noaddr"}
     }
-    return tuple(sorted(known)) or (seed,)
+    return tuple(sorted(known)) or (view.address,)
 
 
 async def _settled(context: Context, options: AdoptOptions, verifier: Verifier) -> tuple[AdoptInput, Verdict]:

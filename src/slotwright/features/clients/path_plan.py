@@ -87,7 +87,8 @@ def _of_node(walk: ClientPath, node: Announced) -> Iterator[Finding]:
             _gravity(node),
             where,
             "clients on other hosts are sent to their own loopback",
-            "CONFIG SET cluster-announce-ip ADDRESS on it, with one that clients reach, and CONFIG REWRITE",
+            "CONFIG SET cluster-announce-ip ADDRESS on it, with one that clients reach, and CONFIG REWRITE; "
+            + _bus(walk, node),
             seen=_answering_node(trial, node),
             risk=_RISK[node.role],
         )
@@ -121,7 +122,7 @@ def _trouble(walk: ClientPath, node: Announced, trial: DialledNode) -> tuple[str
         return (
             "announced-elsewhere",
             f"clients at {here} who are sent to {node.id[:8]} meet another node",
-            "set cluster-announce-ip and cluster-announce-port to where this node is for clients",
+            "set cluster-announce-ip and cluster-announce-port to where this node is for clients; " + _bus(walk, node),
         )
     if trial.code == "locked":
         return (
@@ -140,12 +141,27 @@ def _trouble(walk: ClientPath, node: Announced, trial: DialledNode) -> tuple[str
         return (
             "announced-wrong",
             f"the node is at {known.address}, and announces another address",
-            f"on it: {_announcement(address, known.address)}, and CONFIG REWRITE",
+            f"on it: {_announcement(address, known.address)}, and CONFIG REWRITE"
+            + (f"; {_bus(walk, node, known.address.host)}" if address.host != known.address.host else ""),
         )
-    remedy = f"let {here} reach {address.port}/tcp there (a firewall?), or announce an address that it reaches"
+    remedy = (
+        f"let {here} reach {address.port}/tcp there (a firewall?), or announce an address that it reaches: "
+        f"{_bus(walk, node)}"
+    )
     if _is_private(address):
         remedy += "; where that is behind NAT, only an address map in the client helps"
     return "announced-unreachable", f"clients at {here} can't reach an address that they are sent to", remedy
+
+
+def _bus(walk: ClientPath, node: Announced, host: str = "that address") -> str:
+    """What else follows the address: the other nodes connect to it as well, with the bus port that the node announces
+    (clusterUpdateMyselfIp, deriveAnnouncedPorts of cluster.c), which ``cluster-announce-port`` leaves as it is."""
+    port = next((peer.bus_port for peer in walk.members if peer.id == node.id and peer.bus_port), None)
+    bus = f"its bus port, {port}" if port else "its bus port"
+    return (
+        f"the other nodes go there as well, so they must reach {bus}, at {host}; "
+        "where it is another port for them, set cluster-announce-bus-port first"
+    )
 
 
 def _announcement(wrong: Address, right: Address) -> str:

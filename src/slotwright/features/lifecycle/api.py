@@ -15,6 +15,7 @@ from slotwright.cluster.record import ClusterRecord, Stage
 from slotwright.cluster.steps import ApplySettings, AwaitUsable, Plan, StartNode, Step
 from slotwright.cluster.topology import Address
 from slotwright.errors import RefusedError
+from slotwright.features.lifecycle.lost_folders import find_lost, folder_lost
 from slotwright.health.slot_claims import dropped_at_start
 from slotwright.keys.slot_contents import count_keys
 from slotwright.nodes.connections import ConnectionPool
@@ -58,6 +59,9 @@ async def stop(
             refuse_while_running(context, store.name)
         async with context.fleet(record.topology) as fleet, ConnectionPool(fleet.login(target.password, "")) as pool:
             await _refuse_strays(pool, record, addresses)
+            lost = await find_lost(fleet, pool, record, addresses)
+            if lost:
+                raise folder_lost(lost, "SHUTDOWN NOSAVE on it, by redis-cli, ends it with what it has")
             impact = await shutdown_impact(fleet, record, pool, addresses, kill=kill)
             if impact.running and agree is not None and not agree(impact):
                 raise RefusedError("not confirmed", code="declined", left="nothing was changed")

@@ -12,6 +12,7 @@ from slotwright.cluster.events import Began, Ended
 from slotwright.cluster.record import ClusterRecord
 from slotwright.errors import HostError, PartialError, RefusedError
 from slotwright.features.lifecycle.api import Agree, shutdown_impact
+from slotwright.features.lifecycle.lost_folders import end_lost, find_lost, folder_lost
 from slotwright.hosts.facts.installation import ROOT
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.ops.processes import guarded
@@ -54,6 +55,9 @@ async def destroy(
                 raise RefusedError("not confirmed", code="declined", left="nothing was changed")
             # One may have been begun while somebody was being asked.
             refuse_while_open(context, store.name)
+            lost = await find_lost(fleet, pool, record, addresses)
+            if lost and keep_data:
+                raise folder_lost(lost, f"slotwright destroy {store.name} without --keep-data")
             # Where nothing can be noted, as on a full disk, it goes all the same: that makes room.
             with context.journal(store.journal_path) as strict:
                 journal, verb = LenientJournal(strict), "destroy --keep-data" if keep_data else "destroy"
@@ -62,6 +66,7 @@ async def destroy(
                     stopper = Stopper(fleet, pool, context.clock, context.report, journal)
                     work = stopper.stop(nodes_to_stop(record, addresses))
                     await guarded(fleet, record, f"slotwright destroy {store.name} --keep-data", work)
+                await end_lost(pool, context.clock, lost)
                 removal = NodeRemoval(fleet, context.clock, journal)
                 kept = await _take_away(context, removal, record, store, keep_data=keep_data)
     aside = tuple(str(path) for path in (store.archives_path, store.quarantine_path) if path.exists())

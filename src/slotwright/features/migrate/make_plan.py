@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slotwright.cluster.events import Began, Ended, Moved
 from slotwright.errors import RefusedError
 from slotwright.features.migrate.model.command_sample import CommandSample
@@ -32,6 +34,7 @@ async def make_plan(
         source = await survey_source(
             ways.source_dialer, address, context.clock, options.databases, pace, watch, ways.source.username
         )
+        source = replace(source, calls=ways.own_calls.less(address, source.calls))
         observation = (await ways.verifier.look(with_canaries=False)).observation
         target = await target_of(ways.target_pool, ways.target.name, observation)
         is_ok = True

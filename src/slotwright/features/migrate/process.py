@@ -267,13 +267,14 @@ class MigrationRun:
                 continue
 
     async def _tell_once(self, migrator: Migrator, lag: int) -> None:
+        self.ways.own_calls.keep()
         done = [line.replicator.progress for line in migrator.lines]
         guards = [line.replicator.ground.guard for line in migrator.lines]
         self.store.write_status(
             MigrationStatus(
                 self.context.clock.wall(),
                 migrator.words,
-                sum(progress.keys for progress in done),
+                sum(line.copied_keys for line in migrator.lines),
                 sum(line.expected_keys for line in migrator.lines),
                 sum(progress.changes for progress in done),
                 sum(progress.by_value for progress in done),

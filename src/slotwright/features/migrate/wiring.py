@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from slotwright.cluster.slots import key_slot
 from slotwright.cluster.topology import Address
 from slotwright.errors import InputError, NodeUnreachableError, ServerError
 from slotwright.features.migrate.model.migration import Migration
+from slotwright.features.migrate.own_calls import OwnCalls
 from slotwright.features.migrate.replay.replayer import Replayer, ServerCommands
 from slotwright.features.migrate.run.attach import SourceStream
 from slotwright.features.migrate.run.expiry_pause import ExpiryPause, Keep
@@ -23,6 +25,7 @@ from slotwright.features.migrate.run.replica_client import ReplicaClient
 from slotwright.features.migrate.run.replicator import Replicator, ReplicatorContext
 from slotwright.features.migrate.run.target import TargetCluster, library_codes
 from slotwright.features.migrate.run.values import ValueReader
+from slotwright.features.migrate.survey.source_info import calls
 from slotwright.keys.compare.comparer import Comparer
 from slotwright.keys.keyspace import KeyspaceReader
 from slotwright.keys.model.comparison import Compared
@@ -31,9 +34,10 @@ from slotwright.keys.throttle.rate_limiter import RateLimiter
 from slotwright.nodes.answers import reading
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.ops.verify import Verifier
-from slotwright.ports import Clock, Dialer, Fleet
+from slotwright.ports import Clock, Dialer, Fleet, ReplyError
 from slotwright.server.capabilities import Capability
 from slotwright.server.commands.parse import parse_command_table
+from slotwright.server.info import parse_info
 from slotwright.server.rdb.restore import Placing
 from slotwright.server.server_time import server_time_us
 
@@ -51,6 +55,7 @@ class MigrationEndpoints:
     target_fleet: Fleet
     source_side: KeyspaceReader
     target_side: KeyspaceReader
+    own_calls: OwnCalls
     source_pool: ConnectionPool
     probe_roster: ConnectionPool
     target_pool: ConnectionPool
@@ -58,8 +63,8 @@ class MigrationEndpoints:
 
     @property
     def source_dialer(self) -> Dialer:
-        """With the source's login."""
-        return self.source.dialer(self.source_fleet)
+        """With the source's login; what is called is counted as ours."""
+        return self.own_calls.dialer(self.source.dialer(self.source_fleet))
 
     @property
     def target_dialer(self) -> Dialer:
@@ -74,7 +79,9 @@ async def open_ways(context: Context, source: MigrationSource, target: Target) -
         source_fleet = await stack.enter_async_context(context.fleet(source.topology))
         source = await open_source(context, source_fleet, source)
         target_fleet = await stack.enter_async_context(context.fleet(target.topology))
-        source_dialer = source.dialer(source_fleet)
+        own_calls = OwnCalls(context.state_root / "sources")
+        stack.callback(own_calls.keep)
+        source_dialer = own_calls.dialer(source.dialer(source_fleet))
         target_dialer = target_fleet.login(target.password, "")
         target_pool = await stack.enter_async_context(ConnectionPool(target_dialer))
         verifier = await open_verifier(context, target, target_fleet, target_pool)
@@ -92,6 +99,8 @@ async def open_ways(context: Context, source: MigrationSource, target: Target) -
         if {*source_side.servers} & {*target_side.servers}:
             raise InputError(f"{source.name} and {target.name} are the same servers", code="same-server")
         source_pool = await stack.enter_async_context(ConnectionPool(source_dialer))
+        for address in source_side.servers:
+            await _look_at_calls(own_calls, source_pool, address)
         # What measures waits must not wait for our own work.
         probe_roster = await stack.enter_async_context(ConnectionPool(source_dialer))
         yield MigrationEndpoints(
@@ -102,11 +111,23 @@ async def open_ways(context: Context, source: MigrationSource, target: Target) -
             target_fleet,
             source_side,
             target_side,
+            own_calls,
             source_pool,
             probe_roster,
             target_pool,
             verifier,
         )
+
+
+async def _look_at_calls(own_calls: OwnCalls, pool: ConnectionPool, address: Address) -> None:
+    """Who does not let us ask is told of when more is asked."""
+    with contextlib.suppress(ServerError, ReplyError):
+        connection = await pool.connection(address)
+        replies = await connection.pipeline([("INFO", "server"), ("INFO", "commandstats")])
+        texts = [reply.decode(errors="replace") if isinstance(reply, bytes) else "" for reply in replies]
+        run_id = parse_info(texts[0]).get("run_id", "")
+        if run_id:
+            own_calls.look(address, run_id, calls(parse_info(texts[1])))
 
 
 def expiry_pause(ways: MigrationEndpoints, migration: Migration, keep: Keep) -> ExpiryPause:

@@ -18,9 +18,9 @@ from slotwright.app.kept_copies import keep_copies
 from slotwright.app.nodes_conf_copies import keep_maps
 from slotwright.app.targets import Target
 from slotwright.cluster.events import Began, Ended, Moved
-from slotwright.cluster.findings import Severity
+from slotwright.cluster.findings import Finding, Severity
 from slotwright.cluster.key_holders import DuplicateKey, QuarantinedKey
-from slotwright.cluster.observation import NodeView, Role
+from slotwright.cluster.observation import Link, NodeView, Role
 from slotwright.cluster.record import ClusterRecord, Stage
 from slotwright.errors import OperatorInterruptError, RefusedError, SlotwrightError
 from slotwright.features.archive.api import archive_into
@@ -317,7 +317,17 @@ def _is_worth_waiting(session: RepairSession, verdict: Verdict, repairer: Repair
     is_stuck = repairer.course.refused or repairer.course.failed
     # A node whose process is not ours to start stays away, and its shard without it.
     heals = _HEALS if session.record is not None else _HEALS - {"node-down", "shard-without-replica"}
-    return not is_stuck and any(finding.code in heals for finding in left)
+    return not is_stuck and any(finding.code in heals and not _is_for_good(verdict, finding) for finding in left)
+
+
+def _is_for_good(verdict: Verdict, finding: Finding) -> bool:
+    """Whether it stays for want of what nobody brings: a primary wants more replicas than it has, and these are all in
+    sync."""
+    primary = next((node for node in verdict.survey.nodes if node.place == finding.where), None)
+    if finding.code != "replicas-required" or primary is None:
+        return False
+    followers = [node for node in verdict.survey.nodes if node.replica_of == primary.id]
+    return all(node.link is Link.UP and not node.trouble for node in followers)
 
 
 _HEALS = frozenset(

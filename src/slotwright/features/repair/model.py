@@ -111,6 +111,18 @@ class SetPassword:
 
 
 @dataclass(frozen=True, slots=True)
+class Announce:
+    """Have the node at ``address``, which is ``node_id``, announce where it answers: ``values`` are settings, set for
+    good."""
+
+    address: Address
+    node_id: str
+    values: tuple[tuple[str, str], ...]
+
+    kind = "announce"
+
+
+@dataclass(frozen=True, slots=True)
 class Meet:
     """Tell the node at ``via`` where the member ``node_id`` is now. Never sent for a node of another cluster.
 
@@ -178,6 +190,7 @@ Action = (
     | StartServer
     | Await
     | SetPassword
+    | Announce
     | Meet
     | Forget
     | Promote

@@ -21,6 +21,7 @@ _KINDS = {
     "start": "start",
     "wait": "wait",
     "password": "password",
+    "announce": "address",
     "meet": "address",
     "forget": "forget",
     "promote": "promote",

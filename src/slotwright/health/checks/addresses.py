@@ -1,4 +1,4 @@
-"""Nodes that announce as their address what is none."""
+"""Nodes that announce as their address what is none, or another one than theirs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from slotwright.cluster.findings import Finding, Severity
 from slotwright.health.check_context import CheckContext
+from slotwright.health.members import Misannounced, misannounced
 
 
 def _address_faults(case: CheckContext) -> dict[str, tuple[str, int]]:
@@ -27,6 +28,30 @@ def invalid_addresses(case: CheckContext) -> Iterator[Finding]:
         yield address_not_valid(node.place if node else node_id, fault, f"as {tellers} tell of {node_id[:8]}")
 
 
+def wrong_announcements(case: CheckContext) -> Iterator[Finding]:
+    """Members that tell another address of themselves than the one at which they answer. What follows (held failed,
+    bus, views, the links of replicas) is not told beside it."""
+    for node in misannounced(case.observation, case.blueprint):
+        commands = ", ".join(f"CONFIG SET {name} {value}" for name, value in right_announcement(node))
+        looking = f"; {len(node.lost)} nodes look for its cluster bus there, in vain" if node.lost else ""
+        yield Finding(
+            "announced-wrong",
+            Severity.SERIOUS,
+            str(node.address),
+            f"the node answers here, and announces {node.announced}{looking}",
+            f"slotwright repair {case.survey.name}, or on it: {commands}, and CONFIG REWRITE",
+            seen=f"CLUSTER NODES of the node itself: {node.announced}",
+            risk="clients are sent to that address, and reach nothing there, or another server",
+        )
+
+
+def right_announcement(node: Misannounced) -> tuple[tuple[str, str], ...]:
+    """The settings that have it announce where it answers, and their values."""
+    host = (("cluster-announce-ip", node.address.host),) if node.announced.host != node.address.host else ()
+    port = (("cluster-announce-port", str(node.address.port)),) if node.announced.port != node.address.port else ()
+    return host + port
+
+
 def unasked_for_their_address(case: CheckContext) -> set[str]:
     """Ids of nodes that were not asked because what they announce is no address."""
     unasked = {node.id for node in case.survey.nodes if node.trouble == "not asked" and node.address is None}
@@ -40,8 +65,8 @@ def address_not_valid(where: str, fault: str, seen: str) -> Finding:
         Severity.SERIOUS,
         where,
         "what the node announces as its address is none, so nobody is sent there by slotwright",
-        "find out who set it; then on the node: CONFIG SET cluster-announce-ip ADDRESS (or cluster-announce-hostname "
-        "NAME), and CONFIG REWRITE",
+        "find out who set it; then on the node: CONFIG SET cluster-announce-ip ADDRESS, with one where clients and the "
+        "other nodes reach it (or cluster-announce-hostname NAME), and CONFIG REWRITE",
         seen=f"{fault}, {seen}",
         risk="every client of the cluster gets this text for an address, and each makes of it what it will",
     )

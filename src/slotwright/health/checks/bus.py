@@ -9,6 +9,7 @@ from slotwright.cluster.findings import Finding, Severity
 from slotwright.cluster.observation import NodeView, PeerView, Role
 from slotwright.cluster.survey import SurveyNode
 from slotwright.health.check_context import CheckContext
+from slotwright.health.members import bus_place, misannounced
 
 SETTLE_S = 5
 """Links come and go right after a start."""
@@ -53,6 +54,7 @@ def bus_links(case: CheckContext) -> Iterator[Finding]:
     pairs = broken_links(case)
     # That the others hold a node failed is told of that node, with what follows for its shard.
     failed = {node.id for node in case.survey.nodes if node.trouble == "failed"}
+    failed |= {lost.node_id for lost in misannounced(case.observation, case.blueprint)}
     many = max(2, (len(case.survey.nodes) - 1) / 2)
     hears, reaches = Counter(to.id for _, to in pairs), Counter(by.id for by, _ in pairs)
     deaf = {to.id: to for _, to in pairs if hears[to.id] >= many}
@@ -77,7 +79,7 @@ def bus_links(case: CheckContext) -> Iterator[Finding]:
         if not {by.id, to.id} & (deaf.keys() | alone.keys() | failed):
             yield _finding(
                 Severity.WARNING,
-                f"{by.place} -> {_bus(to)}",
+                f"{by.place} -> {bus_place(case.observation, to)}",
                 f"{by.place} does not reach the cluster bus of {to.place}, though both answer",
                 "while it lasts, the two know of each other only by the others; a vote may fail",
                 case,
@@ -90,7 +92,7 @@ def _deaf(case: CheckContext, node: SurveyNode, by: list[SurveyNode]) -> Finding
     risk = "the others may come to hold it failed" if is_grave else "votes and news reach it late or not at all"
     return _finding(
         Severity.SERIOUS if is_grave else Severity.WARNING,
-        _bus(node),
+        bus_place(case.observation, node),
         f"{len(by)} nodes can't reach the cluster bus of {node.place}, which answers its clients",
         risk,
         case,
@@ -115,15 +117,11 @@ def _finding(severity: Severity, where: str, what: str, risk: str, case: CheckCo
         severity,
         where,
         what,
-        "let it through (port + 10000, both ways)"
+        "let the bus port of each through, both ways (in CLUSTER NODES it stands behind the @)"
         + ("; slotwright preflight tries every pair" if case.expected else ": firewalls, security groups, bind"),
         seen=seen,
         risk=risk,
     )
-
-
-def _bus(node: SurveyNode) -> str:
-    return f"{node.address.host}:{node.address.bus_port}" if node.address else node.id
 
 
 def _names(nodes: list[SurveyNode]) -> str:

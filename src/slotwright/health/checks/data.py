@@ -9,6 +9,8 @@ from slotwright.cluster.observation import NodeView
 from slotwright.cluster.survey import SurveyNode
 from slotwright.cluster.topology import Mode
 from slotwright.health.check_context import CheckContext
+from slotwright.hosts.facts.exam import exam_of
+from slotwright.hosts.facts.nodes import DirectoryState
 from slotwright.server.integers import integer_in
 
 FEW_KEYS = 10
@@ -91,6 +93,46 @@ def _lost_all(case: CheckContext, node: SurveyNode, view: NodeView, others: list
         seen=f"up for {view.health.uptime_s} s; the other primaries hold {mean:,.0f} keys on average",
         risk=f"the keys of slots {node.slots} are gone; its replica has copied the emptiness",
     )
+
+
+_LOST_SHARE = 10
+_LOST_FROM_BYTES = 4096
+
+
+def lost_files(case: CheckContext) -> Iterator[Finding]:
+    """Nodes that run on while their folder, or their append-only file, was deleted: what the server has open no path
+    leads to any more, and its next start finds nothing."""
+    for node, view in case.views():
+        exam = exam_of(case.exams, node.address)
+        if exam is None:
+            continue
+        if exam.directory in (DirectoryState.ABSENT, DirectoryState.EMPTY):
+            yield Finding(
+                "folder-lost",
+                Severity.SERIOUS,
+                node.place,
+                "its folder is gone, and its server runs on without it: its data is in memory alone",
+                "let a replica take over, if it is a primary (slotwright failover REPLICA); then SHUTDOWN NOSAVE on it "
+                f"by redis-cli, then slotwright repair {case.survey.name}, which makes the folder anew",
+                seen="it answers, and its host has no such folder",
+                risk="nothing that it is told is kept; stopped or killed, it is lost with all that no replica has",
+            )
+        elif view.health.has_append_log and _is_lost(exam.data_bytes, view.health.append_log_bytes):
+            yield Finding(
+                "append-log-lost",
+                Severity.SERIOUS,
+                node.place,
+                "its append-only file was deleted under the running server",
+                "BGREWRITEAOF on it writes it anew from memory; don't stop it before",
+                seen=f"it counts {view.health.append_log_bytes:,} bytes of it, and its folder has {exam.data_bytes:,} "
+                "bytes of data in all",
+                risk="started again, it would be empty, and with it its replica",
+            )
+
+
+def _is_lost(there: int, told: int) -> bool:
+    """Far from each other: the two are read at different moments, and a rewrite makes the file smaller."""
+    return told >= _LOST_FROM_BYTES and there * _LOST_SHARE < told
 
 
 def shared_directories(case: CheckContext) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from slotwright.cluster.survey import SurveyNode
 from slotwright.health.check_context import CheckContext
 from slotwright.health.checks.disk import log_remedy
 from slotwright.health.checks.login import login_finding
-from slotwright.health.members import misdirections, misplaced_replicas
+from slotwright.health.members import misannounced, misdirections, misplaced_replicas
 from slotwright.server.capabilities.data_files import can_read_data
 
 LAG_LIMIT_BYTES = 1024 * 1024
@@ -23,6 +23,7 @@ def replica_links(case: CheckContext) -> Iterator[Finding]:
     lost = {
         (misdirection.via, misdirection.node_id) for misdirection in misdirections(case.observation, case.blueprint)
     }
+    dead |= {node.node_id for node in misannounced(case.observation, case.blueprint) if node.lost}
     for node, view in case.views():
         if node.link is not Link.DOWN or node.replica_of in dead or (view.address, node.replica_of) in lost:
             continue

@@ -13,13 +13,14 @@ from slotwright.health.check_context import CheckContext
 from slotwright.health.checks.addresses import unasked_for_their_address
 from slotwright.health.checks.coverage import what_still_serves
 from slotwright.health.checks.down import cause_of, evidence
-from slotwright.health.members import changed_ids
+from slotwright.health.members import bus_place, changed_ids, misannounced
 
 
 def silent_nodes(case: CheckContext) -> Iterator[Finding]:
     """Nodes that don't answer; what follows from that for their shard is said here too."""
     reasons = {silent.address: silent.reason for silent in case.observation.silent}
     results = set(_covered_by_members(case)) | unasked_for_their_address(case)
+    results |= {node.node_id for node in misannounced(case.observation, case.blueprint)}
     for node in case.survey.nodes:
         if (node.is_reachable and node.trouble != "failed") or node.id in results:
             continue
@@ -64,7 +65,11 @@ def _kept_from_us(case: CheckContext, node: SurveyNode, reason: str) -> Finding:
         node.place,
         f"{_role_of(node)} can't be reached from here, and lives: {len(others)} of "
         f"{len(case.observation.views)} nodes that answer have live links to it",
-        _WAYS_IN.get(node.trouble, "look at what is between this machine and its client port (firewall, bind, NAT)"),
+        _WAYS_IN.get(
+            node.trouble,
+            "look at what is between this machine and its client port (firewall, bind, NAT); "
+            f"slotwright client test {case.survey.name} tells how clients fare",
+        ),
         seen="; ".join(part for part in (reason, evidence(case, node)) if part),
         risk="it can't be judged or mended from here; its clients may be kept out as well",
     )
@@ -142,7 +147,7 @@ def _silence_remedy(node: SurveyNode, case: CheckContext) -> str:
         return "look at its host; if it stays so, end it and start it again" + ours
     if node.is_reachable and node.address is not None:
         tries = "; slotwright preflight tries every pair" if case.expected else ""
-        return f"let the others through to its cluster bus, port {node.address.bus_port}{tries}"
+        return f"let the others through to its cluster bus, {bus_place(case.observation, node)}{tries}"
     return case.repair("start its server again")
 
 

@@ -12,7 +12,7 @@ from slotwright.cluster.topology import Address
 from slotwright.health.check_context import CheckContext
 from slotwright.health.checks.bus import cut_off
 from slotwright.health.checks.coverage import what_still_serves
-from slotwright.health.members import changed_ids, misdirections, was_never_joined
+from slotwright.health.members import changed_ids, misannounced, misdirections, was_never_joined
 from slotwright.health.slot_claims import rival_owners, unclaimed_slots
 
 
@@ -116,12 +116,14 @@ def epochs(case: CheckContext) -> Iterator[Finding]:
 
 
 def _outsiders(case: CheckContext) -> set[str]:
-    """Nodes in a place of the file that know nobody: what they don't know of the others, and these of them, is told."""
-    return {
+    """Nodes in a place of the file that know nobody, and those that the others look for elsewhere: what they don't know
+    of the others, and these of them, is told."""
+    alone = {
         changed_node_id.now
         for changed_node_id in changed_ids(case.observation, case.blueprint)
         if len(changed_node_id.view.peers) == 1
     }
+    return alone | {node.node_id for node in misannounced(case.observation, case.blueprint) if node.lost}
 
 
 _Claim = tuple[Role, SlotSet, str | None, int | None]

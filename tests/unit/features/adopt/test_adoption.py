@@ -183,6 +183,7 @@ def test_roles_are_those_of_now() -> None:
         ({"sees": {"h1:7001": {"h2:7001": {"slots": "5461-10000"}}}}, ["views-disagree"]),
         ({"sees": {"h1:7001": {"h1:7001": {"migrating": {7: "h2:7001"}}}}}, ["open-slot"]),
         ({"sees": {"*": {"h1:7001": {"slots": "0-5000"}}}}, ["slots-uncovered"]),
+        ({"silent": {"h2:7002": "maxclients"}, "reached": ["h2:7002"]}, ["node-out-of-reach"]),
         (
             {"strangers": [{"id": "e" * 40, "address": "h9:7001", "flags": "handshake"}]},
             ["node-in-handshake"],
@@ -193,7 +194,11 @@ def test_roles_are_those_of_now() -> None:
     ],
 )
 def test_where_no_topology_can_be_told(given: dict[str, Any], expected: list[str]) -> None:
-    assert codes(adopt_input(**given)) == expected
+    found = adopt_input(**given)
+    assert codes(found) == expected
+    assert all(
+        each.remedy and "--cluster fix" not in each.remedy and "{" not in each.remedy for each in obstacles(found)
+    )
 
 
 def test_a_node_without_an_address_and_one_with_two() -> None:

@@ -22,6 +22,7 @@ from slotwright.features.clients.path_model import ClientPath, DialledNode, Redi
 from slotwright.features.clients.path_plan import check_walk
 from slotwright.features.clients.path_run import _redirect
 from slotwright.ports import ReplyError
+from slotwright.server.cluster_nodes import parse_cluster_nodes
 from slotwright.server.cluster_slots import parse_cluster_slots
 from tests.fakes.build import at
 
@@ -88,6 +89,21 @@ def test_a_node_that_is_known_elsewhere_gets_a_command_to_type() -> None:
     walk = replace(walk, seeds=seeds, dialled=(*walk.dialled, DialledNode(at("192.168.1.2:6379"), id="b")))
     assert told(walk) == ["serious announced-wrong 10.0.0.2:6379"]
     assert "CONFIG SET cluster-announce-ip 192.168.1.2" in check_walk(walk)[0].remedy
+
+
+def test_whoever_is_told_to_announce_another_address_hears_of_the_bus() -> None:
+    """The other nodes go to an announced address as well, with the bus port that the node announces."""
+    line = parse_cluster_nodes("b 10.0.0.2:6379@17777 master - 0 0 1 connected", at("10.0.0.1:6379"))
+    walk = replace(changed("10.0.0.2:6379", code="timeout", id=""), members=line)
+    (unreachable,) = check_walk(walk)
+    assert "its bus port, 17777, at that address" in unreachable.remedy
+    assert "cluster-announce-bus-port" in unreachable.remedy
+    mapped = replace(walk, dialled=(*walk.dialled, DialledNode(at("192.168.1.2:7002"), id="b")))
+    (wrong,) = (found for found in check_walk(mapped) if found.code == "announced-wrong")
+    assert "its bus port, 17777, at 192.168.1.2" in wrong.remedy
+    same_host = replace(walk, dialled=(*walk.dialled, DialledNode(at("10.0.0.2:7002"), id="b")))
+    (wrong,) = (found for found in check_walk(same_host) if found.code == "announced-wrong")
+    assert "bus" not in wrong.remedy, "cluster-announce-port leaves the bus port as it is"
 
 
 def test_loopback_is_fine_for_those_who_came_by_it_and_for_nobody_else() -> None:

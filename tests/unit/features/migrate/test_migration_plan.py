@@ -128,7 +128,8 @@ SOURCES = {
     "notifications": (source(notifications="KEA"), "keyspace-notifications", "warning"),
     "databases": (source(databases=(DatabaseSize(0, 1), DatabaseSize(3, 5))), "databases-in-use", "serious"),
     "no PSYNC": (source(rights=denied("psync")), "right-missing", "serious"),
-    "no CONFIG": (source(rights=denied("config|get")), "right-missing", "warning"),
+    "no sizes": (source(rights=denied("memory|usage")), "right-missing", "warning"),
+    "no CONFIG": (source(rights=denied("config|get")), "cutover-refused", "warning"),
     "renamed": (source(rights=denied("psync", right=Right.ABSENT)), "command-renamed", "serious"),
     "untold": (source(rights=denied("psync", right=Right.UNKNOWN)), "right-untold", "note"),
     "some keys": (source(rights=replace(SOURCE.rights, all_keys=False)), "keys-forbidden", "serious"),
@@ -187,6 +188,36 @@ def test_the_source(seen: SourceSurvey, code: str | None, severity: str | None) 
     plan = planned(seen)
     assert told(plan) == ({code: Severity(severity)} if code and severity else {})
     assert plan.is_refused == (severity == "serious")
+
+
+@pytest.mark.parametrize("right", [Right.DENIED, Right.ABSENT])
+@pytest.mark.parametrize(
+    ("name", "version", "is_refused"),
+    [
+        ("config|get", REDIS_82, True),
+        ("config|set", REDIS_70, True),
+        ("acl|setuser", REDIS_62, True),
+        ("acl|setuser", REDIS_70, False),
+    ],
+)
+def test_a_cutover_that_could_not_be_fenced_is_refused_at_once(
+    right: Right, name: str, version: ServerVersion, is_refused: bool
+) -> None:
+    rights = replace(SOURCE.rights, user="app", rights=(*SOURCE.rights.rights, ("config|set", Right.ALLOWED)))
+    changed = {**dict(rights.rights), name: right}
+    seen = source(rights=replace(rights, rights=tuple(changed.items())), version=version)
+    now = planned(seen, options=MigrationOptions(cuts_over=True))
+    later = planned(seen)
+    assert now.is_refused is is_refused and not later.is_refused
+    for plan in (now, later) if is_refused else ():
+        (found,) = (found for found in plan.findings if found.code == "cutover-refused")
+        is_renamed = right is Right.ABSENT
+        assert ("renamed or removed" in found.what) is is_renamed
+        assert ("ACL SETUSER app +" in found.remedy) is not is_renamed
+        assert ("without --cutover" in found.remedy) is (plan is now)
+    still = replace(seen.traffic, writes_per_s=0)
+    replica = replace(seen, role=Role.REPLICA, primary=Address("h", 1), link_is_up=True, traffic=still)
+    assert not planned(replica, options=MigrationOptions(cuts_over=True)).is_refused, "it refuses writes as it is"
 
 
 def with_primaries(**changes: Any) -> TargetSurvey:

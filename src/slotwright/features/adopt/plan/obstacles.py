@@ -19,7 +19,18 @@ FEWEST_PRIMARIES = 3
 SETTLING = frozenset({"views-disagree", "node-in-handshake"})
 """Obstacles that a new or just changed cluster gets over by itself within seconds."""
 
-_NO_TOPOLOGY = frozenset({"node-down", "wrong-password", "views-disagree", "open-slot", "slots-uncovered", "loading"})
+_NO_TOPOLOGY = frozenset(
+    {
+        "id-shared",
+        "loading",
+        "node-down",
+        "node-out-of-reach",
+        "open-slot",
+        "slots-uncovered",
+        "views-disagree",
+        "wrong-password",
+    }
+)
 """What diagnosis finds and that leaves open what the cluster is."""
 
 
@@ -40,13 +51,18 @@ def _undecided(adopt_input: AdoptInput) -> Iterator[Finding]:
         "node-down": f"start it again, or have it forgotten (CLUSTER FORGET on every other node); then {again}",
         "wrong-password": "all nodes must have one password; put it into the variable and adopt again",
         "views-disagree": f"wait for gossip to settle, then {again}; if it stays so, compare their CLUSTER NODES",
-        "open-slot": f"finish or undo the move (redis-cli --cluster fix), then {again}",
-        "slots-uncovered": "give every slot an owner (redis-cli --cluster fix), then adopt again",
+        "node-out-of-reach": f"{{was}}; or adopt from a machine that reaches what the nodes announce: "
+        f"slotwright client test {adopt_input.seed}, there, tells whether it does",
+        "id-shared": f"{{was}}; then {again}",
+        "open-slot": f"slotwright repair {adopt_input.seed} finishes the move or takes it back; then {again}",
+        "slots-uncovered": f"{{was}}; then {again}",
         "loading": f"wait until it has read its data, then {again}",
     }
     for finding in adopt_input.findings:
         if finding.code in _NO_TOPOLOGY:
-            yield replace(finding, severity=Severity.SERIOUS, remedy=remedies[finding.code])
+            yield replace(
+                finding, severity=Severity.SERIOUS, remedy=remedies[finding.code].replace("{was}", finding.remedy)
+            )
 
 
 def _unknown_peers(adopt_input: AdoptInput) -> Iterator[Finding]:
@@ -89,6 +105,19 @@ def _names(adopt_input: AdoptInput) -> Iterator[Finding]:
                 "give it one that all reach (cluster-announce-ip), and adopt the cluster by that one",
                 seen=text,
             )
+
+
+def announced_out_of_reach(seed: Address, announced: Address) -> Finding:
+    """The seed answers, and neither it nor any other node does where the cluster looks for them."""
+    return _obstacle(
+        "two-addresses",
+        str(seed),
+        f"the node answers at {seed}, and announces {announced}, which can't be reached from here",
+        f"adopt from a machine that reaches what the nodes announce (slotwright client test {seed} tells it); or let "
+        "each announce what clients and the other nodes reach: cluster-announce-ip, cluster-announce-port, and "
+        "cluster-announce-bus-port for the bus",
+        seen="addresses of containers or behind NAT, with ports mapped to them, are such",
+    )
 
 
 def _shapes(adopt_input: AdoptInput) -> Iterator[Finding]:

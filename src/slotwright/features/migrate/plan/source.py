@@ -14,12 +14,16 @@ from slotwright.features.migrate.plan.hash_tags import shown_key
 from slotwright.features.migrate.plan.load import check_load
 from slotwright.keys.model.databases import DatabaseMap, DatabaseRule
 from slotwright.keys.model.sample import PLAIN_TYPES
-from slotwright.server.capabilities import is_supported
+from slotwright.server.capabilities import Capability, capabilities_of, is_supported
 
 NEEDED = ("psync", "replconf", "info", "scan", "type", "pttl", "dump", "client|pause")
 """Without these nothing can be copied, compared or cut over."""
 WANTED = ("config|get", "memory|usage")
 """Without these the plan knows less."""
+FENCE = ("config|get", "config|set")
+"""Without these writes can't be refused after a cutover (``run/fence.py``)."""
+FENCE_OF_SCRIPTS = ("acl|setuser",)
+"""And these, where a script's own writes are not asked for replicas."""
 
 _OF_THE_SERVER = frozenset({"vectorset"})
 """Modules that Redis 8 brings with it."""
@@ -32,6 +36,8 @@ def check_source(
     yield from _server(source)
     if cuts_over:
         yield from _cutover(source)
+    else:
+        yield from _fence(source, Severity.WARNING)
     yield from _databases(source, databases)
     yield from _rights(source)
     yield from check_load(source, copy_s)
@@ -134,6 +140,7 @@ def _obstacle(source: SourceSurvey, primary: str) -> str:
 
 def _cutover(source: SourceSurvey) -> Iterator[Finding]:
     """What is to be cut over at once, and can't be."""
+    yield from _fence(source, Severity.SERIOUS)
     if source.role is not Role.REPLICA or source.mode is Mode.CLUSTER:
         return
     primary = str(source.primary) if source.primary else "its primary"
@@ -147,6 +154,41 @@ def _cutover(source: SourceSurvey) -> Iterator[Finding]:
             f"give the primary: slotwright migrate {primary}; or stop its writers first, or begin without --cutover",
             risk="what was written to the primary would be missing in the target",
         )
+
+
+def _fence(source: SourceSurvey, severity: Severity) -> Iterator[Finding]:
+    """What keeps a cutover from having the source refuse writes."""
+    if _refuses_writes(source):
+        return
+    asks_scripts = capabilities_of(source.version).has(Capability.SCRIPT_REPLICA_CHECK)
+    names = FENCE if asks_scripts else FENCE + FENCE_OF_SCRIPTS
+    for right, how, remedy in (
+        (
+            Right.ABSENT,
+            "the server does not know: {}; renamed or removed",
+            "restart it without rename-command for these; or give a replica of it that has them as the source",
+        ),
+        (Right.DENIED, "the user {user} may not do: {}", "ACL SETUSER {user} {rights}"),
+    ):
+        lacking = [name for name in names if source.rights.of(name) is right]
+        if lacking:
+            user, rights = source.rights.user, " ".join(f"+{name}" for name in lacking)
+            yield Finding(
+                "cutover-refused",
+                severity,
+                str(source.address),
+                "its cutover is refused: it can't be made to refuse writes, for "
+                + how.format(", ".join(map(_spoken, lacking)), user=user),
+                remedy.format(user=user, rights=rights)
+                + ("" if severity is Severity.WARNING else "; or begin without --cutover: the copy needs none of it"),
+                seen=source.rights.denial if right is Right.DENIED else "",
+                risk="clients that were not moved would go on writing to it, into nothing",
+            )
+
+
+def _refuses_writes(source: SourceSurvey) -> bool:
+    """A replica by itself: no fence is put up there."""
+    return source.role is Role.REPLICA and source.mode is not Mode.CLUSTER
 
 
 def _databases(source: SourceSurvey, databases: DatabaseMap) -> Iterator[Finding]:
@@ -188,7 +230,9 @@ def _databases(source: SourceSurvey, databases: DatabaseMap) -> Iterator[Finding
 
 def _rights(source: SourceSurvey) -> Iterator[Finding]:
     rights, where = source.rights, str(source.address)
-    for names, severity in ((NEEDED, Severity.SERIOUS), (WANTED, Severity.WARNING)):
+    # What the fence wants is told with the cutover.
+    wanted = tuple(name for name in WANTED if name not in FENCE or _refuses_writes(source))
+    for names, severity in ((NEEDED, Severity.SERIOUS), (wanted, Severity.WARNING)):
         denied = [name for name in names if rights.of(name) is Right.DENIED]
         if denied:
             yield Finding(

@@ -54,6 +54,12 @@ class SourceStream:
         return self.fence.address
 
     @property
+    def copied_keys(self) -> int:
+        """How many keys the target has from its snapshot: by an earlier run, where this one goes on from there."""
+        replicator = self.replicator
+        return replicator.progress.keys or (self.expected_keys if replicator.is_copied else 0)
+
+    @property
     def kept(self) -> StreamPosition | None:
         """Where a later run may go on from: not within a copy, of which a part would be missing."""
         if self.is_lost:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from slotwright.cluster.topology import Address
 from slotwright.errors import ServerError
 from slotwright.features.migrate.model.migration import ReadOnly
+from slotwright.features.migrate.model.surveys import Right
+from slotwright.features.migrate.survey.source_info import right_of
 from slotwright.nodes.answers import reading
 from slotwright.nodes.connections import ConnectionPool
 from slotwright.ports import Clock, Reply, ReplyError
@@ -153,11 +155,15 @@ class Fence:
         except ReplyError as error:
             what = " ".join(str(word) for word in arguments[:3])
             raise ServerError(
-                f"{self.address} does not allow {what}",
+                f"{self.address} does not know {arguments[0]}: it is renamed or removed there"
+                if right_of(str(error))[0] is Right.ABSENT
+                else f"{self.address} does not allow {what}",
                 code="fence-refused",
                 where=str(self.address),
                 seen=str(error),
-                hint="the user of the migration needs +config +client +acl, or +@admin",
+                hint="restart it without rename-command for this, or give a replica of it that has it as the source"
+                if right_of(str(error))[0] is Right.ABSENT
+                else "the user of the migration needs +config +client +acl, or +@admin",
             ) from error
         except ServerError:
             await self.pool.drop(self.address)

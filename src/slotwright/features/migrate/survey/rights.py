@@ -27,6 +27,8 @@ TRIALS: tuple[Trial, ...] = (
     ("client|pause", ("CLIENT", "PAUSE", "1", "WRITE")),
     ("client|unpause", ("CLIENT", "UNPAUSE")),
     ("config|get", ("CONFIG", "GET", "save")),
+    ("config|set", ("CONFIG", "SET", "min-replicas-to-write", "0")),
+    ("acl|setuser", ("ACL", "SETUSER", "slotwright")),
     ("memory|usage", ("MEMORY", "USAGE", "slotwright")),
     ("monitor", ("MONITOR",)),
 )

@@ -13,6 +13,7 @@ from slotwright.cluster.findings import Finding, Severity
 from slotwright.features.repair.model import Await, RepairPlan, RepairStep
 from slotwright.features.repair.plan.members import (
     address_steps,
+    announce_steps,
     astray_steps,
     follower_steps,
     forget_steps,
@@ -30,7 +31,7 @@ from slotwright.health.members import votes
 Stage = Callable[[RepairInput], Iterator[RepairStep]]
 
 _OF_ALL: tuple[Stage, ...] = (password_steps, start_steps)
-_OF_A_CLUSTER: tuple[Stage, ...] = (address_steps, promotion_steps)
+_OF_A_CLUSTER: tuple[Stage, ...] = (announce_steps, address_steps, promotion_steps)
 _OF_A_MAJORITY: tuple[Stage, ...] = (epoch_steps, slot_steps, fragment_steps, follower_steps, forget_steps)
 
 
@@ -83,6 +84,7 @@ _CONSEQUENCES = {
     "keys-misplaced": ("key-held-twice",),
     "key-differs": ("open-slot", "key-held-twice"),
     "address-changed": ("node-down", "cluster-state-fail", "views-disagree", "replica-link-down", "majority-lost"),
+    "announced-wrong": ("node-down", "cluster-state-fail", "views-disagree", "replica-link-down", "bus-link-down"),
     "member-unknown": ("views-disagree", "cluster-state-fail"),
     "majority-lost": ("node-down", "cluster-state-fail", "replica-link-down"),
     "id-changed": ("ghost-node", "unknown-node", "views-disagree", "node-down"),

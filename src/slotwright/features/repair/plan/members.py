@@ -17,6 +17,7 @@ from slotwright.cluster.observation import NodeView, Role
 from slotwright.cluster.survey import LIVES_UNREAD, SurveyNode
 from slotwright.cluster.topology import Address, EngineKind
 from slotwright.features.repair.model import (
+    Announce,
     Await,
     Follow,
     Forget,
@@ -33,9 +34,10 @@ from slotwright.features.repair.plan.processes import process_steps, replaces_co
 from slotwright.features.repair.plan.repair_input import RepairInput
 from slotwright.health import permission
 from slotwright.health.check_context import CheckContext
+from slotwright.health.checks.addresses import right_announcement
 from slotwright.health.checks.bus import cut_off
 from slotwright.health.histories import source_of
-from slotwright.health.members import ghosts, misdirections, misplaced_replicas, shard_owner, votes
+from slotwright.health.members import ghosts, misannounced, misdirections, misplaced_replicas, shard_owner, votes
 from slotwright.health.permission import Answer
 from slotwright.health.slot_claims import claims, unclaimed_slots
 
@@ -88,6 +90,17 @@ def password_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
                 str(address),
                 "set masterauth to the cluster's password; nothing restarts",
             )
+
+
+def announce_steps(repair_input: RepairInput) -> Iterator[RepairStep]:
+    """Members that announce another address than the file's, at which they answer."""
+    for node in misannounced(repair_input.observation, repair_input.blueprint):
+        yield RepairStep(
+            Announce(node.address, node.node_id, right_announcement(node)),
+            "announced-wrong",
+            str(node.address),
+            f"have it announce {node.address}, where it answers, and not {node.announced}; nothing restarts",
+        )
 
 
 def address_steps(repair_input: RepairInput) -> Iterator[RepairStep]:

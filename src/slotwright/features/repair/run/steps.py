@@ -22,6 +22,7 @@ from slotwright.features.failover.plan import FailoverStep
 from slotwright.features.failover.run import FailoverSteps, refuse_over_the_living
 from slotwright.features.repair.model import (
     Action,
+    Announce,
     Await,
     BumpEpoch,
     CutAppendLog,
@@ -105,6 +106,8 @@ class RepairActions:
                 raise AssertionError("waiting is the repairer's matter")
             case SetPassword(address, is_own):
                 await self._set_password(address, task, is_own=is_own)
+            case Announce():
+                await self._announce(action)
             case Meet():
                 await self._meet(action)
             case Forget(node_id, on):
@@ -227,6 +230,35 @@ class RepairActions:
                 await self.pool.drop(address)
         if not is_own:
             await self._await_link(address, f"{address} has the password, and its link stays down", task)
+
+    async def _announce(self, step: Announce) -> None:
+        """The others hear of it with its next ping (cluster.c, nodeUpdateAddressIfNeeded)."""
+        address = step.address
+        connection = await self.pool.connection(address)
+        try:
+            for name, value in step.values:
+                await connection.call("CONFIG", "SET", name, value)
+            if self.files_of is not None:
+                await self._at(address).rewrite_conf(self.files_of(address, None))
+            else:
+                await connection.call("CONFIG", "REWRITE")
+        except ReplyError as error:
+            raise _refused(address, "what it announces", error) from error
+
+        async def is_found() -> bool:
+            others = [other for other in self.addresses if other != address]
+            lines = await asyncio.gather(*(self._line_of(other, step.node_id) for other in (address, *others)))
+            found = [line for line in lines if line is not None]
+            return bool(found) and all(line.address == address for line in found)
+
+        await self._until(is_found, _MEMBER_S, f"{address} announces itself, and the others do not know it there yet")
+
+    async def _line_of(self, via: Address, node_id: str) -> PeerView | None:
+        """None, too, where the node that is asked does not answer."""
+        try:
+            return await self._line(via, node_id)
+        except ServerError:
+            return None
 
     async def _meet(self, step: Meet) -> None:
         """The server updates the address of a node that it knows by id (cluster.c, clusterProcessPacket).
