@@ -127,9 +127,9 @@ def sicken(sickness: Sickness) -> Case:
     for fault in sickness.faults:
         fault.strike(cluster, slots)
     record = build.record(replace(wanted, settings=SETTINGS[sickness.persistence]), made=made)
-    case = Case(
-        sickness, SimWorld(cluster=cluster, record=record), cluster.counting_values(), _known_deletions(cluster)
-    )
+    # What clients deleted may be left on disks of an earlier day, and need not stay there.
+    before, known = cluster.counting_values() - cluster.deleted, _known_deletions(cluster)
+    case = Case(sickness, SimWorld(cluster=cluster, record=record), before, known)
     case.world.store.copies = kept
     case.world.watch = case.watch
     return case

@@ -154,8 +154,7 @@ async def _repair(
         values = _half_way(session, repairer)
         error.left, error.hint = error.left or values["left"], error.hint or values["hint"]
         raise
-    if verdict.is_ok:
-        _forgive_what_came_off(repairer.course, last)
+    _forgive_what_came_off(repairer.course, last, verdict)
     if repair_plan.steps or session.takes_back:
         _end(journal, repairer.course, verb)
     if session.record is not None and repairer.course.done and verdict.is_ok:
@@ -177,10 +176,15 @@ async def _repair(
     )
 
 
-def _forgive_what_came_off(course: RepairOutcome, last: RepairPlan) -> None:
-    """A step that could not be done for a moment, and that nothing wants any more, was done by another way."""
+def _forgive_what_came_off(course: RepairOutcome, last: RepairPlan, verdict: Verdict) -> None:
+    """A step that could not be done for a moment was done by another way, where nothing wants it any more and what it
+    was for is not there."""
     wanted = {step.key for step in last.steps}
-    course.failed = [failed for failed in course.failed if failed.step.key in wanted]
+    found = [finding for finding in verdict.findings if finding.severity is not Severity.NOTE]
+    left = {finding.code for finding in found} | {finding.where for finding in found}
+    course.failed = [
+        failed for failed in course.failed if failed.step.key in wanted or left & {failed.step.why, failed.step.where}
+    ]
 
 
 def _half_way(session: RepairSession, repairer: Repairer) -> dict[str, str]:
