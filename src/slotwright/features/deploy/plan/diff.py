@@ -37,6 +37,7 @@ from slotwright.features.deploy.plan.facts import (
     topology_facts,
     view_facts,
 )
+from slotwright.health.checks.members import shared_ids
 from slotwright.health.empty_start import empty_starts
 from slotwright.hosts.facts.disk import NodeDisk
 from slotwright.hosts.facts.nodes import DirectoryState, HostFacts, NodeFacts
@@ -294,6 +295,7 @@ def _hidden_changes(desired: Desired, world: World) -> set[str]:
 def _intruders(desired: Desired, world: World) -> Iterator[Finding]:
     """Servers at our addresses that don't answer, or that answer as somebody else; and starts that would lose keys."""
     yield from _locked_out(world)
+    yield from shared_ids(world.observation)
     yield from empty_starts(desired.topology, desired.blueprint, world.at_rest, world.observation, world.disks)
     for silent in world.observation.silent:
         facts = world.facts_of(silent.address)
