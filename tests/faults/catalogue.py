@@ -417,6 +417,15 @@ ROWS: tuple[Row, ...] = (
         engines=LABELS,
     ),
     _row(
+        "F62",
+        "the only copy of a key is with a primary that does not own its slot, and that one died",
+        copies.only_copy_in_another_primary,
+        "node-down",
+        may="keys-misplaced role-moved",
+        settings=PATIENT,
+        engines=LABELS,
+    ),
+    _row(
         "F61",
         "a living primary lets no more clients in",
         copies.clients_at_their_limit,
@@ -448,4 +457,4 @@ NOT_INJECTED: dict[str, str] = {
     "F52": "import from other clusters is not there yet",
 }
 
-IDS: tuple[str, ...] = tuple(f"F{number:02}" for number in range(1, 62) if number not in (10, 11, 22, 26, 31, 36, 48))
+IDS: tuple[str, ...] = tuple(f"F{number:02}" for number in range(1, 63) if number not in (10, 11, 22, 26, 31, 36, 48))

@@ -95,6 +95,19 @@ def half_moved_and_source_killed(cluster: Cluster) -> None:
     cluster.lab.wait(lambda: cluster.line(heir).is_primary, "the replica to take over")
 
 
+def only_copy_in_another_primary(cluster: Cluster) -> None:
+    """An abandoned move left a key with a primary that does not own its slot; its replica has it, and it died."""
+    source, holder, *_ = cluster.primaries()
+    slot, keys = cluster.slot_with_keys(source)
+    key = keys[0].split(b"}")[0] + b"}:only"
+    cluster.execute(holder, "CLUSTER", "SETSLOT", slot, "IMPORTING", cluster.id(source))
+    cluster.asking(holder, "SET", key, b"v")
+    cluster.remember(holder, [key])
+    cluster.execute(holder, "CLUSTER", "SETSLOT", slot, "STABLE")
+    cluster.execute(holder, "WAIT", 1, 5000)
+    cluster.kill(holder)
+
+
 def flushed_while_its_replica_was_away(cluster: Cluster) -> InjectedFault:
     """The emptier copy is the right one: it goes on with the same history."""
     primary, replica = first_pair(cluster)

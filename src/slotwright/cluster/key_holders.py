@@ -27,7 +27,7 @@ class Contents:
     """``counts`` has, by node id, the number of keys in each slot that is not empty, for the slots that were asked for.
 
     ``duplicates`` are those keys held twice that were compared. ``copies`` are the counts of replicas, for slots that
-    belong to nobody: there a replica may have the only copy.
+    belong to nobody, where a replica may have the only copy, and for all slots where its primary does not answer.
     """
 
     counts: dict[str, dict[int, int]] = field(default_factory=dict)

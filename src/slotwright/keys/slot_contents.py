@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from slotwright.cluster.key_holders import Contents, DuplicateKey
@@ -25,10 +25,15 @@ MOST_COMPARED = 1000
 async def look_into_slots(
     pool: ConnectionPool, clock: Clock, survey: Survey, observation: Observation, slots: SlotSet
 ) -> Contents:
-    """The keys of ``slots`` on every primary that answers, and those that two of them hold."""
-    counts = await _counts(pool, observation, Role.PRIMARY, slots)
+    """The keys of ``slots`` on every primary that answers, and those that two of them hold. Replicas are asked for
+    slots of nobody, and for all where their primary does not answer: what it has can't be counted there."""
+    views = [view for view in observation.views if view.myself]
+    counts = await _counts(pool, [view for view in views if _role(view) is Role.PRIMARY], slots)
     nobodys = unclaimed_slots(survey, observation) & slots
-    copies = await _counts(pool, observation, Role.REPLICA, nobodys) if nobodys else {}
+    replicas = [view for view in views if _role(view) is Role.REPLICA]
+    orphans = [view for view in replicas if _is_orphan(view, observation)]
+    copies = await _counts(pool, [view for view in replicas if view not in orphans], nobodys) if nobodys else {}
+    copies |= await _counts(pool, orphans, slots)
     counted = Contents(counts, copies=copies)
     cases = slot_claims(survey, observation, counted)
     nodes = {view.id: NodeKeys(view.address, pool) for view in observation.views}
@@ -36,10 +41,16 @@ async def look_into_slots(
     return replace(counted, duplicates=tuple(duplicates))
 
 
-async def _counts(
-    pool: ConnectionPool, observation: Observation, role: Role, slots: SlotSet
-) -> dict[str, dict[int, int]]:
-    views = [view for view in observation.views if view.myself and view.myself.role is role]
+def _role(view: NodeView) -> Role | None:
+    return view.myself.role if view.myself is not None else None
+
+
+def _is_orphan(view: NodeView, observation: Observation) -> bool:
+    mine = view.myself
+    return mine is not None and mine.replica_of is not None and observation.view_by_id(mine.replica_of) is None
+
+
+async def _counts(pool: ConnectionPool, views: Sequence[NodeView], slots: SlotSet) -> dict[str, dict[int, int]]:
     values = await asyncio.gather(*(count_keys(pool, view, slots) for view in views))
     return dict(zip((view.id for view in views), values, strict=True))
 

@@ -274,6 +274,11 @@ def test_a_member_of_another_cluster_is_told_and_not_also_the_taken_port() -> No
     assert blockers(plan(record=None, squatters={"h1:7001": {"peers": 3}})) == ["node-of-another-cluster h1:7001"]
 
 
+def test_servers_with_one_id_are_told_as_that() -> None:
+    found = blockers(plan(record=None, squatters={"h1:7001": {"peers": 1}, "h2:7001": {"peers": 1}}))
+    assert "id-shared h1:7001 and h2:7001" in found
+
+
 def test_a_stand_alone_server_with_keys_is_told() -> None:
     assert blockers(plan(record=None, squatters={"h1:7001": {"keys": 5}})) == ["node-not-empty h1:7001"]
 

@@ -38,6 +38,7 @@ from slotwright.features.deploy.plan.facts import (
     topology_facts,
     view_facts,
 )
+from slotwright.health.checks.members import shared_ids
 from slotwright.health.forbidden_starts import forbidden_starts
 from slotwright.health.permission import Copies
 from slotwright.hosts.facts.disk import NodeDisk
@@ -304,6 +305,7 @@ def _copies(desired: Desired, world: World) -> Copies:
 def _intruders(desired: Desired, world: World) -> Iterator[Finding]:
     """Servers at our addresses that don't answer, or that answer as somebody else; and starts that would lose keys."""
     yield from _locked_out(world)
+    yield from shared_ids(world.observation)
     yield from forbidden_starts(desired.topology, _copies(desired, world))
     for silent in world.observation.silent:
         facts = world.facts_of(silent.address)

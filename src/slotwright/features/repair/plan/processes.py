@@ -232,10 +232,27 @@ def _was_primary(repair_input: RepairInput, shard: BlueprintShard, node: Bluepri
 def _is_held_back(repair_input: RepairInput, shard: BlueprintShard, node: BlueprintNode, *, loses_data: bool) -> bool:
     """Whether it is a primary that would come back with less than its live replica has."""
     would_lose = loses_data or repair_input.persistence is not Persistence.APPEND_ONLY
+    would_lose = would_lose or _drops_keys_at_start(repair_input, node)
     if not repair_input.is_cluster or not would_lose or not _was_primary(repair_input, shard, node):
         return False
     is_to_come = _is_copy_to_come(repair_input, shard, node, loses_data=loses_data)
     return is_to_come or copy_of(repair_input, node) is not None
+
+
+def _drops_keys_at_start(repair_input: RepairInput, node: BlueprintNode) -> bool:
+    """Whether a live replica of it has keys of slots that other nodes own, on a server that deletes these when it
+    starts. The replica keeps them when it takes over, and they can be brought home then."""
+    result = repair_input.node(node.id)
+    if result is None or not result.slots:
+        return False
+    owned = (other.slots for other in repair_input.survey.nodes if other.id != node.id)
+    others = SlotSet.of(piece for slots in owned for piece in slots.ranges)
+    for view in repair_input.observation.views:
+        is_copy = view.myself is not None and view.myself.replica_of == node.id
+        counts = repair_input.contents.copies.get(view.id, {}) if is_copy else {}
+        if view.version.kind is EngineKind.VALKEY and any(slot in others for slot in counts):
+            return True
+    return False
 
 
 def _is_cut(repair_input: RepairInput, node: BlueprintNode) -> bool:

@@ -82,9 +82,10 @@ def _is_disbelieved(view: NodeView, slots: dict[str, SlotSet], epochs: dict[str,
 def kept_by_replicas(repair_input: RepairInput) -> Iterator[tuple[SurveyNode, SlotSet, int]]:
     """Each live replica with more keys of slots that belong to nobody than any primary has; these slots, and how many
     keys. Given to another node they would be empty there, and the replica loses them with its next copy."""
-    contents = repair_input.contents
-    for node_id, counts in contents.copies.items():
+    nobodys = unclaimed_slots(repair_input.survey, repair_input.observation)
+    for node_id, copies in repair_input.contents.copies.items():
         node = repair_input.node(node_id)
+        counts = {slot: keys for slot, keys in copies.items() if slot in nobodys}
         slots = [slot for slot, keys in counts.items() if keys > _most_in_a_primary(repair_input, slot)]
         if node is not None and slots:
             yield node, SlotSet.from_slots(slots), sum(counts[slot] for slot in slots)
