@@ -47,7 +47,7 @@ KEYS = 2
 VERSIONS = (
     ServerVersion(EngineKind.REDIS, (6, 2, 0)),
     ServerVersion(EngineKind.REDIS, (8, 2, 0)),
-    ServerVersion(EngineKind.VALKEY, (9, 1, 0)),
+    ServerVersion(EngineKind.VALKEY, (8, 1, 0)),
 )
 """Whose clusters differ (`Dialect`)."""
 NOT_REPAIRED = frozenset({"replica-beside-primary", "settings-differ", "unpersisted"})

@@ -105,41 +105,6 @@ def ghosts(observation: Observation, blueprint: Blueprint | None) -> Iterator[Gh
             yield Ghost(node_id, address, tuple(place for place, _ in lines))
 
 
-@dataclass(frozen=True, slots=True)
-class Double:
-    """The member ``node_id`` answers at ``address``; the nodes at ``via`` have a live link to its id at ``other``."""
-
-    node_id: str
-    address: Address
-    other: Address
-    via: tuple[Address, ...]
-
-
-def doubles(observation: Observation, blueprint: Blueprint | None) -> Iterator[Double]:
-    """Members of the file whose id lives at another address as well: a copied folder, started.
-
-    A link to a server of another id is given up with its first answer (cluster.c, clusterProcessPacket, "mismatching
-    sender ID"), so who has one that lives speaks with somebody of that id. The other address is not asked: who would
-    be asked for the password there, nobody knows.
-    """
-    for node in blueprint.nodes if blueprint else ():
-        view = observation.view_of(node.address)
-        mine = view.myself if view is not None and view.id == node.id else None
-        if mine is None or mine.address != node.address:
-            continue
-        seen: dict[Address, list[Address]] = {}
-        for other in observation.views:
-            line = other.peer(node.id)
-            if line is None or line.address in (None, node.address) or other.id == node.id:
-                continue
-            assert line.address is not None
-            is_same_kind = is_ip(line.address.host) is is_ip(node.address.host)
-            if line.is_connected and not line.flags & {"fail", "fail?", "handshake", "noaddr"} and is_same_kind:
-                seen.setdefault(line.address, []).append(other.address)
-        for place, via in seen.items():
-            yield Double(node.id, node.address, place, tuple(via))
-
-
 def misdirections(observation: Observation, blueprint: Blueprint | None) -> Iterator[Misdirection]:
     """Members that answer at one address while another member looks for them at a different one, or doesn't know them.
 
@@ -148,9 +113,6 @@ def misdirections(observation: Observation, blueprint: Blueprint | None) -> Iter
     """
     planned = {node.id for node in blueprint.nodes} if blueprint else set()
     where = {view.id: view for view in observation.views if view.mode is Mode.CLUSTER}
-    # Nobody finds the right one of two by being told where one is.
-    for double in doubles(observation, blueprint):
-        where.pop(double.node_id, None)
     # Views share equal lines: one that knows everybody, with every link up, is passed over without a look at each.
     lines = {id(peer): peer for view in where.values() for peer in view.peers}
     unlinked = {key for key, peer in lines.items() if not peer.is_connected}

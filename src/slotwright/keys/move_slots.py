@@ -270,15 +270,23 @@ class SlotMover:
             raise reply
 
     async def _migrate(self, target: Address, ends: _Ends, keys: list[bytes], done: MovedSlots) -> None:
-        """Until a call's outcome is not known: the caller looks at both ends again."""
+        """Until a call's outcome is not known: the caller looks at both ends again. A node that has started serves
+        nothing for some seconds (cluster.c, CLUSTER_WRITABLE_DELAY): that is waited for."""
         holder = ends.holder.keys
         left = await holder.sized(keys, database=ends.database)
-        try:
-            while left and (moved := await self._sender.move(holder, target, left, database=ends.database)):
-                done.moved += moved
-                left = left[moved:]
-        except ReplyError as error:
-            raise _migrate_error(target, ends, error) from error
+        deadline = self.clock.now() + _SETTLE_S
+        while left:
+            try:
+                moved = await self._sender.move(holder, target, left, database=ends.database)
+            except ReplyError as error:
+                if error.code != "CLUSTERDOWN" or self.clock.now() > deadline:
+                    raise _migrate_error(target, ends, error) from error
+                await self.clock.sleep(_POLL_S)
+                continue
+            if not moved:
+                return
+            done.moved += moved
+            left = left[moved:]
 
     async def _finalise(
         self, slots: Sequence[int], owner: NodeView, views: Sequence[NodeView], seen: Observation

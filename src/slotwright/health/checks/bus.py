@@ -9,7 +9,7 @@ from slotwright.cluster.findings import Finding, Severity
 from slotwright.cluster.observation import NodeView, PeerView, Role
 from slotwright.cluster.survey import SurveyNode
 from slotwright.health.check_context import CheckContext
-from slotwright.health.members import bus_place, doubles, misannounced
+from slotwright.health.members import bus_place, misannounced
 
 SETTLE_S = 5
 """Links come and go right after a start."""
@@ -55,7 +55,6 @@ def bus_links(case: CheckContext) -> Iterator[Finding]:
     # That the others hold a node failed is told of that node, with what follows for its shard.
     failed = {node.id for node in case.survey.nodes if node.trouble == "failed"}
     failed |= {lost.node_id for lost in misannounced(case.observation, case.blueprint)}
-    failed |= {double.node_id for double in doubles(case.observation, case.blueprint)}
     many = max(2, (len(case.survey.nodes) - 1) / 2)
     hears, reaches = Counter(to.id for _, to in pairs), Counter(by.id for by, _ in pairs)
     deaf = {to.id: to for _, to in pairs if hears[to.id] >= many}

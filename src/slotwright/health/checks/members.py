@@ -14,7 +14,6 @@ from slotwright.health.members import (
     FEWEST_OWNERS,
     Misdirection,
     changed_ids,
-    doubles,
     ghosts,
     misdirections,
     misplaced_replicas,
@@ -30,7 +29,6 @@ def member_findings(survey: Survey, observation: Observation, blueprint: Bluepri
     yield from _misdirected(observation, blueprint)
     yield from _misplaced_replicas(survey, blueprint)
     yield from shared_ids(observation)
-    yield from _doubles(observation, blueprint)
     yield from _few_voters(survey)
     yield from _without_slots(survey, blueprint)
 
@@ -50,19 +48,6 @@ def _majority(survey: Survey, observation: Observation) -> Iterator[Finding]:
         seen=f"away: {', '.join(away)}",
         risk="nothing is served; if they live on elsewhere, what they acknowledge there can be lost",
     )
-
-
-def _doubles(observation: Observation, blueprint: Blueprint | None) -> Iterator[Finding]:
-    for double in doubles(observation, blueprint):
-        yield Finding(
-            "id-shared",
-            Severity.SERIOUS,
-            f"{double.address} and {double.other}",
-            "two servers have one node id: the member answers here, and others have a live link to its id there",
-            f"end the server at {double.other}: its folder is a copy; remove its nodes.conf before it starts again",
-            seen=f"{double.node_id[:8]}: {', '.join(map(str, double.via))} reach it at {double.other}",
-            risk="the others take the news of one for the other's, and send clients to either",
-        )
 
 
 def shared_ids(observation: Observation) -> Iterator[Finding]:

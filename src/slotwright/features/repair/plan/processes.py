@@ -159,8 +159,11 @@ def _revive(
         )
     step = RepairStep(StartServer(node.address), why, place, f"{how}, {_role(repair_input, shard, node)}")
     judgement = repair_input.may(Start(node.address)) if repair_input.is_cluster and not is_gone else None
+    strays = _stray_copies(repair_input, node)
     if judgement is not None and judgement.answer is Answer.ASK:
         yield replaces_copy(step, judgement)
+    elif strays is not None:
+        yield _losing_strays(step, strays[1])
     else:
         yield _at_a_risk(step) if _may_be_behind(repair_input, shard, node) else step
 
@@ -232,27 +235,38 @@ def _was_primary(repair_input: RepairInput, shard: BlueprintShard, node: Bluepri
 def _is_held_back(repair_input: RepairInput, shard: BlueprintShard, node: BlueprintNode, *, loses_data: bool) -> bool:
     """Whether it is a primary that would come back with less than its live replica has."""
     would_lose = loses_data or repair_input.persistence is not Persistence.APPEND_ONLY
-    would_lose = would_lose or _drops_keys_at_start(repair_input, node)
+    would_lose = would_lose or _is_kept_by_heir(repair_input, node)
     if not repair_input.is_cluster or not would_lose or not _was_primary(repair_input, shard, node):
         return False
     is_to_come = _is_copy_to_come(repair_input, shard, node, loses_data=loses_data)
     return is_to_come or copy_of(repair_input, node) is not None
 
 
-def _drops_keys_at_start(repair_input: RepairInput, node: BlueprintNode) -> bool:
-    """Whether a live replica of it has keys of slots that other nodes own, on a server that deletes these when it
-    starts. The replica keeps them when it takes over, and they can be brought home then."""
+def _stray_copies(repair_input: RepairInput, node: BlueprintNode) -> tuple[NodeView, int] | None:
+    """A live replica of it that has keys of slots which other nodes own, and how many, on a server that deletes these
+    when it starts (Valkey: cluster_legacy.c, verifyClusterConfigWithData)."""
     result = repair_input.node(node.id)
     if result is None or not result.slots:
-        return False
+        return None
     owned = (other.slots for other in repair_input.survey.nodes if other.id != node.id)
     others = SlotSet.of(piece for slots in owned for piece in slots.ranges)
     for view in repair_input.observation.views:
         is_copy = view.myself is not None and view.myself.replica_of == node.id
         counts = repair_input.contents.copies.get(view.id, {}) if is_copy else {}
-        if view.version.kind is EngineKind.VALKEY and any(slot in others for slot in counts):
-            return True
-    return False
+        keys = sum(count for slot, count in counts.items() if slot in others)
+        if keys and view.version.kind is EngineKind.VALKEY:
+            return view, keys
+    return None
+
+
+def _is_kept_by_heir(repair_input: RepairInput, node: BlueprintNode) -> bool:
+    """Whether what it would delete at its start stays with a replica that takes over first. Valkey 9.1 deletes it then,
+    too (seen on 9.1.2, not on 8.1.8)."""
+    found = _stray_copies(repair_input, node)
+    return found is not None and found[0].version.numbers[0] < _DROPS_WHEN_IT_LEADS
+
+
+_DROPS_WHEN_IT_LEADS = 9
 
 
 def _is_cut(repair_input: RepairInput, node: BlueprintNode) -> bool:
