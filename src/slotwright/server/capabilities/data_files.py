@@ -35,3 +35,10 @@ def snapshot_format(version: ServerVersion) -> int:
     is_valkey = version.kind is EngineKind.VALKEY
     formats, oldest = (_VALKEY_FORMATS, 11) if is_valkey else (_REDIS_FORMATS, 9)
     return next((number for since, number in formats if version.numbers >= since), oldest)
+
+
+def drops_strays_when_it_leads(version: ServerVersion) -> bool:
+    """Whether a replica that takes over deletes the keys that it has of other nodes' slots, as primaries of Valkey do
+    when they start. Seen on 9.1.2 ("I have keys for slot N, but the slot is assigned to another node"), not on 8.1.8.
+    """
+    return version.kind is EngineKind.VALKEY and version.numbers >= (9, 0)

@@ -36,6 +36,7 @@ from slotwright.hosts.facts.disk import AppendLog
 from slotwright.hosts.facts.exam import NodeExam
 from slotwright.hosts.facts.nodes import DirectoryState
 from slotwright.hosts.scripts.systemd_unit import Persistence
+from slotwright.server.capabilities.data_files import drops_strays_when_it_leads
 from slotwright.server.nodes_conf import check_map, map_for
 
 CUT_LOG = "cut-log"
@@ -260,13 +261,9 @@ def _stray_copies(repair_input: RepairInput, node: BlueprintNode) -> tuple[NodeV
 
 
 def _is_kept_by_heir(repair_input: RepairInput, node: BlueprintNode) -> bool:
-    """Whether what it would delete at its start stays with a replica that takes over first. Valkey 9.1 deletes it then,
-    too (seen on 9.1.2, not on 8.1.8)."""
+    """Whether what it would delete at its start stays with a replica that takes over first."""
     found = _stray_copies(repair_input, node)
-    return found is not None and found[0].version.numbers[0] < _DROPS_WHEN_IT_LEADS
-
-
-_DROPS_WHEN_IT_LEADS = 9
+    return found is not None and not drops_strays_when_it_leads(found[0].version)
 
 
 def _is_cut(repair_input: RepairInput, node: BlueprintNode) -> bool:
