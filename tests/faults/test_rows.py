@@ -33,7 +33,7 @@ def _marks(row: Row) -> Iterator[pytest.MarkDecorator]:
         yield pytest.mark.xfail(reason=row.lacks, strict=True)
 
 
-@pytest.mark.parametrize(("row", "engine"), _rows())
+@pytest.mark.parametrize(("row", "engine"), list(_rows()))
 def test_row(lab: Lab, engine: TestEngine, row: Row, record_property: Note) -> None:
     cluster = form(lab, engine, settings=row.settings, **row.shape)
     story = Story(row, cluster)

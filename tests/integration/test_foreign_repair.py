@@ -64,6 +64,9 @@ def test_a_replica_that_the_servers_moved_is_left_where_it_is_needed(lab: Lab, e
     lab.wait(lambda: cluster.id(first) in {line.id for line in cluster.view(spare).values()}, "it to know the first")
     cluster.execute(spare, "CLUSTER", "REPLICATE", cluster.id(first))
     lab.wait(cluster.is_in_sync, "the spare replica to be in sync")
+    for address in cluster.addresses:
+        # The servers might move another one at the same moment.
+        cluster.execute(address, "CONFIG", "SET", "cluster-migration-barrier", 10)
     assert lab.run("adopt", first, "--name", "hand", env=ENV).code == 0
 
     own_id = cluster.id(own)
