@@ -104,7 +104,7 @@ def test_a_minority_is_cut_off(damaged: DamagedCluster) -> None:
         found = {found["where"]: found for found in told.json["findings"] if found["code"] == "node-down"}
         assert set(found) == set(map(damaged.address, apart))
         assert all("held failed by the other nodes, though it answers" in each["what"] for each in found.values())
-        assert all("cluster bus, port 16" in each["remedy"] for each in found.values())
+        assert all("cluster bus, " in each["remedy"] and ":16" in each["remedy"] for each in found.values())
         process = damaged.operator.begin("repair", "cache", "--yes", "--json")
         begun = wait_for_event(process, "settle-down")
         assert {node: lines(view) for node, view in damaged.views().items()} == {
