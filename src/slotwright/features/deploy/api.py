@@ -159,7 +159,7 @@ async def execute(
         usable_s = None if first is None else context.clock.now() - first
         if result.steps:
             await keep_maps(context, work.fleet, store.read_record() or draft.record, store)
-            keep_copies(store, store.read_record() or draft.record, verdict.observation)
+            keep_copies(context.report, store, store.read_record() or draft.record, verdict.observation)
         is_settled = keeps_baseline and settle_baseline(store, verdict)
         if result.steps or is_settled:
             journal.write({"phase": "end", "verb": "up", "findings": len(verdict.findings)})

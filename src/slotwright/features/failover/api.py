@@ -121,7 +121,7 @@ async def _fail_over(
         verdict = await verifier.look(with_canaries=target.record is not None)
         if done and target.record is not None:
             await keep_maps(context, fleet, target.record, store)
-            keep_copies(store, target.record, verdict.observation)
+            keep_copies(context.report, store, target.record, verdict.observation)
         return Failover(target.name, done, obstacles, verdict)
 
 

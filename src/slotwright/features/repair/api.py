@@ -159,7 +159,7 @@ async def _repair(
         _end(journal, repairer.course, verb)
     if session.record is not None and repairer.course.done and verdict.is_ok:
         await keep_maps(context, session.fleet, session.record, store)
-        keep_copies(store, session.record, verdict.observation)
+        keep_copies(context.report, store, session.record, verdict.observation)
     course = repairer.course
     return Repaired(
         session.target.name,
